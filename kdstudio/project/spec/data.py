@@ -1,0 +1,72 @@
+"""Data: where samples come from, how they are split, and how training views are made."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kdstudio.project.spec.base import Strict
+
+Augmentation = Literal["crop", "flip", "jitter"]
+
+
+class DataBase(Strict):
+    """What every data source shares."""
+
+    batch_size: int = Field(128, ge=1, le=65536)
+    """Samples per optimizer step, over all devices (usual range 32 to 512)."""
+    augment: list[Augmentation] = Field(default_factory=list)
+    """Random views for training: crop (shift with padding), flip (left-right), jitter (shift by a few pixels)."""
+    crop_padding: int = Field(4, ge=0, le=64)
+    """Pixels of zero padding around the image before the random crop (4 is usual for 32 x 32)."""
+    jitter_pixels: int = Field(2, ge=0, le=64)
+    """Largest shift in pixels that jitter makes in each direction (Hinton's MNIST used 2)."""
+    validation_fraction: float = Field(0.1, gt=0, lt=0.9)
+    """Share of the training samples held out to choose the best checkpoint (usual 0.1)."""
+    split_seed: int = Field(0, ge=0)
+    """Seed of the split into training, validation and (where a source has none) test samples."""
+    train_limit: int | None = Field(None, ge=1)
+    """Use at most this many training samples, chosen class-balanced by the split seed (empty: all)."""
+
+
+class Digits(DataBase):
+    """scikit-learn's 1,797 handwritten digits of 8 x 8 pixels. Comes with the program; needs no download."""
+
+    source: Literal["digits"] = "digits"
+
+
+class KnownImages(DataBase):
+    """A well-known image set: a local copy is found first, else it is downloaded."""
+
+    source: Literal["mnist", "fashion-mnist", "cifar10", "cifar100"]
+    """Which set."""
+    folder: str | None = None
+    """Where the files lie (gz idx files or torchvision's layout); empty: the usual places, then a download."""
+    download: bool = True
+    """Whether the files may be fetched when no local copy is found."""
+
+
+class ImageFolder(DataBase):
+    """A folder with one sub-folder of images per class, or with train/, val/ and test/ folders of that form."""
+
+    source: Literal["folder"] = "folder"
+    path: str
+    """The folder, relative to the project."""
+    image_size: int = Field(32, ge=4, le=1024)
+    """Side in pixels to which every image is resized (shorter side, then the centre is cut out)."""
+    grayscale: bool = False
+    """Read the images with one channel instead of three."""
+
+
+class NumpyFile(DataBase):
+    """A NumPy .npz file with arrays `images` (N, H, W), (N, H, W, C) or `features` (N, D), and `labels` (N)."""
+
+    source: Literal["npz"] = "npz"
+    path: str
+    """The .npz file, relative to the project."""
+    classes: list[str] | None = None
+    """Names of the classes in label order (empty: 0, 1, 2 ...)."""
+
+
+DataSpec = Annotated[Digits | KnownImages | ImageFolder | NumpyFile, Field(discriminator="source")]

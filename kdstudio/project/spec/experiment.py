@@ -1,0 +1,109 @@
+"""One experiment: what one YAML file says. And the project file beside it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from kdstudio.project.spec.base import Strict
+from kdstudio.project.spec.data import DataSpec, Digits
+from kdstudio.project.spec.models import StudentSpec, TeacherSpec
+from kdstudio.project.spec.objective import HardTerm, SoftTerm, Term, needs_teacher
+from kdstudio.project.spec.train import TrainSpec
+
+SPEC_VERSION = 1
+
+
+class MonitorSpec(Strict):
+    """What is recorded for the panels while training goes on."""
+
+    every_seconds: float = Field(2.0, ge=0.05, le=3600)
+    """Seconds between two snapshots for the soft-target and alignment panels (the interval grows in long runs)."""
+    probes: int = Field(16, ge=1, le=256)
+    """Validation samples whose pictures and outputs the soft-targets panel shows."""
+    pool: int = Field(256, ge=2, le=4096)
+    """Validation samples behind the dark-knowledge matrices and entropies."""
+    alignment_samples: int = Field(64, ge=4, le=1024)
+    """Validation samples behind the CKA curves and map (the cost grows with its square)."""
+    max_layers: int = Field(16, ge=2, le=64)
+    """Most layers per network in the layer-by-layer CKA map."""
+
+
+class EvaluateSpec(Strict):
+    """What is measured at the end."""
+
+    test: bool = True
+    """Score teacher, student and baseline on the test samples."""
+    latency: bool = True
+    """Measure latency and throughput."""
+    latency_batch: int = Field(64, ge=1, le=8192)
+    """Batch size of the throughput figure (latency itself is measured with one sample)."""
+    repeats: int = Field(30, ge=3, le=10000)
+    """Timed repetitions behind each median."""
+
+
+def _default_objective() -> list[Term]:
+    return [HardTerm(weight=0.1), SoftTerm(weight=0.9, temperature=4.0)]
+
+
+class Experiment(Strict):
+    """One experiment: data, teacher, student, objective, training."""
+
+    version: Literal[1] = SPEC_VERSION
+    """Version of this file's format."""
+    name: str = Field(min_length=1, max_length=80)
+    """Name of the experiment: letters, digits, dots, dashes and underscores. Its runs lie in runs/NAME."""
+    notes: str = ""
+    """Anything you want to remember about it."""
+    data: DataSpec = Field(default_factory=Digits)
+    """The transfer set: what the student learns from."""
+    teacher: TeacherSpec | None = None
+    """The teacher (empty: the student learns from hard labels alone)."""
+    student: StudentSpec
+    """The student."""
+    objective: list[Term] = Field(default_factory=_default_objective, min_length=1)
+    """The terms whose weighted sum is minimised."""
+    train: TrainSpec = Field(default_factory=TrainSpec)
+    """How the student is trained."""
+    baseline: bool = False
+    """Also train the same student from hard labels alone, with the same budget, so the scorecard can compare."""
+    monitor: MonitorSpec = Field(default_factory=MonitorSpec)
+    """What the panels get."""
+    evaluate: EvaluateSpec = Field(default_factory=EvaluateSpec)
+    """What the scorecard measures."""
+
+    @field_validator("name")
+    @classmethod
+    def _file_name(cls, value: str) -> str:
+        import re
+
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value):
+            raise ValueError(f"'{value}' cannot name a folder; use letters, digits, dots, dashes and underscores")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Experiment:
+        if self.teacher is None and needs_teacher(self.objective):
+            terms = ", ".join(term.term for term in self.objective if not isinstance(term, HardTerm))
+            raise ValueError(f"the objective has terms that need a teacher ({terms}), and there is none; add 'teacher' or remove the terms")
+        if all(term.weight == 0 for term in self.objective):
+            raise ValueError("every term of the objective has weight 0; give at least one a weight above 0")
+        for epoch in range(self.train.epochs):
+            active = [t for t in self.objective if t.weight > 0 and t.from_epoch <= epoch and (t.until_epoch is None or epoch < t.until_epoch)]
+            if not active:
+                raise ValueError(f"no term of the objective counts in epoch {epoch}; change from_epoch or until_epoch of a term")
+        return self
+
+
+class ProjectFile(Strict):
+    """What `project.yaml` says."""
+
+    version: Literal[1] = SPEC_VERSION
+    """Version of this file's format."""
+    name: str = Field("Untitled", min_length=1, max_length=120)
+    """Title of the project."""
+    notes: str = ""
+    """Anything you want to remember about it."""
+    default: str | None = None
+    """Name of the experiment that opens first and that `kdstudio run FOLDER` runs."""

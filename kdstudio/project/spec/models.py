@@ -1,0 +1,78 @@
+"""Models: what is built, and where its weights come from."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from kdstudio.project.spec.base import Strict, suggestion
+from kdstudio.project.spec.train import TrainSpec
+
+RESNETS = tuple(f"resnet{depth}" for depth in (8, 14, 20, 26, 32, 38, 44, 50, 56, 62, 110))
+KNOWN = ("mlp", "cnn", *RESNETS, "wrn-16-1", "wrn-16-2", "wrn-28-10", "wrn-40-1", "wrn-40-2")
+PREFIXES = ("timm:", "torchvision:")
+USER_FILE = re.compile(r"^[\w./ -]+\.py:\w+$")
+WIDE_RESNET = re.compile(r"^wrn-(\d+)-(\d+)$")
+
+
+class ModelSpec(Strict):
+    """One network."""
+
+    model: str
+    """mlp, cnn, resnet8 to resnet110 (CIFAR style), wrn-DEPTH-WIDTH, timm:NAME, torchvision:NAME, or FILE.py:FUNCTION."""
+    widths: list[int] | None = None
+    """Hidden widths of an mlp (for example [1200, 1200]) or channels of a cnn's stages (for example [16, 32])."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of hidden units dropped while training, for mlp, cnn and wrn (Hinton's teacher used 0.5)."""
+    input_dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of inputs dropped while training an mlp (Hinton's teacher used 0.2)."""
+    args: dict[str, Any] = Field(default_factory=dict)
+    """Further keyword arguments for a timm or torchvision model or for your own build function."""
+    pretrained: bool = False
+    """Start from the published weights of a timm or torchvision model (downloaded by that library)."""
+    weights: str | None = None
+    """A weights file (.safetensors, or .pt/.pth read with weights_only), or run:EXPERIMENT for a finished student."""
+
+    @field_validator("model")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value in KNOWN or value.startswith(PREFIXES) or USER_FILE.match(value):
+            return value
+        match = WIDE_RESNET.match(value)
+        if match:
+            if (int(match[1]) - 4) % 6:
+                raise ValueError(f"a wide resnet's depth is 6 n + 4, and {match[1]} is not; for example wrn-16-2")
+            return value
+        if re.fullmatch(r"resnet\d+", value):
+            raise ValueError(f"a CIFAR-style resnet's depth is 6 n + 2; choose one of {', '.join(RESNETS)}")
+        raise ValueError(f"unknown model '{value}'; " + (suggestion(value, KNOWN) or f"choose one of {', '.join(KNOWN)}, timm:NAME, torchvision:NAME or FILE.py:FUNCTION"))
+
+    @field_validator("widths")
+    @classmethod
+    def _positive(cls, value: list[int] | None) -> list[int] | None:
+        if value is not None and (not value or any(width < 1 for width in value)):
+            raise ValueError("widths are whole numbers of at least 1; for example [64, 64]")
+        return value
+
+    @model_validator(mode="after")
+    def _fitting(self) -> ModelSpec:
+        if self.widths is not None and self.model not in ("mlp", "cnn"):
+            raise ValueError(f"'widths' is for mlp and cnn, not for {self.model}; remove it")
+        if self.pretrained and not self.model.startswith(PREFIXES):
+            raise ValueError(f"'pretrained' is for timm and torchvision models, not for {self.model}; remove it or give 'weights'")
+        if self.pretrained and self.weights:
+            raise ValueError("'pretrained' and 'weights' are both given; keep one")
+        return self
+
+
+class TeacherSpec(ModelSpec):
+    """The network that knows. Without weights it is trained first, as a stage of its own, and kept."""
+
+    train: TrainSpec = Field(default_factory=TrainSpec)
+    """How the teacher is trained when it has no weights."""
+
+
+class StudentSpec(ModelSpec):
+    """The network that learns."""

@@ -1,0 +1,87 @@
+"""Walks a spec's types along a path: shared by error messages, `--set` and the form."""
+
+from __future__ import annotations
+
+import types
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+
+def members(annotation: Any) -> list[Any]:
+    """The alternatives of a (possibly annotated, possibly optional) annotation."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return members(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return [member for argument in get_args(annotation) for member in members(argument)]
+    return [annotation]
+
+
+def is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    return [member for member in members(annotation) if is_model(member)]
+
+
+def tags_of(model: type[BaseModel]) -> set[str]:
+    """The values of the model's literal fields: what pydantic uses as a union's tag."""
+    found: set[str] = set()
+    for field in model.model_fields.values():
+        if get_origin(field.annotation) is Literal:
+            found.update(str(value) for value in get_args(field.annotation))
+    return found
+
+
+def walk_location(model: type[BaseModel], location: list[Any]) -> tuple[str, type[BaseModel] | None]:
+    """Turns pydantic's location into a YAML path.
+
+    Pydantic puts the tag of a discriminated union (and the class name of a plain one) among the keys. Those parts
+    are not in the file, so they are dropped here.
+
+    Returns:
+        The dotted path, and the model that owns its last key (None where the path leaves the models).
+    """
+    path: list[str] = []
+    candidates: list[Any] = [model]
+    owner: type[BaseModel] | None = None
+    for part in location:
+        models = [candidate for candidate in candidates if is_model(candidate)]
+        if isinstance(part, int):
+            path.append(str(part))
+            candidates = [
+                member
+                for candidate in candidates
+                if get_origin(candidate) in (list, tuple)
+                for argument in get_args(candidate)[:1]
+                for member in members(argument)
+            ]
+            continue
+        holding = [candidate for candidate in models if part in candidate.model_fields]
+        narrowed = [candidate for candidate in models if part == candidate.__name__ or part in tags_of(candidate)]
+        if not holding and narrowed:
+            candidates = list(narrowed)
+            owner = narrowed[0]
+            continue
+        if not holding and not models and _is_type_word(str(part)):
+            continue
+        path.append(str(part))
+        if holding:
+            owner = holding[0]
+            candidates = members(owner.model_fields[part].annotation)
+        else:
+            owner = models[0] if models else None
+            candidates = [
+                member
+                for candidate in candidates
+                if get_origin(candidate) is dict
+                for argument in get_args(candidate)[1:]
+                for member in members(argument)
+            ]
+    return ".".join(path), owner
+
+
+def _is_type_word(part: str) -> bool:
+    return part in {"str", "int", "float", "bool", "none"} or part.startswith(("list[", "dict[", "literal[", "constrained-"))
