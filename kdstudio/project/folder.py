@@ -1,0 +1,267 @@
+"""A project folder: `project.yaml`, `experiments/*.yaml`, `runs/`, and what the user puts there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from kdstudio.project.errors import InputError, StorageError
+from kdstudio.project.migrations import EXPERIMENT_STEPS, PROJECT_STEPS, migrate
+from kdstudio.project.runs.folder import RunFolder
+from kdstudio.project.settings_path import config_dir
+from kdstudio.project.shipped import sample_projects
+from kdstudio.project.spec import SPEC_VERSION, Experiment, ProjectFile, suggestion, validate
+from kdstudio.project.yaml_io import dump_yaml, read_yaml, storage_error, update_yaml, write_text, write_yaml
+
+
+class Project:
+    """An opened project folder. Holds no state of its own beyond the path: everything is read from disk."""
+
+    def __init__(self, root: Path, file: ProjectFile) -> None:
+        self.root = root
+        self.file = file
+
+    @classmethod
+    def open(cls, path: Path | str) -> Project:
+        """Opens a project folder (or the `project.yaml` in it).
+
+        Raises:
+            InputError: No such folder, or no project in it.
+            SpecError: `project.yaml` has a wrong field.
+        """
+        root = Path(path).expanduser()
+        if root.name == "project.yaml":
+            root = root.parent
+        root = root.resolve()
+        if not root.is_dir():
+            raise InputError(
+                f"{path}: there is no such folder", fix="check the path, or make a project with: kdstudio new PATH"
+            )
+        file = root / "project.yaml"
+        if not file.exists():
+            raise InputError(
+                f"{path}: this folder is no KD Studio project",
+                why="it has no project.yaml",
+                fix="open another folder, or make a project with: kdstudio new PATH --template digits",
+                kind="no-project",
+            )
+        data = migrate(read_yaml(file, "project.yaml") or {}, PROJECT_STEPS, SPEC_VERSION, "project.yaml")
+        return cls(root, validate(ProjectFile, data, "project.yaml"))
+
+    @property
+    def title(self) -> str:
+        return self.file.name
+
+    @property
+    def experiments_dir(self) -> Path:
+        return self.root / "experiments"
+
+    @property
+    def runs_dir(self) -> Path:
+        return self.root / "runs"
+
+    def experiment_files(self) -> list[Path]:
+        """The experiments' YAML files, by name."""
+        if not self.experiments_dir.is_dir():
+            return []
+        return sorted(
+            path
+            for path in self.experiments_dir.iterdir()
+            if path.suffix in (".yaml", ".yml") and not path.name.startswith(".")
+        )
+
+    def experiment_names(self) -> list[str]:
+        """The names of the experiments: the stems of their files."""
+        return [path.stem for path in self.experiment_files()]
+
+    def default_experiment(self) -> str | None:
+        """The experiment that opens first: `default:` of project.yaml, else the only or first one."""
+        names = self.experiment_names()
+        if self.file.default in names:
+            return self.file.default
+        return names[0] if names else None
+
+    def path_of(self, name: str) -> Path:
+        for path in self.experiment_files():
+            if path.stem == name:
+                return path
+        return self.experiments_dir / f"{name}.yaml"
+
+    def load(self, name: str | Path) -> Experiment:
+        """Reads one experiment, by name or by file.
+
+        Raises:
+            InputError: No such experiment, or no YAML.
+            SpecError: A wrong field.
+        """
+        path = name if isinstance(name, Path) else self.path_of(name)
+        if not path.exists():
+            near = suggestion(path.stem, self.experiment_names())
+            known = ", ".join(self.experiment_names()) or "none"
+            raise InputError(f"there is no experiment '{path.stem}' in {self.root}", fix=near or f"there are: {known}")
+        return load_experiment(path, self.shown(path))
+
+    def shown(self, path: Path) -> str:
+        """The path as messages show it: relative to the project where it lies inside."""
+        with contextlib.suppress(ValueError):
+            return path.resolve().relative_to(self.root).as_posix()
+        return str(path)
+
+    def save(self, experiment: Experiment, path: Path | None = None) -> Path:
+        """Writes an experiment, keeping a person's comments where the file exists. Returns the file."""
+        target = path or self.path_of(experiment.name)
+        update_yaml(target, compact(experiment))
+        return target
+
+    def runs(self, experiment_name: str | None = None) -> list[RunFolder]:
+        """The run folders, oldest first within each experiment."""
+        if not self.runs_dir.is_dir():
+            return []
+        names = [experiment_name] if experiment_name else sorted(p.name for p in self.runs_dir.iterdir() if p.is_dir())
+        found: list[RunFolder] = []
+        for name in names:
+            folder = self.runs_dir / name
+            if folder.is_dir():
+                numbers = [path for path in folder.iterdir() if path.name.isdigit() and path.is_dir()]
+                found.extend(RunFolder(path) for path in sorted(numbers, key=lambda path: int(path.name)))
+        return found
+
+    def create_run(self, experiment: Experiment) -> RunFolder:
+        """Makes the next numbered run folder with the frozen experiment in it."""
+        return create_run(self.runs_dir / experiment.name, experiment)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the person said that Python files of this project may run. Kept outside the project."""
+        return str(self.root) in _trusted_folders()
+
+    def trust(self, value: bool = True) -> None:
+        """Marks the project as trusted, or takes that back."""
+        folders = _trusted_folders()
+        folders.add(str(self.root)) if value else folders.discard(str(self.root))
+        write_text(config_dir() / "trusted.json", json.dumps(sorted(folders), indent=1))
+
+
+def load_experiment(path: Path, shown: str | None = None) -> Experiment:
+    """Reads one experiment file, migrating older versions; the name defaults to the file's."""
+    name = shown or str(path)
+    data = migrate(read_yaml(path, name), EXPERIMENT_STEPS, SPEC_VERSION, name)
+    data.setdefault("name", path.stem)
+    return validate(Experiment, data, name)
+
+
+def compact(experiment: Experiment) -> dict[str, Any]:
+    """The experiment as plain data without defaults, but with what tells variants apart (term, source, model)."""
+    full = experiment.model_dump(mode="json")
+    lean = experiment.model_dump(mode="json", exclude_defaults=True)
+    lean["version"] = SPEC_VERSION
+    lean["name"] = experiment.name
+    lean["data"] = {"source": full["data"]["source"], **lean.get("data", {})}
+    lean["objective"] = [
+        {"term": term["term"], "weight": term["weight"], **_without_defaults(model)}
+        for term, model in zip(full["objective"], experiment.objective)
+    ]
+    order = [key for key in full if key in lean]
+    return {key: lean[key] for key in order}
+
+
+def _without_defaults(model: Any) -> dict[str, Any]:
+    data = model.model_dump(mode="json", exclude_defaults=True)
+    if model.term == "soft":
+        data["temperature"] = model.temperature
+    return {key: value for key, value in data.items() if key not in ("term", "weight")}
+
+
+def create_run(experiment_runs: Path, experiment: Experiment) -> RunFolder:
+    """Makes `<experiment_runs>/<NNN>` with the next free number.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    try:
+        experiment_runs.mkdir(parents=True, exist_ok=True)
+        number = 1 + max((int(p.name) for p in experiment_runs.iterdir() if p.name.isdigit()), default=0)
+        while True:
+            path = experiment_runs / f"{number:03d}"
+            try:
+                path.mkdir()
+                break
+            except FileExistsError:  # another process took the number
+                number += 1
+    except OSError as error:
+        raise storage_error(experiment_runs, error) from error
+    return init_run(path, experiment)
+
+
+def init_run(path: Path, experiment: Experiment) -> RunFolder:
+    """Fills an empty folder as a run that has not started."""
+    run = RunFolder(path)
+    try:
+        for folder in (run.snapshots_dir, run.control_dir, run.checkpoints_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    write_text(run.experiment_path, dump_yaml(experiment.model_dump(mode="json")))
+    run.write_created()
+    return run
+
+
+def find_project(path: Path) -> Path | None:
+    """The nearest folder at or above `path` that has a project.yaml."""
+    for folder in (path, *path.parents):
+        if (folder / "project.yaml").exists():
+            return folder
+    return None
+
+
+def templates() -> dict[str, Path]:
+    """The sample projects by name."""
+    folder = sample_projects()
+    if not folder.is_dir():
+        return {}
+    return {path.name: path for path in sorted(folder.iterdir()) if (path / "project.yaml").exists()}
+
+
+def create_project(path: Path | str, template: str = "digits") -> Project:
+    """Makes a project folder from a template.
+
+    Raises:
+        InputError: No such template, or the folder exists and is not empty.
+        StorageError: The folder cannot be written.
+    """
+    target = Path(path).expanduser()
+    known = templates()
+    if template not in known and template != "empty":
+        names = [*known, "empty"]
+        raise InputError(
+            f"there is no template '{template}'", fix=suggestion(template, names) or f"there are: {', '.join(names)}"
+        )
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{target}: already exists and is not empty", fix="choose a new folder")
+    try:
+        if template == "empty":
+            (target / "experiments").mkdir(parents=True, exist_ok=True)
+            write_yaml(target / "project.yaml", {"version": SPEC_VERSION, "name": target.name or "Untitled"})
+        else:
+            ignore = shutil.ignore_patterns("runs", "teachers", "__pycache__", ".kdstudio")
+            shutil.copytree(known[template], target, dirs_exist_ok=True, ignore=ignore)
+            for folder, _, files in os.walk(target):  # the wheel's files may be read-only
+                for name in files:
+                    file = Path(folder) / name
+                    file.chmod(file.stat().st_mode | 0o200)
+    except (OSError, shutil.Error) as error:
+        if isinstance(error, StorageError):
+            raise
+        raise storage_error(target, error if isinstance(error, OSError) else OSError(str(error))) from error
+    return Project.open(target)
+
+
+def _trusted_folders() -> set[str]:
+    try:
+        return set(json.loads((config_dir() / "trusted.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return set()

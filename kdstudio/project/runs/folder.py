@@ -1,0 +1,184 @@
+"""The layout of one run folder and its plain readers."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from kdstudio.project.errors import InputError
+from kdstudio.project.runs.state import RunState, RunStatus, decode_state, encode_state, status_of
+from kdstudio.project.yaml_io import storage_error
+
+if TYPE_CHECKING:
+    from kdstudio.project.spec import Experiment
+
+
+class RunFolder:
+    """`runs/<experiment>/<NNN>/`: paths and readers. Cheap to make; reads nothing until asked."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunFolder) and other.path == self.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    @classmethod
+    def open(cls, path: Path | str) -> RunFolder:
+        """A run folder that exists.
+
+        Raises:
+            InputError: There is no run at the path.
+        """
+        folder = Path(path).expanduser().resolve()
+        if not (folder / "experiment.yaml").exists():
+            raise InputError(
+                f"{path}: there is no run here",
+                why="a run folder holds experiment.yaml and state.json",
+                fix="give a folder like projects/digits/runs/soft-targets/001",
+                kind="no-run",
+            )
+        return cls(folder)
+
+    @property
+    def experiment_name(self) -> str:
+        return self.path.parent.name
+
+    @property
+    def number(self) -> int:
+        return int(self.path.name) if self.path.name.isdigit() else 0
+
+    @property
+    def name(self) -> str:
+        """`<experiment>/<NNN>`, as people call it."""
+        return f"{self.experiment_name}/{self.path.name}"
+
+    @property
+    def project_root(self) -> Path:
+        """The project that the run belongs to; its own folder for runs that lie elsewhere (`--out`)."""
+        for folder in self.path.parents:
+            if (folder / "project.yaml").exists():
+                return folder
+        recorded = self.path / "project.txt"
+        if recorded.exists():
+            return Path(recorded.read_text(encoding="utf-8").strip())
+        return self.path
+
+    @property
+    def experiment_path(self) -> Path:
+        return self.path / "experiment.yaml"
+
+    @property
+    def state_path(self) -> Path:
+        return self.path / "state.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def snapshots_dir(self) -> Path:
+        return self.path / "snapshots"
+
+    @property
+    def control_dir(self) -> Path:
+        return self.path / "control"
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def student_dir(self) -> Path:
+        return self.path / "student"
+
+    @property
+    def baseline_dir(self) -> Path:
+        return self.path / "baseline"
+
+    @property
+    def scorecard_path(self) -> Path:
+        return self.path / "scorecard.json"
+
+    @property
+    def report_path(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def log_path(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def lock_path(self) -> Path:
+        return self.path / ".lock"
+
+    def state(self) -> RunState:
+        """The state; a damaged or missing file reads as a run that failed, never as an exception."""
+        for attempt in range(3):
+            try:
+                return decode_state(self.state_path.read_bytes())
+            except FileNotFoundError:
+                break
+            except (OSError, msgspec.MsgspecError):
+                if attempt < 2:  # Windows may show a file that is being replaced
+                    time.sleep(0.01)
+        error = {"kind": "damaged", "what": f"{self.state_path}: missing or damaged", "why": "", "fix": "resume the run"}
+        return RunState(phase="failed", error=error)
+
+    def status(self) -> RunStatus:
+        return status_of(self.state())
+
+    def experiment(self) -> Experiment:
+        """The frozen experiment.
+
+        Raises:
+            InputError, SpecError: The file is missing or damaged.
+        """
+        from kdstudio.project.folder import load_experiment
+
+        return load_experiment(self.experiment_path, f"{self.name}/experiment.yaml")
+
+    def scorecard(self) -> dict[str, Any] | None:
+        """The scorecard, None while there is none."""
+        try:
+            return json.loads(self.scorecard_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def write_created(self) -> None:
+        """Writes the state of a run that has not started. The engine writes every later state."""
+        write_bytes(self.state_path, encode_state(RunState(phase="created", created=time.time())))
+
+
+def write_bytes(path: Path, data: bytes, sync: bool = True) -> None:
+    """Replaces a file in one step.
+
+    Raises:
+        StorageError: The disk is full, or the folder cannot be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise storage_error(path, error) from error

@@ -1,0 +1,230 @@
+"""`metrics.jsonl`: its records, an incremental follower, and the series that panels draw."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+CHUNK_BYTES = 64 * 1024  # one chunk is decoded in about a millisecond, so the window's thread is never kept waiting
+
+
+class MetricRecord(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """One line of `metrics.jsonl`. `time` is seconds since 1970; a NaN is written as null and read as NaN."""
+
+    seq: int = 0
+    step: int
+    epoch: int = 0
+    stage: str = ""
+    time: float = 0.0
+    split: str
+    values: dict[str, float | None] = {}
+    event: str = ""
+    text: str = ""
+
+
+class Series(NamedTuple):
+    """One curve: steps (int64), times (float64) and values (float64), all of one length."""
+
+    steps: np.ndarray
+    times: np.ndarray
+    values: np.ndarray
+
+
+class _Column:
+    __slots__ = ("steps", "times", "values")
+
+    def __init__(self) -> None:
+        self.steps = array("q")
+        self.times = array("d")
+        self.values = array("d")
+
+    def truncate(self, last_step: int) -> None:
+        keep = int(np.searchsorted(np.frombuffer(self.steps, dtype=np.int64), last_step, side="right"))
+        self.steps = self.steps[:keep]
+        self.times = self.times[:keep]
+        self.values = self.values[:keep]
+
+
+class MetricStore:
+    """All series of a run, by (stage, split, key), growing as records arrive."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, dict[str, dict[str, _Column]]] = {}
+        self.events: list[MetricRecord] = []
+        self.version = 0
+        self.skipped = 0
+        self.last: MetricRecord | None = None
+
+    def add(self, record: MetricRecord) -> None:
+        """Adds one record. A `resume` event takes back the steps that came after its checkpoint."""
+        self.version += 1
+        self.last = record
+        if record.split == "event":
+            self.events.append(record)
+            if record.event == "resume":
+                for columns in self._columns.get(record.stage, {}).values():
+                    for column in columns.values():
+                        column.truncate(record.step)
+            return
+        columns = self._columns.setdefault(record.stage, {}).setdefault(record.split, {})
+        step, moment = record.step, record.time
+        for key, value in record.values.items():
+            column = columns.get(key)
+            if column is None:
+                column = columns[key] = _Column()
+            column.steps.append(step)
+            column.times.append(moment)
+            column.values.append(np.nan if value is None else value)
+
+    def extend(self, records: list[MetricRecord]) -> None:
+        """Adds many records; neighbours of one form are added column by column, which is several times faster."""
+        start = 0
+        total = len(records)
+        while start < total:
+            first = records[start]
+            stage, split, width = first.stage, first.split, len(first.values)
+            end = start + 1
+            while end < total:
+                record = records[end]
+                if record.split != split or record.stage != stage or len(record.values) != width:
+                    break
+                end += 1
+            if split == "event" or end - start < 4 or not self._extend_alike(records[start:end]):
+                for record in records[start:end]:
+                    self.add(record)
+            start = end
+
+    def _extend_alike(self, records: list[MetricRecord]) -> bool:
+        """Adds records of one stage, split and set of keys. False (and nothing added) if they are not."""
+        first = records[0]
+        try:
+            values = {key: array("d", [record.values[key] for record in records]) for key in first.values}  # type: ignore[arg-type]
+        except (KeyError, TypeError):  # other keys, or a null
+            return False
+        steps = array("q", [record.step for record in records])
+        times = array("d", [record.time for record in records])
+        columns = self._columns.setdefault(first.stage, {}).setdefault(first.split, {})
+        for key, column_values in values.items():
+            column = columns.get(key)
+            if column is None:
+                column = columns[key] = _Column()
+            column.steps.extend(steps)
+            column.times.extend(times)
+            column.values.extend(column_values)
+        self.version += len(records)
+        self.last = records[-1]
+        return True
+
+    def keys(self) -> list[tuple[str, str, str]]:
+        """The (stage, split, key) of every series, in order of appearance."""
+        return [
+            (stage, split, key)
+            for stage, splits in self._columns.items()
+            for split, columns in splits.items()
+            for key in columns
+        ]
+
+    def length(self, stage: str, split: str, key: str) -> int:
+        column = self._columns.get(stage, {}).get(split, {}).get(key)
+        return len(column.steps) if column else 0
+
+    def series(self, stage: str, split: str, key: str, start: int = 0) -> Series:
+        """A copy of one series from its `start`-th sample on; empty where there is none."""
+        column = self._columns.get(stage, {}).get(split, {}).get(key)
+        if column is None:
+            return Series(np.empty(0, np.int64), np.empty(0), np.empty(0))
+        # slices copy, so the arrays stay free to grow
+        return Series(
+            np.frombuffer(column.steps[start:], dtype=np.int64) if len(column.steps) > start else np.empty(0, np.int64),
+            np.frombuffer(column.times[start:], dtype=np.float64) if len(column.times) > start else np.empty(0),
+            np.frombuffer(column.values[start:], dtype=np.float64) if len(column.values) > start else np.empty(0),
+        )
+
+
+class MetricFollower:
+    """Reads `metrics.jsonl` as it grows.
+
+    A last line without its newline waits for the rest; a line that a crash cut off is counted and skipped. When the
+    file was replaced by a shorter one, reading starts anew.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.store = MetricStore()
+        self._offset = 0
+        self._rest = b""
+        self._decoder = msgspec.json.Decoder(MetricRecord)
+
+    def poll(self, max_seconds: float = 0.01) -> bool:
+        """Reads what is new, for at most about `max_seconds`. Returns whether anything was added.
+
+        Call it again at once while `behind()` says so.
+        """
+        before = self.store.version
+        deadline = time.perf_counter() + max_seconds
+        try:
+            size = self.path.stat().st_size
+        except OSError:
+            return False
+        if size < self._offset:
+            self.__init__(self.path)  # type: ignore[misc]
+        if size == self._offset:
+            return False
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._offset)
+                while True:
+                    chunk = file.read(CHUNK_BYTES)
+                    if not chunk:
+                        break
+                    self._offset += len(chunk)
+                    self._take(chunk)
+                    if time.perf_counter() >= deadline:
+                        break
+        except OSError:
+            pass
+        return self.store.version != before
+
+    def behind(self) -> bool:
+        """Whether the file holds more than was read."""
+        try:
+            return self.path.stat().st_size > self._offset
+        except OSError:
+            return False
+
+    def read_all(self) -> MetricStore:
+        """Reads to the end of the file and returns the store."""
+        while True:
+            self.poll(max_seconds=1.0)
+            if not self.behind():
+                return self.store
+
+    def _take(self, chunk: bytes) -> None:
+        data = self._rest + chunk
+        end = data.rfind(b"\n")
+        if end < 0:
+            self._rest = data
+            return
+        self._rest = data[end + 1 :]
+        lines = data[: end + 1]
+        try:
+            records = self._decoder.decode_lines(lines)
+        except msgspec.MsgspecError:
+            self._take_slowly(lines)
+            return
+        self.store.extend(records)
+
+    def _take_slowly(self, lines: bytes) -> None:
+        """A chunk with a damaged line goes in line by line."""
+        for line in lines.splitlines():
+            if not line.strip():
+                continue
+            try:
+                self.store.add(self._decoder.decode(line))
+            except msgspec.MsgspecError:
+                self.store.skipped += 1
