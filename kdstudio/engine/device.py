@@ -1,0 +1,95 @@
+"""Devices, precision and seeds."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import numpy as np
+import torch
+
+from kdstudio.project.errors import InputError
+from kdstudio.project.spec import TrainSpec
+
+
+def pick_device(name: str) -> torch.device:
+    """The device for a spec's `train.device`.
+
+    Raises:
+        InputError: The device is not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise InputError(
+                f"train.device: there is no device '{name}' here",
+                why=f"PyTorch sees {count} CUDA devices",
+                fix="use auto or cpu; kdstudio doctor lists the devices",
+                kind="device",
+            )
+        return torch.device("cuda", device.index or 0)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise InputError("train.device: there is no device 'mps' here", fix="use auto or cpu", kind="device")
+    return device
+
+
+def pick_precision(spec: TrainSpec, device: torch.device) -> str:
+    """accelerate's word for the arithmetic: `no`, `bf16` or `fp16`.
+
+    Raises:
+        InputError: fp16 is asked for where only CUDA has it.
+    """
+    if spec.precision == "auto":
+        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "no"
+    if spec.precision == "fp16" and device.type != "cuda":
+        raise InputError(
+            f"train.precision: fp16 needs a CUDA device, and this run uses {device.type}",
+            fix="use auto, fp32 or bf16",
+            kind="device",
+        )
+    return {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}[spec.precision]
+
+
+def seed_everything(seed: int, deterministic: bool) -> None:
+    """Seeds Python, NumPy and PyTorch, and asks for deterministic kernels where wanted."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    torch.backends.cudnn.benchmark = not deterministic
+
+
+def random_states() -> dict[str, object]:
+    """All random states, in a form that `torch.load(weights_only=True)` reads back."""
+    version, numbers, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "python": [version, list(numbers), gauss],
+        "numpy": [str(name), torch.from_numpy(np.asarray(keys).astype(np.int64)), int(position), int(has_gauss), float(cached)],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_random_states(states: dict[str, object]) -> None:
+    """Undoes `random_states`."""
+    version, numbers, gauss = states["python"]  # type: ignore[misc]
+    random.setstate((version, tuple(numbers), gauss))
+    name, keys, position, has_gauss, cached = states["numpy"]  # type: ignore[misc]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(states["torch"])  # type: ignore[arg-type]
+    cuda = states["cuda"]
+    if torch.cuda.is_available() and cuda:
+        torch.cuda.set_rng_state_all(cuda)  # type: ignore[arg-type]
+
+
+def memory_in_use(device: torch.device) -> int:
+    """Bytes that PyTorch holds on the device; 0 on the CPU, whose memory is the process's."""
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else 0

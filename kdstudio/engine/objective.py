@@ -1,0 +1,148 @@
+"""The objective: weighted terms over student outputs, teacher outputs and targets."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import torch
+from torch import Tensor, nn
+
+from kdstudio.engine.taps import Taps
+from kdstudio.engine.terms import HardModule, HintModule, SoftModule, StepOutputs, TermModule, weight_at
+from kdstudio.project.spec import HardTerm, HintTerm, SoftTerm
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+class Objective(nn.Module):
+    """The plain weighted sum of the terms, L = sum_i w_i(epoch) L_i.
+
+    Args:
+        terms: The terms of the spec, in order.
+        epochs: Length of the training, for schedules.
+        student_shapes, teacher_shapes: Output shapes of the tapped layers, without the batch dimension.
+
+    Raises:
+        ModelError: A pair whose shapes cannot be joined.
+    """
+
+    def __init__(
+        self,
+        terms: list[HardTerm | SoftTerm | HintTerm],
+        epochs: int,
+        student_shapes: Shapes | None = None,
+        teacher_shapes: Shapes | None = None,
+    ) -> None:
+        super().__init__()
+        self.epochs = epochs
+        modules: list[TermModule] = []
+        for index, (spec, name) in enumerate(zip(terms, term_names(terms))):
+            if isinstance(spec, HintTerm):
+                where = f"objective.{index}"
+                modules.append(HintModule(spec, name, student_shapes or {}, teacher_shapes or {}, where))
+            elif isinstance(spec, SoftTerm):
+                modules.append(SoftModule(spec, name))
+            else:
+                modules.append(HardModule(spec, name))
+        self.terms = nn.ModuleList(modules)
+
+    @property
+    def names(self) -> list[str]:
+        return [term.name for term in self._terms()]
+
+    def _terms(self) -> list[TermModule]:
+        return [term for term in self.terms if isinstance(term, TermModule)]
+
+    def hint_terms(self) -> list[HintModule]:
+        return [term for term in self.terms if isinstance(term, HintModule)]
+
+    def weights(self, epoch: int) -> list[float | None]:
+        """The weight of each term in an epoch; None where it does not count."""
+        return [weight_at(term.spec, epoch, self.epochs) for term in self._terms()]
+
+    def needs_teacher(self, epoch: int) -> bool:
+        """Whether any term of the epoch looks at the teacher."""
+        return any(
+            term.needs_teacher and weight is not None for term, weight in zip(self._terms(), self.weights(epoch))
+        )
+
+    def layers(self, side: str, epoch: int | None = None) -> list[str]:
+        """The layers to tap of the `student` or the `teacher`: all, or those that count in an epoch."""
+        weights: list[float | None] = [0.0] * len(self.terms) if epoch is None else self.weights(epoch)
+        found: list[str] = []
+        for term, weight in zip(self._terms(), weights):
+            if weight is not None:
+                found += term.student_layers if side == "student" else term.teacher_layers
+        return list(dict.fromkeys(found))
+
+    def forward(self, outputs: StepOutputs, epoch: int) -> tuple[Tensor, Tensor]:
+        """The total and the parts.
+
+        A term that does not count in the epoch is not computed. A term of weight 0 is computed, so that it can be
+        watched, and left out of the sum, so that it cannot spoil it.
+
+        Returns:
+            The total, a scalar with a gradient; and (2, terms) float32 without one: the unweighted losses and the
+            weighted ones, NaN where a term does not count. The total is the sum of the second row.
+        """
+        total: Tensor | None = None
+        plain: list[Tensor] = []
+        weighted: list[Tensor] = []
+        missing = torch.full((), float("nan"), device=outputs.student_logits.device)
+        for term, weight in zip(self._terms(), self.weights(epoch)):
+            if weight is None:
+                plain.append(missing)
+                weighted.append(missing)
+                continue
+            with torch.set_grad_enabled(torch.is_grad_enabled() and weight > 0):
+                loss = term(outputs)
+                share = loss * weight
+            if weight > 0:
+                total = share if total is None else total + share
+            plain.append(loss.detach().float())
+            weighted.append(share.detach().float() if weight > 0 else torch.zeros_like(missing))
+        if total is None:
+            total = outputs.student_logits.sum() * 0.0
+        return total, torch.stack([torch.stack(plain), torch.stack(weighted)])
+
+
+def term_names(terms: list[HardTerm | SoftTerm | HintTerm]) -> list[str]:
+    """A name for each term: its kind, numbered from the second of a kind on (`soft`, `soft-2`)."""
+    seen: Counter[str] = Counter()
+    names = []
+    for term in terms:
+        seen[term.term] += 1
+        names.append(term.term if seen[term.term] == 1 else f"{term.term}-{seen[term.term]}")
+    return names
+
+
+class DistillationModule(nn.Module):
+    """The student with the objective around it: what is optimised, wrapped and checkpointed as one.
+
+    The teacher is not a child: its outputs come in as tensors, so `train()` cannot reach it and no optimizer or
+    checkpoint can hold it. The loss is computed inside `forward`, so data-parallel wrappers see the whole step.
+    """
+
+    def __init__(self, student: nn.Module, objective: Objective) -> None:
+        super().__init__()
+        self.student = student
+        self.objective = objective
+
+    def forward(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        epoch: int,
+        teacher_logits: Tensor | None,
+        teacher_taps: dict[str, Tensor],
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One forward pass of the student and its objective.
+
+        Returns:
+            The total loss, the parts (see `Objective.forward`), and the logits (B, C) without a gradient.
+        """
+        with Taps(self.student, self.objective.layers("student", epoch), "the student") as taps:
+            logits = self.student(inputs)
+            outputs = StepOutputs(logits, targets, teacher_logits, taps.take(), teacher_taps)
+        total, parts = self.objective(outputs, epoch)
+        return total, parts, logits.detach()
