@@ -1,0 +1,115 @@
+"""What every data source hands over: splits as tensors, the names of the classes, and facts about them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+
+Progress = Callable[[str, int, int], None]
+"""Called as `progress(label, done, total)` while a source reads or downloads; total is 0 where it is not known."""
+
+
+@dataclass
+class ArraySplit:
+    """Samples of one split, all in memory.
+
+    Attributes:
+        images: uint8 [N, C, H, W] in 0..255, or float32 [N, D] for features.
+        labels: int64 [N].
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def __len__(self) -> int:
+        return int(self.labels.shape[0])
+
+    def select(self, indices: np.ndarray | torch.Tensor) -> ArraySplit:
+        """The samples at `indices` (int64 [M]), copied."""
+        chosen = torch.as_tensor(indices, dtype=torch.int64)
+        return ArraySplit(self.images[chosen], self.labels[chosen])
+
+
+@dataclass
+class DataBundle:
+    """A data source, read and split.
+
+    Attributes:
+        name: Short name of the source, for people.
+        train, validation, test: The splits; disjoint, the same for the same spec on every machine.
+        classes: Names in label order.
+        input_shape: Shape of one sample, (C, H, W) or (D,).
+        mean, std: Of the training samples: per channel on the 0..1 scale for images, per dimension for features.
+            Where a channel or dimension is constant, std is 1.
+        problems: Warnings about the data, each a sentence.
+    """
+
+    name: str
+    train: ArraySplit
+    validation: ArraySplit
+    test: ArraySplit
+    classes: list[str]
+    input_shape: tuple[int, ...]
+    mean: list[float]
+    std: list[float]
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def splits(self) -> dict[str, ArraySplit]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def counts(self) -> dict[str, list[int]]:
+        """Samples per class of each split: {"train": [n of class 0, ...], "validation": ..., "test": ...}."""
+        return {
+            name: torch.bincount(split.labels, minlength=len(self.classes)).tolist()
+            for name, split in self.splits.items()
+        }
+
+    def fingerprint(self) -> str:
+        """A hash of the contents and of the split: 32 hexadecimal digits, the same on every machine.
+
+        Caches are keyed by it, so it covers all that a training run sees: samples, labels, their order and classes.
+        """
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update("\0".join(self.classes).encode())
+        for name, split in self.splits.items():
+            for array in (split.images.numpy(), split.labels.numpy()):
+                little = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
+                digest.update(f"\0{name} {array.dtype.name} {array.shape}\0".encode())
+                digest.update(little.data if little.size else b"")
+        return digest.hexdigest()
+
+
+def statistics(images: torch.Tensor) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of training samples.
+
+    Args:
+        images: uint8 [N, C, H, W] (per channel, on the 0..1 scale), or float32 [N, D] (per dimension).
+
+    Returns:
+        mean, std; the std of a constant channel or dimension is 1, so that dividing by it is safe.
+    """
+    if images.ndim == 2:
+        wide = images.double()
+        means, deviations = wide.mean(0), wide.std(0, correction=0)
+    else:
+        # From counts of the 256 values: exact, and without a float copy of the whole set.
+        values = torch.arange(256, dtype=torch.float64) / 255
+        channels = images.shape[1]
+        means, deviations = torch.zeros(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64)
+        for channel in range(channels):
+            counts = torch.from_numpy(np.bincount(images[:, channel].numpy().ravel(), minlength=256)).double()
+            share = counts / counts.sum()
+            means[channel] = (share * values).sum()
+            deviations[channel] = (share * (values - means[channel]) ** 2).sum().sqrt()
+    deviations = torch.where(deviations < 1e-6, torch.ones_like(deviations), deviations)
+    return means.tolist(), deviations.tolist()

@@ -1,0 +1,194 @@
+"""Training views: normalisation, augmentation on the device, and batches that can start anywhere.
+
+Order and pixels of batch `b` in epoch `e` are functions of (seed, e, b) only. Nothing is carried from batch to batch,
+so a run that resumes in the middle of an epoch sees exactly what it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from kdstudio.engine.data.base import ArraySplit
+from kdstudio.engine.data.splits import mix
+from kdstudio.project.spec import DataBase
+
+_ORDER, _VIEW = 11, 12
+_RESIDENT_SHARE = 0.25
+"""A split is kept on the accelerator when it takes at most this share of the free memory."""
+
+
+class Preprocess(nn.Module):
+    """What stands between stored samples and a network: 0..255 pixels to normalised floats, or standardised features.
+
+    Args:
+        mean, std: Per channel on the 0..1 scale (images), or per dimension (features).
+        input_shape: (C, H, W) or (D,).
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, mean: list[float], std: list[float], input_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.input_shape = tuple(int(size) for size in input_shape)
+        shape = (1, -1, 1, 1) if self.is_image else (1, -1)
+        # Not in the state dict: they are described by to_dict, and a student's weights hold the student only.
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(shape), persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(shape), persistent=False)
+
+    @property
+    def is_image(self) -> bool:
+        return len(self.input_shape) == 3
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """[B, C, H, W] in 0..255 (uint8, or float on that scale), or [B, D] features -> float32 of the same shape."""
+        values = images.float()
+        if self.is_image:
+            values = values / 255
+        return (values - self.mean) / self.std
+
+    def to_dict(self) -> dict[str, Any]:
+        """A plain description that `from_dict` reads back: mean, std, input_shape and scale (255 or 1)."""
+        return {
+            "mean": self.mean.flatten().tolist(),
+            "std": self.std.flatten().tolist(),
+            "input_shape": list(self.input_shape),
+            "scale": 255 if self.is_image else 1,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Preprocess:
+        return cls(list(data["mean"]), list(data["std"]), tuple(data["input_shape"]))
+
+
+def augment(images: torch.Tensor, spec: DataBase, generator: torch.Generator) -> torch.Tensor:
+    """A random view of each image, made on the images' device in one pass.
+
+    Crop and jitter are shifts by whole pixels, uniform in -crop_padding..crop_padding and
+    -jitter_pixels..jitter_pixels, with zeros where the shift looks past the edge (a padded random crop is the same
+    thing); with both, the shifts add. Flip mirrors left-right with probability 1/2.
+
+    Args:
+        images: uint8 [B, C, H, W].
+        spec: Says which augmentations, and how far.
+        generator: The source of randomness; on the device of the images, or on the CPU.
+
+    Returns:
+        uint8 [B, C, H, W]; `images` itself where nothing is to be done.
+    """
+    if not spec.augment or images.ndim != 4:
+        return images
+    batch, channels, height, width = images.shape
+    device = images.device
+
+    def draw(low: int, high: int, *shape: int) -> torch.Tensor:
+        numbers = torch.randint(low, high + 1, shape, generator=generator, device=generator.device)
+        return numbers.to(device, non_blocking=True)
+
+    shift = torch.zeros(batch, 2, dtype=torch.int64, device=device)
+    if "crop" in spec.augment:
+        shift = shift + draw(-spec.crop_padding, spec.crop_padding, batch, 2)
+    if "jitter" in spec.augment:
+        shift = shift + draw(-spec.jitter_pixels, spec.jitter_pixels, batch, 2)
+    columns = torch.arange(width, device=device).expand(batch, width)
+    if "flip" in spec.augment:
+        columns = torch.where(draw(0, 1, batch, 1).bool(), width - 1 - columns, columns)
+    rows = torch.arange(height, device=device) + shift[:, :1]
+    columns = columns + shift[:, 1:]
+    inside = ((rows >= 0) & (rows < height))[:, None, :, None] & ((columns >= 0) & (columns < width))[:, None, None, :]
+    rows = rows.clamp(0, height - 1)[:, None, :, None].expand(batch, channels, height, width)
+    columns = columns.clamp(0, width - 1)[:, None, None, :].expand(batch, channels, height, width)
+    return images.gather(2, rows).gather(3, columns) * inside
+
+
+@dataclass
+class Batch:
+    """One batch on the device.
+
+    Attributes:
+        images: uint8 [B, C, H, W], augmented; or float32 [B, D].
+        labels: int64 [B].
+        indices: int64 [B], the samples' numbers in the split.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    indices: torch.Tensor
+
+
+class Batches:
+    """The batches of a split, shuffled anew in each epoch.
+
+    The last batch is smaller where the size does not divide; a single left-over sample joins the batch before it,
+    because batch normalisation cannot work on one sample.
+
+    Args:
+        split: The samples.
+        batch_size: Samples per batch.
+        seed: Order and augmentation are functions of this, the epoch and the batch number.
+        device: Where the batches are wanted. The whole split is moved there once if it is small enough.
+        spec: The augmentations; None for none.
+    """
+
+    def __init__(
+        self, split: ArraySplit, batch_size: int, seed: int, device: torch.device | str, spec: DataBase | None
+    ) -> None:
+        self.device = torch.device(device)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.spec = spec
+        self.count = len(split)
+        home = self.device if _fits(split, self.device) else torch.device("cpu")
+        self._images = split.images.to(home)
+        self._labels = split.labels.to(home)
+        self._generator = torch.Generator(self.device)
+        self._starts = list(range(0, self.count, batch_size))
+        if batch_size > 1 and len(self._starts) > 1 and self.count - self._starts[-1] == 1:
+            self._starts.pop()
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def order(self, epoch: int) -> torch.Tensor:
+        """int64 [N]: the sample numbers in the order of this epoch."""
+        generator = torch.Generator().manual_seed(_seed(self.seed, _ORDER, epoch))
+        return torch.randperm(self.count, generator=generator)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch, from batch number `start` on."""
+        home = self._images.device
+        order = self.order(epoch).to(home)
+        ends = [*self._starts[1:], self.count]
+        for number in range(start, len(self._starts)):
+            indices = order[self._starts[number] : ends[number]]
+            images, labels = self._images[indices], self._labels[indices]
+            if home != self.device:
+                images, labels, indices = (self._send(tensor) for tensor in (images, labels, indices))
+            if self.spec is not None:
+                self._generator.manual_seed(_seed(self.seed, _VIEW, epoch, number))
+                images = augment(images, self.spec, self._generator)
+            yield Batch(images, labels, indices)
+
+    def _send(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self.device.type == "cuda":
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
+
+
+def _seed(*parts: int) -> int:
+    # A generator takes 63 bits without a sign.
+    return mix(*parts) >> 1
+
+
+def _fits(split: ArraySplit, device: torch.device) -> bool:
+    if device.type == "cpu":
+        return True
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return split.images.nbytes <= free * _RESIDENT_SHARE
+    return split.images.nbytes <= 2**30
