@@ -1,0 +1,99 @@
+"""The meter: per-step metrics stay on the device and are copied out a few times a second."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+
+from kdstudio.engine.recorder import Recorder
+from kdstudio.project.errors import NotFiniteError
+from kdstudio.project.runs.metrics import MetricRecord
+
+FLUSH_SECONDS = 0.25
+CAPACITY = 512
+
+
+class Meter:
+    """Collects one row a step and writes them in batches, one record a step.
+
+    Args:
+        recorder: Where the records go.
+        stage: Name of the stage.
+        terms: Names of the terms.
+        device: Where the rows are collected.
+    """
+
+    def __init__(self, recorder: Recorder, stage: str, terms: list[str], device: torch.device) -> None:
+        self.recorder = recorder
+        self.stage = stage
+        self.terms = terms
+        self.keys = ["loss", "accuracy", *(f"term.{n}" for n in terms), *(f"term.{n}.weighted" for n in terms)]
+        self._rows = torch.zeros(CAPACITY, len(self.keys), device=device)
+        self._host: list[tuple[int, int, float, float]] = []
+        self._norms: list[Tensor | None] = []
+        self._next_flush = 0.0
+
+    def add(
+        self, step: int, epoch: int, lr: float, loss: Tensor, accuracy: Tensor, parts: Tensor, norm: Tensor | None
+    ) -> None:
+        """Takes one step's values: scalars, and parts (2, terms). Nothing here waits for the device."""
+        row = self._rows[len(self._host)]
+        torch.cat([loss.reshape(1), accuracy.reshape(1), parts.reshape(-1)], out=row)
+        self._host.append((step, epoch, lr, time.time()))
+        self._norms.append(norm)
+        if len(self._host) == CAPACITY or time.monotonic() >= self._next_flush:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what was collected.
+
+        Raises:
+            NotFiniteError: A loss that counts was NaN or infinite.
+            StorageError: The records could not be written.
+        """
+        if not self._host:
+            return
+        self._next_flush = time.monotonic() + FLUSH_SECONDS
+        table = self._rows[: len(self._host)].tolist()
+        records, broken = [], None
+        for (step, epoch, lr, moment), row, norm in zip(self._host, table, self._norms):
+            values: dict[str, float | None] = {
+                key: value for key, value in zip(self.keys, row) if value == value and abs(value) != float("inf")
+            }
+            values["lr"] = lr
+            if norm is not None:
+                values["grad_norm"] = float(norm)
+            if "loss" not in values:
+                values["loss"] = None
+                broken = broken or (step, row)
+            records.append(
+                MetricRecord(stage=self.stage, split="train", step=step, epoch=epoch, time=moment, values=values)
+            )
+        self._host.clear()
+        self._norms.clear()
+        self.recorder.metrics(records)
+        if broken:
+            raise self._not_finite(*broken)
+
+    def _not_finite(self, step: int, row: list[float]) -> NotFiniteError:
+        values = dict(zip(self.keys, row))
+        culprits = [name for name in self.terms if abs(values[f"term.{name}.weighted"]) == float("inf")]
+        if not culprits:
+            # A term that does not count is NaN too; the total's own NaN comes from one that does
+            active = [name for name in self.terms if values[f"term.{name}"] != values[f"term.{name}"]]
+            culprits = [name for name in active if name in self._counting]
+        named = ", ".join(f"'{name}'" for name in culprits) or "the sum of the terms"
+        return NotFiniteError(
+            f"the loss of the {self.stage} is not finite at step {step}: term {named}",
+            why="a learning rate or weight that is too large, fp16 overflow, or broken inputs",
+            fix="lower train.lr (try a tenth), add train.clip_norm: 1 or warmup_epochs, lower the term's weight, "
+            "or use precision fp32; the last checkpoint is from before this step",
+        )
+
+    _counting: frozenset[str] = frozenset()
+
+    def count(self, names: list[str]) -> None:
+        """Says which terms count in the epoch, so that a message can name the right one."""
+        self._counting = frozenset(names)

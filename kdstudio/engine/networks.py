@@ -1,0 +1,157 @@
+"""Building the networks of an experiment, and checking that they fit before the first step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from kdstudio.engine.data import ArraySplit, DataBundle, Preprocess
+from kdstudio.engine.device import seed_everything
+from kdstudio.engine.models import build_model, load_weights
+from kdstudio.engine.taps import Taps, unknown_layer
+from kdstudio.project.errors import InputError, ModelError
+from kdstudio.project.folder import Project
+from kdstudio.project.runs.state import RunStatus
+from kdstudio.project.spec import Experiment, HintTerm, ModelSpec
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def make_network(
+    spec: ModelSpec, bundle: DataBundle, root: Path, trusted: bool, seed: int, deterministic: bool, field: str
+) -> nn.Module:
+    """A network with its weights: random by the seed, or those the spec names.
+
+    Args:
+        spec: What to build.
+        bundle: Says the input's shape and the number of classes.
+        root: The project folder.
+        trusted: Whether the project's Python files may run.
+        seed, deterministic: See `TrainSpec`.
+        field: `teacher` or `student`, for messages.
+
+    Raises:
+        ModelError: It cannot be built, or the weights do not fit.
+    """
+    seed_everything(seed, deterministic)
+    try:
+        model = build_model(spec, bundle.input_shape, len(bundle.classes), root, trusted)
+        if spec.weights is not None:
+            load_weights(model, weights_path(spec.weights, root, field))
+    except ModelError as error:
+        if error.what.startswith(f"{field}"):
+            raise
+        raise ModelError(f"{field}: {error.what}", error.why, error.fix, kind=error.kind) from None
+    return model
+
+
+def weights_path(weights: str, root: Path, field: str) -> Path:
+    """The file that a spec's `weights` names: a path relative to the project, or `run:EXPERIMENT[/NNN]`.
+
+    Raises:
+        ModelError: There is no such file or no finished run.
+    """
+    if not weights.startswith("run:"):
+        path = Path(weights).expanduser()
+        path = path if path.is_absolute() else root / path
+        if not path.exists():
+            raise ModelError(
+                f"{field}.weights: there is no file '{weights}'",
+                why=f"looked for {path}",
+                fix="give a path relative to the project, or run:EXPERIMENT",
+                kind="missing-file",
+            )
+        return path
+    name, _, number = weights[4:].partition("/")
+    try:
+        project = Project.open(root)
+    except InputError:
+        raise ModelError(
+            f"{field}.weights: '{weights}' needs a project, and {root} is none", fix="give a file instead"
+        ) from None
+    runs = [run for run in project.runs(name) if not number or run.path.name == number]
+    for run in reversed(runs):
+        path = run.student_dir / "model.safetensors"
+        if path.exists() and run.status() in (RunStatus.FINISHED, RunStatus.STOPPED):
+            return path
+    known = ", ".join(project.experiment_names())
+    raise ModelError(
+        f"{field}.weights: no finished run for '{weights}'",
+        fix=f"run that experiment first; there are: {known}" if known else "run that experiment first",
+        kind="missing-run",
+    )
+
+
+def check_wiring(
+    experiment: Experiment, teacher: nn.Module | None, student: nn.Module, bundle: DataBundle, preprocess: Preprocess
+) -> tuple[Shapes, Shapes]:
+    """Checks taps, shapes and class counts on a small batch, before any training.
+
+    Returns:
+        Output shapes of the student's and of the teacher's tapped layers, without the batch dimension.
+
+    Raises:
+        ModelError: A layer does not exist or gives no tensor, or a network's classes are not the data's.
+    """
+    wanted: dict[str, list[str]] = {"teacher": [], "student": []}
+    for index, term in enumerate(experiment.objective):
+        if not isinstance(term, HintTerm):
+            continue
+        for place, pair in enumerate(term.pairs):
+            for side, model in (("teacher", teacher), ("student", student)):
+                name = getattr(pair, side)
+                assert model is not None
+                known = [key for key, _ in model.named_modules() if key]
+                if name not in known:
+                    spec = experiment.teacher if side == "teacher" else experiment.student
+                    owner = spec.model if spec else side
+                    error = unknown_layer(name, known, owner)
+                    where = f"objective.{index}.pairs.{place}.{side}"
+                    raise ModelError(f"{where}: {error.what}", error.why, error.fix, kind="layer")
+                wanted[side].append(name)
+    sample = ArraySplit(bundle.train.images[:2], bundle.train.labels[:2])
+    shapes = {}
+    for side, model in (("student", student), ("teacher", teacher)):
+        if model is not None:
+            shapes[side] = _shapes(model, wanted[side], sample, preprocess, len(bundle.classes), side)
+    return shapes["student"], shapes.get("teacher", {})
+
+
+def _shapes(
+    model: nn.Module, names: list[str], sample: ArraySplit, preprocess: Preprocess, classes: int, side: str
+) -> Shapes:
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    training = model.training
+    model.eval()
+    preprocess = Preprocess.from_dict(preprocess.to_dict()).to(device)
+    try:
+        with Taps(model, names, f"the {side}") as taps, torch.no_grad():
+            logits = model(preprocess(sample.images.to(device)))
+            captured = taps.take()
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{side}: the network cannot take an input of shape {tuple(sample.images.shape[1:])}",
+            why=str(error).splitlines()[0][:300],
+            fix="choose a model that suits the size of the data, or data that suit the model",
+            kind="shape",
+        ) from None
+    finally:
+        model.train(training)
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
+        raise ModelError(f"{side}: the network's output is no table of logits (batch, classes)", kind="shape")
+    if logits.shape[1] != classes:
+        raise ModelError(
+            f"{side}: the network tells {logits.shape[1]} classes apart, and the data have {classes}",
+            fix="use a network and weights for these classes",
+            kind="classes",
+        )
+    missing = [name for name in names if name not in captured]
+    if missing:
+        raise ModelError(
+            f"{side}: layer '{missing[0]}' gives no tensor in a forward pass",
+            fix="choose another layer; kdstudio inspect lists them",
+            kind="layer",
+        )
+    return {name: tuple(tensor.shape[1:]) for name, tensor in captured.items()}

@@ -1,0 +1,193 @@
+"""Probes: what the panels get while training goes on, off the hot path."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kdstudio.engine.cka import cka_matrix, gram
+from kdstudio.engine.data import ArraySplit, DataBundle, Preprocess
+from kdstudio.engine.models import layer_names
+from kdstudio.engine.objective import Objective
+from kdstudio.engine.recorder import Recorder
+from kdstudio.engine.taps import Taps
+from kdstudio.engine.terms import StepOutputs
+from kdstudio.project.spec import MonitorSpec
+
+#: Snapshots may take at most this share of the training time.
+BUDGET = 0.015
+#: After this many snapshots the interval starts to grow, so a long run does not fill the disk.
+DENSE = 150
+
+
+class Probes:
+    """Takes snapshots of the student on fixed validation samples.
+
+    A snapshot holds the student's logits on the probe samples and on the pool, and, with a teacher, linear CKA for
+    each pair and layer by layer. It uses no random numbers and leaves the student in the mode it found, so a run
+    with probes and one without end in the same weights.
+
+    Args:
+        spec: Sizes and interval.
+        bundle: The data; samples come from its validation split.
+        preprocess: Makes network inputs of stored samples.
+        recorder: Where snapshots go.
+        device: Where the networks are.
+        teacher: The teacher's network, if there is one.
+    """
+
+    def __init__(
+        self,
+        spec: MonitorSpec,
+        bundle: DataBundle,
+        preprocess: Preprocess,
+        recorder: Recorder,
+        device: torch.device,
+        teacher: nn.Module | None,
+    ) -> None:
+        self.spec = spec
+        self.recorder = recorder
+        self.device = device
+        self.preprocess = preprocess
+        self.teacher = teacher
+        split = bundle.validation
+        order = balanced_order(split.labels.numpy())
+        self.pool_indices = order[: spec.pool]
+        self.probe_indices = order[: spec.probes]
+        # The unbiased CKA needs four samples; a smaller validation split gets no alignment
+        self.aligned = min(spec.alignment_samples, len(self.pool_indices))
+        self._pool = split.select(torch.from_numpy(self.pool_indices))
+        self._next = 0.0
+        self._cost = 0.0
+        self._taken = 0
+        self._teacher_layers: list[str] = []
+        self._teacher_grams: list[Tensor] = []
+        self._teacher_pair_features: dict[str, Tensor] = {}
+        self._write_probes(bundle, split)
+
+    @property
+    def _align(self) -> bool:
+        return self.teacher is not None and self.aligned >= 4
+
+    def _write_probes(self, bundle: DataBundle, split: ArraySplit) -> None:
+        probes = split.select(torch.from_numpy(self.probe_indices))
+        arrays: dict[str, np.ndarray] = {
+            "labels": probes.labels.numpy(),
+            "indices": self.probe_indices,
+            "pool_labels": self._pool.labels.numpy(),
+        }
+        if probes.images.ndim == 4:
+            arrays["images"] = probes.images.permute(0, 2, 3, 1).numpy()
+        if self.teacher is not None:
+            logits = self._logits(self.teacher, self._pool.images)
+            arrays["pool_teacher_logits"] = logits.cpu().numpy()
+            arrays["teacher_logits"] = logits[: len(self.probe_indices)].cpu().numpy()
+        self.recorder.probes(arrays, bundle.classes)
+
+    def _logits(self, model: nn.Module, images: Tensor) -> Tensor:
+        model.eval()
+        with torch.no_grad():
+            return torch.cat([model(self._inputs(part)).float() for part in images.split(128)])
+
+    def _inputs(self, images: Tensor) -> Tensor:
+        return self.preprocess(images.to(self.device))
+
+    def _watch_teacher(self, pair_layers: list[str]) -> None:
+        """The teacher does not change: its Gram matrices are computed once."""
+        assert self.teacher is not None
+        chosen = spread(layer_names(self.teacher), self.spec.max_layers, pair_layers)
+        captured = self._capture(self.teacher, chosen)
+        self._teacher_layers = [name for name in chosen if name in captured]
+        self._teacher_grams = [gram(captured[name]) for name in self._teacher_layers]
+        self._teacher_pair_features = {name: captured[name] for name in pair_layers}
+
+    def _capture(self, model: nn.Module, names: list[str]) -> dict[str, Tensor]:
+        model.eval()
+        with Taps(model, names) as taps, torch.no_grad():
+            model(self._inputs(self._pool.images[: self.aligned]))
+            return {name: tensor for name, tensor in taps.take().items() if tensor.shape[0] == self.aligned}
+
+    def due(self) -> bool:
+        """Whether it is time for a snapshot. Cheap: asks the clock."""
+        return time.monotonic() >= self._next
+
+    def take(self, student: nn.Module, objective: Objective, stage: str, step: int, epoch: int) -> None:
+        """Takes a snapshot now and sets the time of the next one."""
+        begin = time.monotonic()
+        if self.recorder.snapshots_waiting > 4:  # a disk that cannot follow must not fill the memory
+            self._next = begin + self.spec.every_seconds
+            return
+        training = student.training
+        try:
+            arrays, meta = self._measure(student, objective)
+        finally:
+            student.train(training)
+        self.recorder.snapshot(arrays, step, epoch, stage, meta)
+        now = time.monotonic()
+        self._taken += 1
+        # The first one carries one-off costs (the teacher's side, memory); the mean forgets it quickly
+        self._cost = now - begin if self._taken <= 2 else 0.7 * self._cost + 0.3 * (now - begin)
+        interval = self.spec.every_seconds * max(1.0, self._taken / DENSE)
+        self._next = now + max(interval, self._cost / BUDGET)
+
+    def _measure(self, student: nn.Module, objective: Objective) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        logits = self._logits(student, self._pool.images)
+        arrays = {
+            "student_logits": logits[: len(self.probe_indices)].cpu().numpy(),
+            "pool_student_logits": logits.half().clamp(-65504, 65504).cpu().numpy(),
+        }
+        meta: dict[str, Any] = {}
+        if not self._align:
+            return arrays, meta
+        hints = objective.hint_terms()
+        student_pairs = [layer for term in hints for layer in term.student_layers]
+        teacher_pairs = [layer for term in hints for layer in term.teacher_layers]
+        if not self._teacher_grams:
+            self._watch_teacher(list(dict.fromkeys(teacher_pairs)))
+        chosen = spread(layer_names(student), self.spec.max_layers, student_pairs)
+        captured = self._capture(student, chosen)
+        layers = [name for name in chosen if name in captured]
+        table = cka_matrix(self._teacher_grams, [gram(captured[name]) for name in layers]).float().cpu().numpy()
+        arrays["cka_map"] = table
+        meta = {"teacher_layers": self._teacher_layers, "student_layers": layers, "pair_cka": {}, "pair_error": {}}
+        for term in hints:
+            outputs = StepOutputs(logits, logits, None, captured, self._teacher_pair_features)
+            with torch.no_grad():
+                errors = torch.stack(term.pair_losses(outputs)).tolist()
+            for pair, error in zip(term.spec.pairs, errors):
+                name = f"{pair.teacher} → {pair.student}"
+                meta["pair_error"][name] = error
+                row, column = self._teacher_layers.index(pair.teacher), layers.index(pair.student)
+                meta["pair_cka"][name] = float(table[row, column])
+        return arrays, meta
+
+
+def balanced_order(labels: np.ndarray) -> np.ndarray:
+    """An order of all samples that takes the classes in turn, so that every prefix is balanced.
+
+    Args:
+        labels: (N) integers.
+
+    Returns:
+        (N) int64 positions.
+    """
+    rank = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        places = np.flatnonzero(labels == label)
+        rank[places] = np.arange(len(places))
+    return np.lexsort((labels, rank)).astype(np.int64)
+
+
+def spread(names: list[str], most: int, needed: list[str]) -> list[str]:
+    """At most `most` names, evenly over the list, in its order; the needed ones are always among them."""
+    if len(names) <= most:
+        chosen = set(names)
+    else:
+        chosen = {names[int(position)] for position in np.linspace(0, len(names) - 1, most).round()}
+    chosen |= set(needed)
+    order = {name: index for index, name in enumerate(names)}
+    return sorted(chosen, key=lambda name: order.get(name, len(order)))

@@ -1,0 +1,39 @@
+"""The frozen teacher."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from kdstudio.engine.taps import Taps
+
+
+class Teacher:
+    """A frozen network that hands out logits and tapped features.
+
+    Not a module on purpose: as no part of the student's tree, `train()` cannot reach it and no optimizer or
+    checkpoint can hold it. It is put into eval mode again at every call, whatever happened to it in between.
+
+    Args:
+        model: The network; its parameters stop to take gradients.
+        layers: Layers that may be tapped.
+    """
+
+    def __init__(self, model: nn.Module, layers: list[str]) -> None:
+        self.model = model.requires_grad_(False).eval()
+        self.taps = Taps(model, layers, "the teacher")
+        self.taps.__enter__()
+
+    def __call__(self, inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits (B, C) and features by layer name, without a gradient.
+
+        `no_grad`, not `inference_mode`: losses save these tensors for their backward pass.
+        """
+        self.model.eval()
+        with torch.no_grad():
+            logits = self.model(inputs)
+        return logits, self.taps.take()
+
+    def close(self) -> None:
+        """Removes the hooks."""
+        self.taps.close()

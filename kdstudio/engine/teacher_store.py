@@ -1,0 +1,44 @@
+"""Trained teachers are kept in the project's `teachers/`, so that each is trained once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from kdstudio.engine.data import DataBundle
+from kdstudio.engine.networks import weights_path
+from kdstudio.project.spec import DataBase, TeacherSpec
+
+#: Part of every key; raised when a change in the engine makes the same spec end in other weights.
+RECIPE = 1
+_WHERE_ONLY = {"folder", "download", "path"}
+
+
+def teacher_key(spec: TeacherSpec, data: DataBase, bundle: DataBundle, root: Path) -> str:
+    """16 hex digits that stand for all that decides the teacher's weights: spec, data, seed, and files it reads."""
+    digest = hashlib.blake2b(digest_size=8)
+    described = {
+        "recipe": RECIPE,
+        "teacher": spec.model_dump(mode="json", exclude={"train": {"device", "checkpoint_seconds"}}),
+        "data": bundle.fingerprint(),
+    }
+    if spec.weights is None and not spec.pretrained:
+        described["views"] = data.model_dump(mode="json", exclude=_WHERE_ONLY)
+    digest.update(json.dumps(described, sort_keys=True).encode())
+    files = []
+    if spec.weights is not None:
+        files.append(weights_path(spec.weights, root, "teacher"))
+    if ".py:" in spec.model:
+        files.append(root / spec.model.split(":")[0])
+    for file in files:
+        if file.exists():
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "blake2b").digest())
+    return digest.hexdigest()
+
+
+def teacher_folder(root: Path, spec: TeacherSpec, key: str) -> Path:
+    """Where the teacher with this key is kept."""
+    name = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in spec.model)
+    return root / "teachers" / f"{name}-{key}"

@@ -1,0 +1,310 @@
+"""The loop: one network, one objective, one budget. The same loop trains teacher, baseline and student."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from torch import Tensor
+
+from kdstudio.engine.checkpoint import load_checkpoint, save_checkpoint
+from kdstudio.engine.control import Control, Interrupted, Parked
+from kdstudio.engine.data import Batches, DataBundle, Preprocess
+from kdstudio.engine.device import memory_in_use, random_states, restore_random_states
+from kdstudio.engine.meter import Meter
+from kdstudio.engine.objective import DistillationModule
+from kdstudio.engine.optim import build_optimizer, learning_rate
+from kdstudio.engine.probes import Probes
+from kdstudio.engine.recorder import Recorder
+from kdstudio.engine.teacher import Teacher
+from kdstudio.engine.validate import Validation
+from kdstudio.project.spec import DataBase, TrainSpec
+
+logger = logging.getLogger("kdstudio")
+
+
+class Outcome(enum.Enum):
+    """How a stage ended."""
+
+    FINISHED = "finished"
+    STOPPED = "stopped"
+
+
+@dataclass
+class Progress:
+    """Where the stage stands: everything that a checkpoint holds beside tensors."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    best: float = float("-inf")
+    best_epoch: int = -1
+    stale_epochs: int = 0
+    done: bool = False
+
+
+class Trainer:
+    """Trains one network.
+
+    Args:
+        stage: `teacher`, `baseline` or `student`.
+        module: The network with its objective.
+        teacher: The frozen teacher, None where no term asks for one.
+        bundle, data: The samples, and how training views are made of them.
+        preprocess: Makes network inputs of stored samples; on the device.
+        spec: The budget.
+        recorder, control: The run folder's two ends.
+        checkpoints: Where `last` and `best` lie.
+        accelerator: Devices, precision and the gradient scaler.
+        validation: Scores the network at the end of each epoch.
+        probes: Snapshots for the panels, None for stages that show none.
+    """
+
+    def __init__(
+        self,
+        *,
+        stage: str,
+        module: DistillationModule,
+        teacher: Teacher | None,
+        bundle: DataBundle,
+        data: DataBase,
+        preprocess: Preprocess,
+        spec: TrainSpec,
+        recorder: Recorder,
+        control: Control,
+        checkpoints: Path,
+        accelerator: Accelerator,
+        validation: Validation,
+        probes: Probes | None = None,
+    ) -> None:
+        self.stage = stage
+        self.spec = spec
+        self.teacher = teacher
+        self.recorder = recorder
+        self.control = control
+        self.accelerator = accelerator
+        self.validation = validation
+        self.probes = probes
+        self.preprocess = preprocess
+        self.device = accelerator.device
+        self.batches = Batches(bundle.train, data.batch_size, spec.seed, self.device, data)
+        self.steps_per_epoch = len(self.batches)
+        self.total_steps = self.steps_per_epoch * spec.epochs
+        self.raw = module.to(self.device)
+        self.optimizer = build_optimizer(self.raw, spec)
+        self.module, self.optimizer = accelerator.prepare(self.raw, self.optimizer)
+        self.meter = Meter(recorder, stage, module.objective.names, self.device)
+        prefix = "" if stage == "student" else f"{stage}-"
+        self.last_path = checkpoints / f"{prefix}last.pt"
+        self.best_path = checkpoints / f"{prefix}best.pt"
+        self.progress = Progress()
+        self._saved_at = time.monotonic()
+        self._rate_mark = (time.monotonic(), 0)
+
+    # -- checkpoints -----------------------------------------------------------------------------------------
+
+    def resume(self) -> bool:
+        """Goes back to the last checkpoint of this stage. False where there is none."""
+        content = load_checkpoint(self.last_path, self.device)
+        if content is None:
+            return False
+        self.raw.load_state_dict(content["module"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        if self.accelerator.scaler is not None and content["scaler"]:
+            self.accelerator.scaler.load_state_dict(content["scaler"])
+        self.progress = Progress(**content["progress"])
+        restore_random_states({**content["random"], "torch": content["random"]["torch"].cpu()})
+        self.recorder.event("resume", self.stage, self.progress.step - 1, self.progress.epoch)
+        logger.info("%s: resumed at step %d (epoch %d)", self.stage, self.progress.step, self.progress.epoch)
+        return True
+
+    def save_last(self) -> None:
+        """Writes the state between two steps. Metrics are written and checked first: no checkpoint of a broken step."""
+        self.meter.flush()
+        scaler = self.accelerator.scaler
+        content = {
+            "module": self.raw.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": scaler.state_dict() if scaler is not None else {},
+            "progress": vars(self.progress),
+            "random": random_states(),
+        }
+        save_checkpoint(self.last_path, content)
+        self._saved_at = time.monotonic()
+        self.recorder.position(last_checkpoint=self.last_path.name)
+
+    def load_best(self) -> None:
+        """Puts the best epoch's weights into the network (the last ones where no epoch was scored)."""
+        content = load_checkpoint(self.best_path, self.device)
+        if content is not None:
+            self.raw.load_state_dict(content["module"])
+
+    # -- the loop --------------------------------------------------------------------------------------------
+
+    def run(self) -> Outcome:
+        """Trains to the end of the budget, an early stop or a request.
+
+        Raises:
+            Parked, StoppedNow, Interrupted: As asked for; a park and an interrupt save first.
+            NotFiniteError: A loss was NaN or infinite.
+            StorageError: The disk is full.
+        """
+        progress = self.progress
+        self.recorder.update(
+            phase="training",
+            stage=self.stage,
+            step=progress.step,
+            total_steps=self.total_steps,
+            epoch=progress.epoch,
+            total_epochs=self.spec.epochs,
+            progress=None,
+            message="",
+        )
+        if progress.done:
+            return Outcome.FINISHED
+        try:
+            if self.probes is not None:
+                self._snapshot()
+            while progress.epoch < self.spec.epochs and not progress.done:
+                stopped = self._epoch()
+                if stopped:
+                    return self._stop()
+        except (Parked, Interrupted):
+            self.save_last()
+            if self.probes is not None:
+                self._snapshot()
+            raise
+        if self.probes is not None:
+            self._snapshot()
+        return Outcome.FINISHED
+
+    def _stop(self) -> Outcome:
+        self.save_last()
+        self._score()  # the part of an epoch counts too: its weights may be the best
+        self.save_last()
+        if self.probes is not None:
+            self._snapshot()
+        self.recorder.event("stop", self.stage, self.progress.step, self.progress.epoch)
+        return Outcome.STOPPED
+
+    def _epoch(self) -> bool:
+        """Trains to the end of the current epoch. True if a stop was asked for."""
+        progress = self.progress
+        objective = self.raw.objective
+        weights = objective.weights(progress.epoch)
+        self.meter.count([name for name, weight in zip(objective.names, weights) if weight])
+        self.module.train()
+        for batch in self.batches.epoch(progress.epoch, start=progress.batch):
+            self.control.poll(self._on_hold)
+            if self.control.stop_requested:
+                return True
+            self._step(batch.images, batch.labels)
+            progress.step += 1
+            progress.batch += 1
+            if self.probes is not None and self.probes.due():
+                self._snapshot()
+            if time.monotonic() - self._saved_at > self.spec.checkpoint_seconds:
+                self.save_last()
+            self._report(len(batch.labels))
+        self.control.poll(self._on_hold)
+        progress.epoch += 1
+        progress.batch = 0
+        self._score()
+        patience = self.spec.early_stop
+        early = patience is not None and progress.stale_epochs >= patience
+        progress.done = early or progress.epoch >= self.spec.epochs
+        if early:
+            text = f"no better validation score for {patience} epochs"
+            self.recorder.event("early-stop", self.stage, progress.step, progress.epoch, text)
+            logger.info("%s: stopped early, %s", self.stage, text)
+        self.save_last()
+        return False
+
+    def _step(self, images: Tensor, labels: Tensor) -> None:
+        """One optimizer step, in as many micro-batches as the spec says. The mean is over the whole batch."""
+        progress = self.progress
+        lr = learning_rate(self.spec, progress.step, self.steps_per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        objective = self.raw.objective
+        asks_teacher = objective.needs_teacher(progress.epoch)
+        size = -(-len(labels) // self.spec.accumulate)
+        pieces = list(zip(images.split(size), labels.split(size)))
+        total: Any = None
+        for index, (part, targets) in enumerate(pieces):
+            share = len(targets) / len(labels)
+            inputs = self.preprocess(part)
+            last = index == len(pieces) - 1
+            with self.accelerator.autocast():
+                logits, features = None, {}
+                if asks_teacher and self.teacher is not None:
+                    logits, features = self.teacher(inputs)
+                if last:
+                    loss, parts, outputs = self.module(inputs, targets, progress.epoch, logits, features)
+                else:
+                    with self.accelerator.no_sync(self.module):
+                        loss, parts, outputs = self.module(inputs, targets, progress.epoch, logits, features)
+            self.accelerator.backward(loss * share)
+            right = (outputs.argmax(dim=1) == targets).float().mean()
+            row = (loss.detach().float() * share, right * share, parts * share)
+            total = row if total is None else tuple(a + b for a, b in zip(total, row))
+        norm = None
+        if self.spec.clip_norm is not None:
+            norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.spec.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.meter.add(progress.step, progress.epoch, lr, total[0], total[1], total[2], norm)
+
+    def _score(self) -> None:
+        """Validates, and keeps the weights if they are the best so far. The network is in train mode afterwards."""
+        self.meter.flush()
+        progress = self.progress
+        values = self.validation.score(self.raw, self.accelerator)
+        self.module.train()
+        step = max(0, progress.step - 1)
+        self.recorder.values(self.stage, "validation", step, max(0, progress.epoch - 1), values)
+        text = ", ".join(f"{key} {value:.4f}" for key, value in values.items() if "." not in key)
+        logger.info("%s: epoch %d of %d: validation %s", self.stage, progress.epoch, self.spec.epochs, text)
+        if self.validation.better(values, progress.best):
+            progress.best = self.validation.criterion(values)
+            progress.best_epoch = progress.epoch
+            progress.stale_epochs = 0
+            content = {"module": self.raw.state_dict(), "epoch": progress.epoch, "score": values["accuracy"]}
+            save_checkpoint(self.best_path, content)
+            self.recorder.event("best", self.stage, step, progress.epoch, f"{values['accuracy']:.4f}")
+            if self.stage == "student":
+                self.recorder.position(best=values["accuracy"], best_epoch=progress.epoch)
+        else:
+            progress.stale_epochs += 1
+
+    def _snapshot(self) -> None:
+        assert self.probes is not None
+        progress = self.progress
+        self.probes.take(self.raw.student, self.raw.objective, self.stage, progress.step, progress.epoch)
+
+    def _report(self, samples: int) -> None:
+        """Position and speed for `state.json`, which the heartbeat writes."""
+        began, seen = self._rate_mark
+        seen += samples
+        elapsed = time.monotonic() - began
+        if elapsed > 1.0:
+            self.recorder.position(
+                samples_per_second=seen / elapsed, device_memory_bytes=memory_in_use(self.device)
+            )
+            began, seen = time.monotonic(), 0
+        self._rate_mark = (began, seen)
+        self.recorder.position(step=self.progress.step, epoch=self.progress.epoch)
+
+    def _on_hold(self, begins: bool) -> None:
+        progress = self.progress
+        name = "hold" if begins else "continue"
+        self.meter.flush()
+        self.recorder.event(name, self.stage, progress.step, progress.epoch)
+        self.recorder.update(phase="holding" if begins else "training", step=progress.step, epoch=progress.epoch)
+        logger.info("%s: %s at step %d", self.stage, name, progress.step)
+        self._rate_mark = (time.monotonic(), 0)

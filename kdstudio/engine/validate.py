@@ -1,0 +1,78 @@
+"""Validation: the score that chooses the best epoch. Never on test data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.nn import functional
+
+from kdstudio.engine.data import ArraySplit, Preprocess
+from kdstudio.engine.losses import soft_target_loss
+from kdstudio.engine.objective import DistillationModule
+
+BATCH = 512
+
+
+class Validation:
+    """Scores a network on the validation split.
+
+    Args:
+        split: The validation samples.
+        preprocess: Makes network inputs of stored samples; on the device.
+        device: Where the network is.
+        teacher_logits: (N, C) of the same samples in the same order, for agreement and KL; None without a teacher.
+    """
+
+    def __init__(
+        self, split: ArraySplit, preprocess: Preprocess, device: torch.device, teacher_logits: Tensor | None
+    ) -> None:
+        self.split = split
+        self.preprocess = preprocess
+        self.device = device
+        self.labels = split.labels.to(device)
+        self.teacher_logits = None if teacher_logits is None else teacher_logits.to(device)
+
+    def score(self, module: DistillationModule, accelerator: Accelerator) -> dict[str, float]:
+        """Cross-entropy, accuracy, and (with a teacher) top-1 agreement and mean KL(teacher || student) at T = 1;
+        `term.hard` and `term.soft...` are the objective's own terms on these samples, without augmentation.
+
+        Leaves the network in eval mode.
+        """
+        module.eval()
+        with torch.no_grad(), accelerator.autocast():
+            parts = [
+                module.student(self.preprocess(images.to(self.device))).float()
+                for images in self.split.images.split(BATCH)
+            ]
+        logits = torch.cat(parts)
+        values = {
+            "loss": functional.cross_entropy(logits, self.labels),
+            "accuracy": (logits.argmax(1) == self.labels).float().mean(),
+        }
+        for term in module.objective.terms:
+            if term.spec.term == "hard":
+                values[f"term.{term.name}"] = functional.cross_entropy(
+                    logits, self.labels, label_smoothing=term.spec.label_smoothing
+                )
+            elif term.spec.term == "soft" and self.teacher_logits is not None:
+                values[f"term.{term.name}"] = soft_target_loss(logits, self.teacher_logits, term.spec.temperature)
+        if self.teacher_logits is not None:
+            values["agreement"] = (logits.argmax(1) == self.teacher_logits.argmax(1)).float().mean()
+            values["kl"] = soft_target_loss(logits, self.teacher_logits, 1.0)
+        return dict(zip(values, torch.stack(list(values.values())).tolist()))
+
+    @staticmethod
+    def criterion(values: Mapping[str, float]) -> float:
+        """The figure by which epochs are compared: accuracy, and among equal ones the smaller cross-entropy.
+
+        Small validation sets tie often. The loss is squeezed into a fraction of one sample's worth of accuracy.
+        """
+        loss = values["loss"] if values["loss"] == values["loss"] else float("inf")
+        return values["accuracy"] - 1e-7 * min(loss, 100.0)
+
+    def better(self, values: Mapping[str, float], best: float) -> bool:
+        """Whether the values beat the best criterion so far."""
+        return self.criterion(values) > best
