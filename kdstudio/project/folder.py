@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from kdstudio.project.errors import InputError, StorageError
 from kdstudio.project.migrations import EXPERIMENT_STEPS, PROJECT_STEPS, migrate
 from kdstudio.project.runs.folder import RunFolder
+from kdstudio.project.runs.state import RunStatus
 from kdstudio.project.settings_path import config_dir
 from kdstudio.project.shipped import sample_projects
 from kdstudio.project.spec import SPEC_VERSION, Experiment, ProjectFile, suggestion, validate
@@ -132,7 +134,21 @@ class Project:
 
     def create_run(self, experiment: Experiment) -> RunFolder:
         """Makes the next numbered run folder with the frozen experiment in it."""
-        return create_run(self.runs_dir / experiment.name, experiment)
+        return create_run(self.runs_dir / experiment.name, self.frozen(experiment))
+
+    def frozen(self, experiment: Experiment) -> Experiment:
+        """The experiment with `run:NAME` resolved to one run, so that running it again uses the same weights.
+
+        A name without a finished run is left as it is; the engine says so when it gets there.
+        """
+        copy = experiment.model_copy(deep=True)
+        for network in (copy.teacher, copy.student):
+            if network is not None and network.weights and re.fullmatch(r"run:[^/]+", network.weights):
+                for run in reversed(self.runs(network.weights[4:])):
+                    if (run.student_dir / "model.safetensors").exists() and run.status() is RunStatus.FINISHED:
+                        network.weights = f"run:{run.name}"
+                        break
+        return copy
 
     @property
     def trusted(self) -> bool:

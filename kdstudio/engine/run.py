@@ -1,0 +1,343 @@
+"""One experiment, start to scorecard: the stages in their order."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState, PartialState
+from filelock import FileLock, Timeout
+from torch import nn
+
+from kdstudio.engine.control import Control, Interrupted, Parked, StoppedNow
+from kdstudio.engine.data import DataBundle, Preprocess, load_data
+from kdstudio.engine.device import pick_device, pick_precision, seed_everything
+from kdstudio.engine.evaluate import predict
+from kdstudio.engine.networks import check_wiring, make_network
+from kdstudio.engine.objective import DistillationModule, Objective
+from kdstudio.engine.probes import Probes
+from kdstudio.engine.recorder import Recorder
+from kdstudio.engine.scorecard import score_run
+from kdstudio.engine.student_io import load_student, save_student
+from kdstudio.engine.teacher import Teacher
+from kdstudio.engine.teacher_store import teacher_folder, teacher_key
+from kdstudio.engine.trainer import Outcome, Trainer
+from kdstudio.engine.validate import Validation
+from kdstudio.project.errors import KDStudioError, OutOfMemoryError, RunBusyError
+from kdstudio.project.folder import Project
+from kdstudio.project.runs.folder import RunFolder, write_bytes
+from kdstudio.project.spec import Experiment, HardTerm, ModelSpec, TrainSpec
+
+logger = logging.getLogger("kdstudio")
+
+
+class RunResult:
+    """How a run ended: the last phase, and the exit code that the command line gives for it."""
+
+    def __init__(self, phase: str, exit_code: int) -> None:
+        self.phase = phase
+        self.exit_code = exit_code
+
+
+def execute(run: RunFolder) -> RunResult:
+    """Works on a run folder until it is finished, stopped or parked: starts it, or resumes it.
+
+    Raises:
+        RunBusyError: Another process works on this run.
+        KDStudioError: Anything a person can mend; `state.json` says `failed` with the same words by then.
+    """
+    lock = FileLock(run.lock_path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunBusyError(
+            f"{run.path}: another process already works on this run",
+            why=f"its process id is {run.state().pid}",
+            fix="watch that one, or start a new run",
+        ) from None
+    except OSError as error:
+        from kdstudio.project.yaml_io import storage_error
+
+        raise storage_error(run.path, error) from error
+    try:
+        with Recorder(run) as recorder, Control(run) as control:
+            return _guarded(run, recorder, control)
+    finally:
+        lock.release()
+
+
+def _guarded(run: RunFolder, recorder: Recorder, control: Control) -> RunResult:
+    """Runs the stages; whatever happens, the state on disk says it."""
+    try:
+        with ExitStack() as stack:
+            outcome = Session(run, recorder, control, stack).work()
+    except Parked:
+        recorder.finish("parked", "saved; the device is free")
+        logger.info("parked at step %d", recorder.state.step)
+        return RunResult("parked", 130)
+    except Interrupted:
+        recorder.finish("parked", "interrupted and saved")
+        logger.info("interrupted at step %d; resume with --resume", recorder.state.step)
+        return RunResult("parked", 130)
+    except StoppedNow:
+        recorder.finish("stopped", "stopped at once; the last checkpoint stays")
+        logger.info("stopped at once")
+        return RunResult("stopped", 130)
+    except KDStudioError as error:
+        _fail(recorder, error)
+        raise
+    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+        raise _fail(recorder, _memory_error(error)) from error
+    except RuntimeError as error:
+        if "allocate memory" in str(error):
+            raise _fail(recorder, _memory_error(error)) from error
+        raise _fail(recorder, _crash(run, error)) from error
+    except Exception as error:
+        raise _fail(recorder, _crash(run, error)) from error
+    recorder.finish(outcome)
+    logger.info("%s", outcome)
+    return RunResult(outcome, 0)
+
+
+def _fail(recorder: Recorder, error: KDStudioError) -> KDStudioError:
+    logger.error("%s", error)
+    try:
+        recorder.finish("failed", error.what, error)
+    except KDStudioError:  # the disk is full: the state cannot be written either, and the first error is the one to tell
+        logger.error("the state could not be written")
+    return error
+
+
+def _memory_error(error: BaseException) -> OutOfMemoryError:
+    return OutOfMemoryError(
+        "the device ran out of memory",
+        why=str(error).splitlines()[0][:300],
+        fix="set train.accumulate: 2 (same result, half the memory), lower data.batch_size or use precision bf16; "
+        "then resume the run",
+    )
+
+
+def _crash(run: RunFolder, error: Exception) -> KDStudioError:
+    logger.exception("unexpected error")
+    return KDStudioError(
+        f"something unexpected went wrong: {type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}",
+        why="this is a mistake in KD Studio or in a model file of yours",
+        fix=f"the details are at the end of {run.log_path}",
+        kind="crash",
+    )
+
+
+class Session:
+    """The work of one process on one run.
+
+    Args:
+        run: The folder.
+        recorder, control: Its two ends.
+        stack: Closes what the session opens.
+    """
+
+    def __init__(self, run: RunFolder, recorder: Recorder, control: Control, stack: ExitStack) -> None:
+        self.run = run
+        self.recorder = recorder
+        self.control = control
+        self.stack = stack
+        self.experiment: Experiment = run.experiment()
+        self.root = run.project_root
+        self.trusted = Project.open(self.root).trusted if (self.root / "project.yaml").exists() else False
+        self.device = pick_device(self.experiment.train.device)
+
+    def work(self) -> str:
+        """All stages. Returns the last phase, `finished` or `stopped`."""
+        experiment = self.experiment
+        self.recorder.update(phase="starting", device=device_name(self.device), message="reading the data")
+        logger.info("run %s on %s", self.run.name, device_name(self.device))
+        self.bundle = load_data(experiment.data, self.root, self._progress)
+        for problem in self.bundle.problems:
+            logger.warning("data: %s", problem)
+        self.preprocess = Preprocess(self.bundle.mean, self.bundle.std, self.bundle.input_shape).to(self.device)
+        self.control.poll()
+        teacher_model = self._untrained("teacher") if experiment.teacher else None
+        student = self._untrained("student")
+        self.shapes = check_wiring(experiment, teacher_model, student, self.bundle, self.preprocess)
+        if experiment.teacher is not None and teacher_model is not None:
+            found = self._teacher(teacher_model)
+            if found is None:
+                return "stopped"
+            teacher_model = found
+        outcome = self._student(teacher_model)
+        if outcome is Outcome.FINISHED and experiment.baseline:
+            outcome = self._baseline()
+        self._evaluate()
+        return outcome.value
+
+    def _progress(self, label: str, done: int, total: int) -> None:
+        self.recorder.progress(label, done, total)
+        self.control.poll()
+
+    def _untrained(self, side: str) -> nn.Module:
+        spec: ModelSpec | None = self.experiment.teacher if side == "teacher" else self.experiment.student
+        assert spec is not None
+        train = spec.train if side == "teacher" else self.experiment.train  # type: ignore[attr-defined]
+        model = make_network(spec, self.bundle, self.root, self.trusted, train.seed, train.deterministic, side)
+        return model.to(self.device)
+
+    # -- stages ----------------------------------------------------------------------------------------------
+
+    def _teacher(self, model: nn.Module) -> nn.Module | None:
+        """The trained teacher, from the store, from its weights or trained now. None if a stop was asked for."""
+        spec = self.experiment.teacher
+        assert spec is not None
+        key = teacher_key(spec, self.experiment.data, self.bundle, self.root)
+        folder = teacher_folder(self.root, spec, key)
+        with self._teacher_lock(folder):
+            if (folder / "student.json").exists():
+                logger.info("teacher: found %s", folder.name)
+                model = load_student(folder, trusted=self.trusted).model.to(self.device)
+            elif spec.weights is not None or spec.pretrained:
+                self._keep(folder, model, spec, {"role": "teacher", "weights": spec.weights or "pretrained"})
+            else:
+                logger.info("teacher: training %s first", spec.model)
+                objective = Objective([HardTerm()], spec.train.epochs).to(self.device)
+                trainer = self._trainer("teacher", model, objective, None, spec.train, None, None)
+                if trainer.run() is Outcome.STOPPED:
+                    return None
+                trainer.load_best()
+                meta = {"role": "teacher", "validation_accuracy": trainer.progress.best, "seed": spec.train.seed}
+                self._keep(folder, model, spec, meta)
+        reference = f'{{"folder": "{os.path.relpath(folder, self.run.path)}"}}\n'
+        write_bytes(self.run.path / "teacher.json", reference.encode())
+        return model
+
+    @contextmanager
+    def _teacher_lock(self, folder: Path) -> Iterator[None]:
+        """One process trains a teacher; others that want the same one wait for it and can still be stopped."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+        waiting = False
+        while True:
+            try:
+                lock.acquire(timeout=0)
+                break
+            except Timeout:
+                if not waiting:
+                    self.recorder.update(message="waiting for another run that trains the same teacher")
+                    waiting = True
+                self.control.poll()
+                if self.control.stop_requested:
+                    raise StoppedNow from None
+                time.sleep(0.2)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _student(self, teacher_model: nn.Module | None) -> Outcome:
+        experiment = self.experiment
+        student = self._untrained("student")
+        objective = Objective(experiment.objective, experiment.train.epochs, *self.shapes).to(self.device)
+        logits = None
+        teacher = None
+        if teacher_model is not None:
+            teacher = Teacher(teacher_model, objective.layers("teacher"))
+            self.stack.callback(teacher.close)
+            logits = predict(teacher_model, self.preprocess, self.bundle.validation, self.device)
+        probes = Probes(
+            experiment.monitor, self.bundle, self.preprocess, self.recorder, self.device, teacher_model
+        )
+        trainer = self._trainer("student", student, objective, teacher, experiment.train, logits, probes)
+        outcome = trainer.run()
+        trainer.load_best()
+        meta = {"role": "student", "run": self.run.name, "best_epoch": trainer.progress.best_epoch}
+        self._keep(self.run.student_dir, student, experiment.student, meta)
+        return outcome
+
+    def _baseline(self) -> Outcome:
+        """The same student from hard labels alone: same initial weights, same views, same budget."""
+        experiment = self.experiment
+        model = self._untrained("student")
+        objective = Objective([HardTerm()], experiment.train.epochs).to(self.device)
+        trainer = self._trainer("baseline", model, objective, None, experiment.train, None, None)
+        outcome = trainer.run()
+        trainer.load_best()
+        if outcome is Outcome.FINISHED:
+            self._keep(self.run.baseline_dir, model, experiment.student, {"role": "baseline", "run": self.run.name})
+        return outcome
+
+    def _evaluate(self) -> None:
+        self.recorder.update(phase="evaluating", message="")
+        score_run(self.run, self.bundle, self.device, trusted=self.trusted, progress=self._progress)
+
+    # -- parts -----------------------------------------------------------------------------------------------
+
+    def _trainer(
+        self,
+        stage: str,
+        model: nn.Module,
+        objective: Objective,
+        teacher: Teacher | None,
+        spec: TrainSpec,
+        teacher_logits: torch.Tensor | None,
+        probes: Probes | None,
+    ) -> Trainer:
+        """A trainer for a stage, at its last checkpoint where there is one."""
+        # after the stages before it, so that a stage's dropout does not depend on whether they ran in this process
+        seed_everything(spec.seed, spec.deterministic)
+        trainer = Trainer(
+            stage=stage,
+            module=DistillationModule(model, objective),
+            teacher=teacher,
+            bundle=self.bundle,
+            data=self.experiment.data,
+            preprocess=self.preprocess,
+            spec=spec,
+            recorder=self.recorder,
+            control=self.control,
+            checkpoints=self.run.checkpoints_dir,
+            accelerator=make_accelerator(self.device, spec),
+            validation=Validation(self.bundle.validation, self.preprocess, self.device, teacher_logits),
+            probes=probes,
+        )
+        if not trainer.resume():
+            self.recorder.event("stage", stage, 0, 0, f"{stage} starts")
+        return trainer
+
+    def _keep(self, folder: Path, model: nn.Module, spec: ModelSpec, meta: dict[str, object]) -> None:
+        save_student(
+            folder,
+            model,
+            spec,
+            self.bundle.input_shape,
+            self.bundle.classes,
+            self.preprocess.to_dict(),
+            {**meta, "data": self.bundle.name},
+            root=self.root,
+        )
+
+
+def make_accelerator(device: torch.device, spec: TrainSpec) -> Accelerator:
+    """accelerate's view of the device and precision. Its state is global, so what an earlier stage set is dropped."""
+    for state in (AcceleratorState, PartialState, GradientState):
+        state._reset_state()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=pick_precision(spec, device))
+
+
+def device_name(device: torch.device) -> str:
+    """The device in people's words."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    if device.type == "cpu":
+        return f"CPU ({torch.get_num_threads()} threads)"
+    return str(device)
+
+
+def data_of(run: RunFolder) -> DataBundle:
+    """The data of a run, read again."""
+    return load_data(run.experiment().data, run.project_root)

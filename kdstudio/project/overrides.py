@@ -1,0 +1,67 @@
+"""`--set a.b=c`: changes to a spec by path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kdstudio.project.errors import InputError
+from kdstudio.project.spec import Experiment, suggestion, validate
+from kdstudio.project.yaml_io import parse_yaml
+
+
+def apply_overrides(experiment: Experiment, changes: list[str]) -> Experiment:
+    """The experiment with the changes made.
+
+    Args:
+        experiment: The spec.
+        changes: Each `path=value`; the value is read as YAML, so `5`, `true`, `[10, 20]` and `{...}` are what they
+            look like, and an empty value takes the setting back to its default.
+
+    Raises:
+        InputError: No `=`, or a path that leads nowhere.
+        SpecError: The changed spec is wrong.
+    """
+    data = experiment.model_dump(mode="json")
+    for change in changes:
+        path, equals, text = change.partition("=")
+        if not equals or not path.strip():
+            raise InputError(f"--set {change}: expected PATH=VALUE", fix="for example --set train.epochs=5")
+        value = parse_yaml(text, f"--set {path}") if text.strip() else None
+        _put(data, path.strip().split("."), value, bool(text.strip()), change)
+    return validate(Experiment, data, "--set")
+
+
+def _put(data: Any, keys: list[str], value: Any, given: bool, change: str) -> None:
+    for position, key in enumerate(keys):
+        last = position == len(keys) - 1
+        if isinstance(data, list):
+            if not key.isdigit() or int(key) >= len(data) + last:
+                raise InputError(
+                    f"--set {change}: '{key}' is no place in '{'.'.join(keys[:position])}'",
+                    fix=f"use 0 to {len(data) - 1}" if data else "the list is empty",
+                )
+            index = int(key)
+            if last and index == len(data):
+                data.append(value)
+            elif last:
+                data[index] = value
+            else:
+                data = data[index]
+        elif isinstance(data, dict):
+            if last:
+                if given:
+                    data[key] = value
+                else:
+                    data.pop(key, None)
+            elif data.get(key) is None and key in data:
+                data[key] = {}
+                data = data[key]
+            elif key in data:
+                data = data[key]
+            else:
+                raise InputError(
+                    f"--set {change}: there is no '{key}'",
+                    fix=suggestion(key, data) or f"there are: {', '.join(data)}",
+                )
+        else:
+            raise InputError(f"--set {change}: '{'.'.join(keys[:position])}' has no parts", fix="shorten the path")
