@@ -1,0 +1,317 @@
+"""`kdstudio inspect MODEL|DATA`: layers, shapes and costs of a model; counts and problems of data; or an experiment.
+
+With `--json` this is the engine's answer to the window's questions about layers, shapes, costs and data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+import re
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdstudio.project.errors import InputError, KDStudioError
+from kdstudio.project.folder import Project, find_project, load_experiment
+from kdstudio.project.spec import (
+    KNOWN,
+    DataBase,
+    Digits,
+    Experiment,
+    ImageFolder,
+    KnownImages,
+    ModelSpec,
+    NumpyFile,
+    suggestion,
+    validate,
+)
+
+if TYPE_CHECKING:
+    from kdstudio.engine.data import DataBundle
+
+_KNOWN_DATA = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar100")
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Adds the verb to the command line."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "inspect",
+        help="layers, shapes and costs of a model, or what is in the data",
+        description="Shows the layers, output shapes, parameters and FLOPs of a model; the classes, counts and "
+        "problems of data; or data, teacher and student of an experiment.",
+    )
+    parser.add_argument(
+        "target",
+        metavar="MODEL|DATA",
+        help="a model (resnet20, timm:NAME, models.py:build), data (digits, mnist, an image folder, an .npz file), an "
+        " experiment's YAML file or a project folder",
+    )
+    parser.add_argument(
+        "--input-shape",
+        metavar="C,H,W",
+        default=None,
+        help="shape of one sample for a model: channels, height, width, or one number for features (default 3,32,32)",
+    )
+    parser.add_argument("--classes", metavar="N", type=int, default=None, help="classes of a model (default 10)")
+    parser.add_argument(
+        "--widths", metavar="W,W", default=None, help="widths of an mlp or a cnn, for example 1200,1200"
+    )
+    parser.add_argument(
+        "--project", metavar="DIR", default=None, help="project folder that paths are relative to (default: found)"
+    )
+    parser.add_argument("--trust", action="store_true", help="let the project's own Python files run")
+    parser.add_argument(
+        "--examples", metavar="N", type=int, default=0, help="with --json: N pictures of each class, as PNG in base64"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Inspects and prints. 0: all is well; 2: a part of an experiment cannot be used (it is said which and why).
+
+    Raises:
+        KDStudioError: The target itself is wrong.
+    """
+    report = inspect(args)
+    print(json.dumps(report, ensure_ascii=False) if args.json else as_text(report))
+    return 2 if report.get("errors") else 0
+
+
+def inspect(args: argparse.Namespace) -> dict[str, Any]:
+    """The answer as plain data; `kind` is "model", "data" or "experiment"."""
+    target = str(args.target)
+    path = Path(target).expanduser()
+    if path.suffix in (".yaml", ".yml") or (path.is_dir() and (path / "project.yaml").exists()):
+        return _experiment(path, args)
+    root, trusted = _surroundings(args, Path.cwd())
+    data = _data_spec(target, path)
+    if data is not None:
+        return _data(data, root, args)
+    if _looks_like_model(target):
+        spec = validate(ModelSpec, {"model": target, "widths": _numbers(args.widths, "--widths")}, "MODEL")
+        shape = tuple(_numbers(args.input_shape, "--input-shape") or [3, 32, 32])
+        if len(shape) not in (1, 3):
+            raise InputError(
+                f"--input-shape: {args.input_shape!r} has {len(shape)} numbers",
+                fix="Give channels, height and width, for example 3,32,32; or one number for features.",
+            )
+        if args.classes is not None and args.classes < 2:
+            raise InputError(f"--classes: {args.classes} is too few", fix="Give at least 2.")
+        return _model(spec, shape, args.classes or 10, root, trusted)
+    near = suggestion(target, (*KNOWN, *_KNOWN_DATA))
+    raise InputError(
+        f"'{target}' is no model, no data and no experiment that is known here",
+        "There is no such file or folder, and no model or data set has that name.",
+        near or f"Models: {', '.join(KNOWN)}, timm:NAME, torchvision:NAME. Data: {', '.join(_KNOWN_DATA)}.",
+    )
+
+
+def _numbers(text: str | None, option: str) -> list[int] | None:
+    if text is None:
+        return None
+    parts = [part for part in re.split(r"[,x ]+", text.strip("()[] ")) if part]
+    if not parts or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        raise InputError(f"{option}: '{text}' is not a list of whole numbers", fix="For example 3,32,32.")
+    return [int(part) for part in parts]
+
+
+def _surroundings(args: argparse.Namespace, start: Path) -> tuple[Path, bool]:
+    """The project's folder (`start` where there is none) and whether its Python files may run."""
+    root = Path(args.project).expanduser().resolve() if args.project else find_project(start.resolve())
+    if root is None:
+        return start.resolve(), bool(args.trust)
+    return root, bool(args.trust) or Project.open(root).trusted
+
+
+def _data_spec(target: str, path: Path) -> DataBase | None:
+    if target == "digits":
+        return Digits()
+    if target in _KNOWN_DATA:
+        return validate(KnownImages, {"source": target}, "DATA")
+    if path.suffix == ".npz":
+        return NumpyFile(path=str(path.resolve()))
+    if path.is_dir():
+        return ImageFolder(path=str(path.resolve()))
+    return None
+
+
+def _looks_like_model(target: str) -> bool:
+    return target in KNOWN or bool(re.match(r"^(timm:|torchvision:|resnet\d+$|wrn-)|\.py:\w+$|.*\.py:\w+$", target))
+
+
+def _experiment(path: Path, args: argparse.Namespace) -> dict[str, Any]:
+    if path.is_dir():
+        project = Project.open(path)
+        name = project.default_experiment()
+        if name is None:
+            raise InputError(f"{path}: the project has no experiment", fix="Add one to its folder experiments/.")
+        file, experiment = project.path_of(name), project.load(name)
+        root, trusted = project.root, bool(args.trust) or project.trusted
+    else:
+        if not path.exists():
+            raise InputError(f"{path}: the file does not exist", fix="Check the path.")
+        file, experiment = path, load_experiment(path)
+        root, trusted = _surroundings(args, path.resolve().parent)
+    return describe_experiment(experiment, file, root, trusted, args)
+
+
+def describe_experiment(
+    experiment: Experiment, file: Path, root: Path, trusted: bool, args: argparse.Namespace
+) -> dict[str, Any]:
+    """Data, teacher and student; a part that fails is None and its error stands in `errors`, under the part's name."""
+    report: dict[str, Any] = {"kind": "experiment", "name": experiment.name, "file": str(file)}
+    report |= {"data": None, "teacher": None, "student": None, "errors": []}
+    try:
+        report["data"] = _data(experiment.data, root, args)
+    except KDStudioError as error:
+        report["errors"].append({"part": "data", **error.as_dict()})
+        return report
+    shape, classes = tuple(report["data"]["input_shape"]), len(report["data"]["classes"])
+    for part, spec in (("teacher", experiment.teacher), ("student", experiment.student)):
+        if spec is None:
+            continue
+        try:
+            report[part] = _model(spec, shape, classes, root, trusted)
+        except KDStudioError as error:
+            report["errors"].append({"part": part, **error.as_dict()})
+    return report
+
+
+def _data(spec: DataBase, root: Path, args: argparse.Namespace) -> dict[str, Any]:
+    from kdstudio.engine.data import load_data
+
+    quiet = args.json or not sys.stderr.isatty()
+    bundle = load_data(spec, root, None if quiet else _show_progress)
+    report = {
+        "kind": "data",
+        "name": bundle.name,
+        "input_shape": list(bundle.input_shape),
+        "classes": bundle.classes,
+        "samples": {name: len(split) for name, split in bundle.splits.items()},
+        "counts": bundle.counts(),
+        "mean": bundle.mean,
+        "std": bundle.std,
+        "fingerprint": bundle.fingerprint(),
+        "problems": bundle.problems,
+    }
+    if args.json and args.examples > 0:
+        report["examples"] = _examples(bundle, args.examples)
+    return report
+
+
+def _show_progress(label: str, done: int, total: int) -> None:
+    share = f"{100 * done / total:.0f} %" if total else f"{done:,}"
+    print(f"\r{label}: {share}", end="\n" if total and done >= total else "", file=sys.stderr, flush=True)
+
+
+def _examples(bundle: DataBundle, count: int) -> list[dict[str, Any]]:
+    """The first `count` training samples of each class: {"label", "index", "png"}. Features have no pictures."""
+    from PIL import Image
+
+    if len(bundle.input_shape) != 3:
+        return []
+    found = []
+    for label in range(len(bundle.classes)):
+        for index in (bundle.train.labels == label).nonzero().flatten()[:count].tolist():
+            pixels = bundle.train.images[index].permute(1, 2, 0).numpy()
+            packed = io.BytesIO()
+            Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(packed, "PNG")
+            found.append({"label": label, "index": index, "png": base64.b64encode(packed.getvalue()).decode("ascii")})
+    return found
+
+
+def _model(spec: ModelSpec, shape: tuple[int, ...], classes: int, root: Path, trusted: bool) -> dict[str, Any]:
+    from kdstudio.engine.models import build_model, count_flops, count_parameters, describe, load_weights
+
+    # The published weights change no shape and no cost, and fetching them could take minutes.
+    model = build_model(spec.model_copy(update={"pretrained": False}), shape, classes, root, trusted)
+    if spec.weights and not spec.weights.startswith("run:"):
+        load_weights(model, root / spec.weights)
+    return {
+        "kind": "model",
+        "model": spec.model,
+        "input_shape": list(shape),
+        "num_classes": classes,
+        "parameters": count_parameters(model),
+        "flops": count_flops(model, shape),
+        "layers": [{**asdict(layer), "output_shape": list(layer.output_shape)} for layer in describe(model, shape)],
+    }
+
+
+def as_text(report: dict[str, Any]) -> str:
+    """The answer for people."""
+    if report["kind"] == "model":
+        return _model_text(report)
+    if report["kind"] == "data":
+        return _data_text(report)
+    parts = [f"Experiment {report['name']}  ({report['file']})"]
+    if report["data"]:
+        parts.append("Data: " + _data_text(report["data"]))
+    for part in ("teacher", "student"):
+        if report[part]:
+            parts.append(f"{part.capitalize()}: {_model_text(report[part])}")
+    teacher, student = report["teacher"], report["student"]
+    if teacher and student:
+        parts.append(
+            f"The student has {_share(student['parameters'], teacher['parameters'])} of the teacher's parameters and "
+            f"takes {_share(student['flops'], teacher['flops'])} of its FLOPs."
+        )
+    for error in report["errors"]:
+        text = KDStudioError(error["what"], error["why"], error["fix"])
+        parts.append(f"The {error['part']} cannot be used. {text}")
+    return "\n\n".join(parts)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.3g} %" if whole else "none"
+
+
+def _model_text(report: dict[str, Any]) -> str:
+    rows: list[tuple[str, ...]] = [("layer", "kind", "output", "parameters")]
+    rows += [
+        (layer["name"], layer["kind"], " x ".join(map(str, layer["output_shape"])) or "1", f"{layer['parameters']:,}")
+        for layer in report["layers"]
+    ]
+    shape = " x ".join(map(str, report["input_shape"]))
+    head = f"{report['model']} for samples of {shape} and {report['num_classes']} classes"
+    costs = f"{report['parameters']:,} parameters, {_amount(report['flops'])}FLOPs per sample"
+    return f"{head}\n{_table(rows, right=(3,))}\n{costs}"
+
+
+def _data_text(report: dict[str, Any]) -> str:
+    splits = list(report["counts"])
+    rows = [("class", *splits)]
+    for number, label in enumerate(report["classes"]):
+        rows.append((label, *(f"{report['counts'][split][number]:,}" for split in splits)))
+    rows.append(("all", *(f"{report['samples'][split]:,}" for split in splits)))
+    shape = " x ".join(map(str, report["input_shape"]))
+    lines = [f"{report['name']}, samples of {shape}, {len(report['classes'])} classes"]
+    lines.append(_table(rows, right=range(1, len(splits) + 1)))
+    lines += [f"Problem: {problem}" for problem in report["problems"]] or ["No problems were found."]
+    return "\n".join(lines)
+
+
+def _amount(number: int) -> str:
+    """1,234,000 as '1.23 M' (with the letter, so that the unit follows)."""
+    for letter, size in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= size:
+            return f"{number / size:.3g} {letter}"
+    return f"{number} "
+
+
+def _table(rows: list[tuple[str, ...]], right: Any = ()) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        ]
+        lines.append("  " + "  ".join(cells).rstrip())
+    lines.insert(1, "  " + "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
