@@ -1,0 +1,141 @@
+"""A trained network as a folder that loads without the run: `model.safetensors` and `student.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from kdstudio import __version__
+from kdstudio.engine.data import Preprocess
+from kdstudio.engine.models import build_model, load_weights
+from kdstudio.project.errors import ModelError
+from kdstudio.project.spec import ModelSpec, validate
+from kdstudio.project.yaml_io import storage_error
+
+FORMAT_VERSION = 1
+WEIGHTS = "model.safetensors"
+DESCRIPTION = "student.json"
+
+
+@dataclass
+class Student:
+    """A network that was read back, in eval mode.
+
+    Attributes:
+        model: float inputs (B, *input_shape), normalised by `preprocess`, to logits (B, C).
+        preprocess: Stored samples (0..255 pixels or raw features) to network inputs.
+        spec: What the network was built from.
+        classes: Names in label order.
+        input_shape: (C, H, W) or (D,).
+        meta: What was written beside: role, run, data, scores.
+    """
+
+    model: nn.Module
+    preprocess: Preprocess
+    spec: ModelSpec
+    classes: list[str]
+    input_shape: tuple[int, ...]
+    meta: dict[str, Any]
+
+
+def save_student(
+    folder: Path,
+    model: nn.Module,
+    spec: ModelSpec,
+    input_shape: tuple[int, ...],
+    classes: list[str],
+    preprocess: dict[str, Any],
+    meta: dict[str, Any],
+    root: Path | None = None,
+) -> None:
+    """Writes the folder beside and renames it; an earlier one is replaced.
+
+    Args:
+        folder: The target.
+        model: The network alone, without regressors or teacher.
+        spec: What it was built from. Its `weights` and `pretrained` are dropped: the weights travel with it.
+        input_shape, classes, preprocess: See `Student`; `preprocess` is `Preprocess.to_dict()`.
+        meta: Plain data to keep beside it.
+        root: The project folder, needed where the model comes from a Python file of the user's.
+
+    Raises:
+        StorageError: The disk is full, or the folder cannot be written.
+    """
+    plain = spec.model_dump(mode="json", include=set(ModelSpec.model_fields))
+    plain.update(weights=None, pretrained=False)
+    description = {
+        "format": FORMAT_VERSION,
+        "model": plain,
+        "classes": classes,
+        "input_shape": list(input_shape),
+        "preprocess": preprocess,
+        "meta": meta,
+        "versions": {"kdstudio": __version__, "torch": str(torch.__version__)},
+    }
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        try:
+            save_file(tensors, beside / WEIGHTS)
+            (beside / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
+            if ".py:" in spec.model and root is not None:
+                file = spec.model.split(":")[0]
+                (beside / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(root / file, beside / file)
+            os.chmod(beside, 0o755)
+            for file in (WEIGHTS, DESCRIPTION):
+                with (beside / file).open("rb") as stream:
+                    os.fsync(stream.fileno())
+            if folder.exists():
+                old = folder.with_name(f".{folder.name}.old")
+                shutil.rmtree(old, ignore_errors=True)
+                os.replace(folder, old)
+                os.replace(beside, folder)
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                os.replace(beside, folder)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise storage_error(folder, error) from error
+
+
+def load_student(folder: Path, trusted: bool = False) -> Student:
+    """Reads a folder that `save_student` wrote, on the CPU.
+
+    Args:
+        folder: The folder.
+        trusted: Whether a Python model file in it may run.
+
+    Raises:
+        ModelError: The folder is incomplete, damaged or of a newer format.
+    """
+    path = folder / DESCRIPTION
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+        version = description["format"]
+        classes = [str(name) for name in description["classes"]]
+        input_shape = tuple(int(size) for size in description["input_shape"])
+        preprocess = Preprocess.from_dict(description["preprocess"])
+        plain, meta = description["model"], dict(description["meta"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path}: there is no readable student here", why=str(error)[:200], fix="run the experiment again"
+        ) from None
+    if version != FORMAT_VERSION:
+        raise ModelError(f"{path}: format {version} is not known here", fix="update KD Studio")
+    spec = validate(ModelSpec, plain, str(path))
+    model = build_model(spec, input_shape, len(classes), folder, trusted)
+    load_weights(model, folder / WEIGHTS)
+    return Student(model.eval(), preprocess.eval(), spec, classes, input_shape, meta)
