@@ -41,6 +41,7 @@ _IDX_CLASSES = {
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
     ],
 }  # fmt: skip
+SYSTEM_FOLDER = Path("/usr/share/datasets")
 _CIFAR_MARK = {"cifar10": "data_batch_1", "cifar100": "train"}
 
 
@@ -80,7 +81,7 @@ def places(spec: KnownImages, root: Path) -> list[Path]:
     shared = os.environ.get("KDSTUDIO_DATA")
     if shared:
         found += [Path(shared) / spec.source, Path(shared)]
-    return [*found, cache_folder(spec.source), Path("/usr/share/datasets") / spec.source]
+    return [*found, cache_folder(spec.source), SYSTEM_FOLDER / spec.source]
 
 
 def find_local(spec: KnownImages, root: Path) -> Path | None:

@@ -50,9 +50,10 @@ def _read(path: Path, name: str) -> dict[str, np.ndarray]:
     if not path.exists():
         raise DataError(f"{name}: the file does not exist", f"It was looked for at {path}.", "Check data.path.")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise DataError(f"{name}: this holds a single array, not an .npz archive", "", _FORM)
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise DataError(f"{name}: this holds a single array, not an .npz archive", "", _FORM)
+        with archive:
             wanted = [key for key in archive.files if key in ("images", "features", "labels")]
             arrays = {key: archive[key] for key in wanted}
             arrays.update({key: np.empty(0) for key in archive.files if key not in wanted})

@@ -75,7 +75,7 @@ def test_repeated_samples_are_reported(tmp_path: Path) -> None:
     assert any("1 samples repeat an earlier one under another label" in problem for problem in bundle.problems)
 
 
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no labels": ({"images": GREY}, r"has no array 'labels'"),
     "no samples": ({"labels": LABELS, "x": GREY}, r"has no array 'images'"),
     "both": ({"images": GREY, "features": FEATURES, "labels": LABELS}, "has both"),
