@@ -1,0 +1,196 @@
+"""The scorecard: teacher, student and baseline side by side, and what distillation gave."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdstudio import __version__
+from kdstudio.engine.data import DataBundle, Preprocess
+from kdstudio.engine.evaluate import classification_metrics, fidelity, predict
+from kdstudio.engine.models import count_flops, count_parameters
+from kdstudio.engine.speed import measure_speed
+from kdstudio.engine.student_io import DESCRIPTION, WEIGHTS, Student, load_student
+from kdstudio.project.errors import InputError
+from kdstudio.project.runs.folder import RunFolder, write_bytes
+from kdstudio.project.spec import EvaluateSpec
+
+Progress = Callable[[str, int, int], None]
+
+
+def networks_of(run: RunFolder, trusted: bool = False) -> dict[str, tuple[Path, Student]]:
+    """The finished networks of a run: `student`, and `teacher` and `baseline` where there are any.
+
+    Raises:
+        InputError: The run has no student yet.
+        ModelError: A folder is damaged.
+    """
+    if not (run.student_dir / DESCRIPTION).exists():
+        raise InputError(
+            f"{run.name}: there is no student yet", why=run.status().text(run.state()), fix="let the run finish first"
+        )
+    folders = {"student": run.student_dir}
+    reference = run.path / "teacher.json"
+    if reference.exists():
+        folders["teacher"] = (run.path / json.loads(reference.read_text(encoding="utf-8"))["folder"]).resolve()
+    if (run.baseline_dir / DESCRIPTION).exists():
+        folders["baseline"] = run.baseline_dir
+    return {name: (folder, load_student(folder, trusted)) for name, folder in folders.items()}
+
+
+def score_run(
+    run: RunFolder,
+    bundle: DataBundle,
+    device: torch.device,
+    *,
+    trusted: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Measures a run's networks and writes `scorecard.json` and `report.html`.
+
+    Args:
+        run: A run with a finished student.
+        bundle: Its data.
+        device: Where to measure.
+        trusted: Whether the project's Python files may run.
+        progress: Called as `progress(label, done, total)`.
+    """
+    from kdstudio.engine.report import write_report
+
+    experiment = run.experiment()
+    networks = networks_of(run, trusted)
+    scorecard = build_scorecard(networks, bundle, device, experiment.evaluate, progress)
+    scorecard["run"] = run.name
+    scorecard["experiment"] = experiment.name
+    scorecard["seed"] = experiment.train.seed
+    write_bytes(run.scorecard_path, json.dumps(plain(scorecard), indent=1, allow_nan=False).encode())
+    write_report(run, plain(scorecard))
+    return plain(scorecard)
+
+
+def build_scorecard(
+    networks: dict[str, tuple[Path, Student]],
+    bundle: DataBundle,
+    device: torch.device,
+    spec: EvaluateSpec,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The scorecard as plain data; see `score_run`. Figures of the headline are on test data where it is measured."""
+    tell = progress or (lambda label, done, total: None)
+    splits = {"validation": bundle.validation, **({"test": bundle.test} if spec.test else {})}
+    entries: dict[str, dict[str, Any]] = {}
+    logits: dict[str, dict[str, Tensor]] = {}
+    total = len(networks) * len(splits)
+    for name, (folder, network) in networks.items():
+        network.model.to(device)
+        entries[name] = {
+            "model": network.spec.model,
+            "parameters": count_parameters(network.model),
+            "flops": count_flops(network.model, network.input_shape),
+            "file_bytes": (folder / WEIGHTS).stat().st_size,
+        }
+        logits[name] = {}
+        for split_name, split in splits.items():
+            tell(f"scoring the {name}", len(entries) * len(splits) - len(splits) + len(logits[name]), total)
+            preprocess = Preprocess.from_dict(network.preprocess.to_dict()).to(device)
+            found = predict(network.model, preprocess, split, device)
+            logits[name][split_name] = found
+            entries[name][split_name] = classification_metrics(found, split.labels, bundle.classes)
+    for name in ("student", "baseline"):
+        if name in logits and "teacher" in logits:
+            for split_name in splits:
+                entries[name][split_name]["fidelity"] = fidelity(
+                    logits[name][split_name], logits["teacher"][split_name]
+                )
+    if spec.latency:
+        tell("measuring speed", 0, 1)
+        models = {name: network.model for name, (_, network) in networks.items()}
+        shape = networks["student"][1].input_shape
+        for name, speed in measure_speed(models, shape, device, spec.latency_batch, spec.repeats).items():
+            entries[name]["speed"] = speed
+    reported = "test" if spec.test else "validation"
+    return {
+        "version": 1,
+        "created": time.time(),
+        "reported_split": reported,
+        "classes": bundle.classes,
+        "data": {"name": bundle.name, "counts": {name: len(split) for name, split in bundle.splits.items()}},
+        "networks": entries,
+        "headline": headline(entries, reported),
+        "environment": {
+            "kdstudio": __version__,
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            "threads": torch.get_num_threads(),
+        },
+    }
+
+
+def headline(entries: dict[str, dict[str, Any]], split: str) -> dict[str, float | None]:
+    """The figures that people quote.
+
+    Returns:
+        `score` of the student; with a teacher `keeps` (retention: student score / teacher score), `smaller_by` and
+        `faster_by` (shares: 0.9 is 90 % fewer parameters, 90 % less time per sample in batches), `agreement`; with
+        a baseline `gain` (student score - baseline score).
+    """
+    student, teacher, baseline = entries["student"], entries.get("teacher"), entries.get("baseline")
+    score = student[split]["accuracy"]
+    found: dict[str, float | None] = {"score": score}
+    if teacher is not None:
+        reference = teacher[split]["accuracy"]
+        found["keeps"] = score / reference if reference else None
+        found["smaller_by"] = 1 - student["parameters"] / teacher["parameters"]
+        found["agreement"] = student[split]["fidelity"]["agreement"]
+        if "speed" in student:
+            rates = [entry["speed"]["throughput"]["median"] for entry in (student, teacher)]
+            found["faster_by"] = 1 - rates[1] / rates[0]
+    if baseline is not None:
+        found["gain"] = score - baseline[split]["accuracy"]
+    return found
+
+
+def summary_lines(scorecard: dict[str, Any]) -> list[str]:
+    """The scorecard as a small table for a terminal."""
+    split = scorecard["reported_split"]
+    lines = [f"{'':10} {split + ' acc':>14} {'parameters':>12} {'ECE':>7} {'samples/s':>11}  agreement"]
+    for name, entry in scorecard["networks"].items():
+        metrics = entry[split]
+        speed = f"{entry['speed']['throughput']['median']:,.0f}" if "speed" in entry else "-"
+        agreement = f"{metrics['fidelity']['agreement']:.1%}" if "fidelity" in metrics else ""
+        lines.append(
+            f"{name:10} {metrics['accuracy']:>14.2%} {entry['parameters']:>12,} {metrics['ece']:>7.3f} "
+            f"{speed:>11}  {agreement}"
+        )
+    head = scorecard["headline"]
+    words = []
+    if head.get("keeps") is not None:
+        words.append(f"keeps {head['keeps']:.1%} of the teacher's accuracy")
+    if head.get("smaller_by") is not None:
+        words.append(f"{head['smaller_by']:.1%} smaller")
+    if head.get("faster_by") is not None:
+        faster = head["faster_by"]
+        words.append(f"{faster:.1%} less time per sample" if faster >= 0 else f"{-faster:.1%} more time per sample")
+    if head.get("gain") is not None:
+        words.append(f"{100 * head['gain']:+.2f} points against hard labels alone")
+    return lines + ([", ".join(words)] if words else [])
+
+
+def plain(data: Any) -> Any:
+    """Plain JSON data: a figure that is not finite becomes null."""
+    if isinstance(data, dict):
+        return {key: plain(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [plain(value) for value in data]
+    if isinstance(data, float) and not math.isfinite(data):
+        return None
+    return data
