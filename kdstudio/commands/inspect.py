@@ -114,8 +114,8 @@ def inspect(args: argparse.Namespace) -> dict[str, Any]:
 def _numbers(text: str | None, option: str) -> list[int] | None:
     if text is None:
         return None
-    parts = [part for part in re.split(r"[,x ]+", text.strip("()[] ")) if part]
-    if not parts or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+    parts = re.split(r"[,x ]+", text.strip("()[] "))
+    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
         raise InputError(f"{option}: '{text}' is not a list of whole numbers", fix="For example 3,32,32.")
     return [int(part) for part in parts]
 

@@ -35,7 +35,7 @@ def layer_names(model: nn.Module) -> list[str]:
     """The layers worth tapping, in the order of the model: stages, blocks and what stands beside them.
 
     It goes down to repeated blocks (a residual block, a transformer layer) and to the members of plain sequences, and
-    not into them; dropout, identities and shared activations are left out. Any other dotted module name can be tapped too.
+    not into them; dropout, identities and shared activations are left out. Any other module name can be tapped too.
     """
     found: list[str] = []
     _collect(model, "", found)

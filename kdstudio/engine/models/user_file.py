@@ -30,7 +30,7 @@ def build_from_file(
         raise ModelError(
             f"model: {spec.model} is a Python file of this project, and the project is not trusted",
             "A model file is a program: it can do on this computer whatever you can do.",
-            f"Read {path}; if you trust it, trust the project (in the window, or with --trust on the command line).",
+            f"Read {path}; if you trust it, trust the project: in the window, or with kdstudio trust PROJECT.",
             kind="untrusted",
         )
     if not path.is_file():

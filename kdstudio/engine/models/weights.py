@@ -14,6 +14,8 @@ from torch import nn
 from kdstudio.project.errors import ModelError
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights", "student")
+# Batch normalisation's counter: old checkpoints lack it, and it only matters for a momentum of None.
+_COUNTER = "num_batches_tracked"
 _PREFIXES = ("module.", "_orig_mod.")
 
 
@@ -99,9 +101,8 @@ def _without_prefixes(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
 
 def _compare(model: nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
     own = model.state_dict()
-    # Old checkpoints lack this counter, which only matters for a momentum of None.
-    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
-    unexpected = [name for name in state if name not in own]
+    missing = [name for name in own if name not in state and not name.endswith(_COUNTER)]
+    unexpected = [name for name in state if name not in own and not name.endswith(_COUNTER)]
     shaped = [
         f"{name} is {tuple(state[name].shape)} in the file and {tuple(own[name].shape)} in the model"
         for name in own
