@@ -64,6 +64,11 @@ def load_folder_data(spec: ImageFolder, root: Path, progress: Progress | None = 
         raise DataError(f"{spec.path}: the folder cannot be read", str(error), "Check its permissions.") from None
     classes = _class_names(spec, split_folders)
     problems = _passed_over(spec, base, split_folders, listings)
+    for split in [split for split, listing in listings.items() if not listing.files]:
+        del listings[split]
+        problems.append(
+            f"{spec.path}/{split_folders[split].name}: no images in it; {split} samples are held out instead."
+        )
     total = sum(len(listing.files) for listing in listings.values())
     _check_memory(spec, total)
     splits: dict[str, ArraySplit] = {}

@@ -46,6 +46,14 @@ def test_what_is_missing_is_held_out(image_folder: Make) -> None:
     assert [a + b for a, b in zip(counts["train"], counts["validation"])] == [10, 10]
 
 
+def test_an_empty_split_folder_counts_as_missing(image_folder: Make) -> None:
+    base = image_folder({"cat": 10, "dog": 10}, below="train")
+    (base / "val/cat").mkdir(parents=True)
+    bundle = load(base)
+    assert len(bundle.validation) > 0
+    assert any("val: no images in it" in problem for problem in bundle.problems)
+
+
 def test_a_class_may_be_called_train(image_folder: Make) -> None:
     assert load(image_folder({"bus": 4, "train": 4})).classes == ["bus", "train"]
 
