@@ -1,0 +1,36 @@
+"""`kdstudio evaluate RUN`: measures a run's networks again and rewrites its scorecard and report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from kdstudio.project.folder import Project
+from kdstudio.project.runs.folder import RunFolder
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("evaluate", help="measure a finished run again: scorecard and report")
+    parser.add_argument("run", help="run folder")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+    parser.add_argument("--json", action="store_true", help="print the scorecard as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    folder = RunFolder.open(args.run)
+    from kdstudio.engine.data import load_data
+    from kdstudio.engine.device import pick_device
+    from kdstudio.engine.scorecard import networks_of, score_run, summary_lines
+
+    root = folder.project_root
+    trusted = Project.open(root).trusted if (root / "project.yaml").exists() else False
+    networks_of(folder, trusted)  # says what is missing before the data are read
+    bundle = load_data(folder.experiment().data, root)
+    scorecard = score_run(folder, bundle, pick_device(args.device), trusted=trusted)
+    if args.json:
+        print(json.dumps(scorecard))
+    else:
+        print("\n".join(summary_lines(scorecard)))
+        print(f"report: {folder.report_path}")
+    return 0

@@ -1,0 +1,59 @@
+"""`kdstudio export RUN --format F --out PATH`: writes the student for others, and checks it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from kdstudio.project.errors import InputError
+from kdstudio.project.folder import Project
+from kdstudio.project.runs.folder import RunFolder
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("export", help="write a finished student for others, and check it")
+    parser.add_argument("run", help="run folder, for example projects/digits/runs/soft-targets/001")
+    parser.add_argument("--format", default="onnx", help="safetensors, torch-export or onnx (default: onnx)")
+    parser.add_argument("--out", help="the new folder (default: exports/FORMAT in the run folder)")
+    parser.add_argument("--force", action="store_true", help="replace an existing folder")
+    parser.add_argument("--check", metavar="FOLDER", help="check an exported folder again instead of writing one")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    folder = RunFolder.open(args.run)
+    if not (folder.student_dir / "student.json").exists():
+        raise InputError(
+            f"{folder.name}: there is no student yet",
+            why=folder.status().text(folder.state()),
+            fix="let the run finish first",
+        )
+    from kdstudio.engine.data import load_data
+    from kdstudio.engine.export import export_student
+    from kdstudio.engine.export.exporter import check_or_raise
+    from kdstudio.engine.student_io import load_student
+
+    root = folder.project_root
+    trusted = Project.open(root).trusted if (root / "project.yaml").exists() else False
+    bundle = load_data(folder.experiment().data, root)
+    if args.check:
+        student = load_student(folder.student_dir, trusted)
+        parity = check_or_raise(Path(args.check), student, bundle.test, trusted)
+        answer: dict[str, Any] = {"folder": args.check, "parity": parity}
+    else:
+        out = Path(args.out).expanduser() if args.out else folder.path / "exports" / args.format
+        result = export_student(
+            folder.student_dir, args.format, out, bundle, force=args.force, trusted=trusted
+        )
+        answer, parity = result.as_dict(), result.parity
+    if args.json:
+        print(json.dumps(answer))
+    else:
+        print(f"exported: {answer['folder']}" if not args.check else f"checked: {answer['folder']}")
+        print(
+            f"in a fresh process on {parity['samples']} test samples: accuracy {parity['accuracy']:.2%}, "
+            f"largest difference {parity['max_difference']:.2g} (allowed {parity['tolerance']:.2g})"
+        )
+    return 0
