@@ -1,0 +1,117 @@
+"""Colours as tokens, the palette and the style sheet made from them, light or dark."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import asdict, dataclass
+
+import pyqtgraph
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QColor, QPalette
+from PySide6.QtWidgets import QApplication
+
+from kdstudio.project.shipped import resource
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One theme. Curve colours are Okabe and Ito's, darkened for light grounds; roles keep theirs in every panel."""
+
+    window: str
+    panel: str
+    field: str
+    raised: str
+    line: str
+    ink: str
+    soft: str
+    faint: str
+    accent: str
+    accent_ink: str
+    selection: str
+    good: str
+    warn: str
+    bad: str
+    teacher: str
+    student: str
+    baseline: str
+    total: str
+    curve1: str
+    curve2: str
+    curve3: str
+    curve4: str
+    curve5: str
+
+
+DARK = Tokens(
+    window="#14171d", panel="#1b1f27", field="#222833", raised="#262d39", line="#2f3744", ink="#e6e9ee", soft="#a3adba",
+    faint="#6d7785", accent="#5b9cff", accent_ink="#08111f", selection="#2b4b80", good="#3fc995", warn="#f0b429",
+    bad="#ff7b72", teacher="#e69f00", student="#56b4e9", baseline="#a3adba", total="#e6e9ee", curve1="#ff8c42",
+    curve2="#56b4e9", curve3="#2ec4a0", curve4="#e29ac4", curve5="#f0e442",
+)  # fmt: skip
+LIGHT = Tokens(
+    window="#f3f5f8", panel="#ffffff", field="#ffffff", raised="#eef1f5", line="#d5dbe3", ink="#1a222d", soft="#566272",
+    faint="#8b95a3", accent="#1f6feb", accent_ink="#ffffff", selection="#cfe1fd", good="#00795a", warn="#8f5b00",
+    bad="#b3261e", teacher="#b35900", student="#0072b2", baseline="#6b7682", total="#1a222d", curve1="#d55e00",
+    curve2="#0072b2", curve3="#00835f", curve4="#b0528f", curve5="#7d6b00",
+)  # fmt: skip
+
+
+class Theme(QObject):
+    """The theme in force. `system` follows the desktop's scheme, also when it changes while the window is open."""
+
+    changed = Signal()
+
+    def __init__(self, application: QApplication, choice: str = "system") -> None:
+        super().__init__(application)
+        self._application = application
+        self.choice = choice
+        self.tokens = DARK
+        application.styleHints().colorSchemeChanged.connect(self._scheme_changed)
+        self.apply(choice)
+
+    @property
+    def dark(self) -> bool:
+        return self.tokens is DARK
+
+    def apply(self, choice: str) -> None:
+        """Switches to `light`, `dark` or `system`."""
+        self.choice = choice if choice in ("light", "dark", "system") else "system"
+        if self.choice == "system":
+            dark = self._application.styleHints().colorScheme() != Qt.ColorScheme.Light
+        else:
+            dark = self.choice == "dark"
+        self.tokens = DARK if dark else LIGHT
+        self._application.setStyle("Fusion")
+        self._application.setPalette(palette(self.tokens))
+        template = string.Template(resource("themes/window.qss").read_text(encoding="utf-8"))
+        self._application.setStyleSheet(template.substitute(asdict(self.tokens)))
+        pyqtgraph.setConfigOptions(background=self.tokens.panel, foreground=self.tokens.soft, antialias=False)
+        self.changed.emit()
+
+    def _scheme_changed(self) -> None:
+        if self.choice == "system":
+            self.apply("system")
+
+
+def palette(tokens: Tokens) -> QPalette:
+    """A Fusion palette for the tokens."""
+    roles = QPalette.ColorRole
+    colours = {
+        roles.Window: tokens.window, roles.WindowText: tokens.ink, roles.Base: tokens.field, roles.Text: tokens.ink,
+        roles.AlternateBase: tokens.raised, roles.Button: tokens.raised, roles.ButtonText: tokens.ink,
+        roles.ToolTipBase: tokens.raised, roles.ToolTipText: tokens.ink, roles.PlaceholderText: tokens.faint,
+        roles.Highlight: tokens.selection, roles.HighlightedText: tokens.ink, roles.Link: tokens.accent,
+        roles.Mid: tokens.line, roles.Dark: tokens.line, roles.Light: tokens.raised, roles.Midlight: tokens.raised,
+        roles.BrightText: tokens.bad, roles.Accent: tokens.accent,
+    }  # fmt: skip
+    result = QPalette()
+    for role, colour in colours.items():
+        result.setColor(role, QColor(colour))
+    for role in (roles.Text, roles.WindowText, roles.ButtonText):
+        result.setColor(QPalette.ColorGroup.Disabled, role, QColor(tokens.faint))
+    return result
+
+
+def term_colour(tokens: Tokens, index: int) -> str:
+    """The colour of the n-th term of an objective."""
+    return [tokens.curve1, tokens.curve2, tokens.curve3, tokens.curve4, tokens.curve5][index % 5]

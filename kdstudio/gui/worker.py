@@ -1,0 +1,265 @@
+"""`TrainingWorker`: a thread that starts or attaches to a run and follows its folder. It never computes."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+import psutil
+from PySide6.QtCore import QObject, QThread, Signal
+
+from kdstudio.project.runs.control import Request, request
+from kdstudio.project.runs.folder import RunFolder
+from kdstudio.project.runs.metrics import MetricFollower, MetricStore, Series
+from kdstudio.project.runs.snapshots import SnapshotInfo, list_snapshots
+from kdstudio.project.runs.state import RunState, RunStatus, is_alive, status_of
+
+POLL_SECONDS = 0.04
+SLOW_POLL_SECONDS = 0.2
+GRACE_SECONDS = 8.0
+LOG_BYTES = 256 * 1024
+
+
+class OutcomeKind(enum.Enum):
+    """How a followed run ended."""
+
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    PARKED = "parked"
+    OUT_OF_MEMORY = "out-of-memory"
+    KILLED = "killed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, in words a person can use."""
+
+    kind: OutcomeKind
+    what: str
+    why: str = ""
+    fix: str = ""
+
+
+def outcome_of(state: RunState, status: RunStatus, returncode: int | None, last_lines: str) -> Outcome:
+    """The outcome from the state on disk and the exit of the process, if it was ours."""
+    if status is RunStatus.FINISHED:
+        return Outcome(OutcomeKind.FINISHED, "The run is finished.")
+    if status is RunStatus.PARKED:
+        return Outcome(OutcomeKind.PARKED, f"Parked at step {state.step}.", fix="Resume goes on from here.")
+    if status is RunStatus.STOPPED:
+        return Outcome(OutcomeKind.STOPPED, f"Stopped at step {state.step}.", fix="Resume goes on from here.")
+    error = state.error or {}
+    if status is RunStatus.FAILED:
+        kind = OutcomeKind.OUT_OF_MEMORY if error.get("kind") == "out-of-memory" else OutcomeKind.FAILED
+        return Outcome(kind, error.get("what", "The run failed."), error.get("why", ""), error.get("fix", ""))
+    if returncode in (-signal.SIGKILL, 137):
+        why = "Its process was killed, as the system does when memory runs out."
+    elif returncode is not None and returncode < 0:
+        why = f"Its process died of signal {-returncode}."
+    else:
+        why = "Its process is gone."
+    if last_lines:
+        why += f"\n{last_lines}"
+    return Outcome(
+        OutcomeKind.KILLED,
+        f"Interrupted at step {state.step}.",
+        why,
+        "Resume goes on from the last checkpoint; nothing before it is lost.",
+    )
+
+
+class TrainingWorker(QThread):
+    """Starts a run's engine in a child process, or attaches to a run; follows its folder until it ends.
+
+    Signals come at most about 25 times a second, and only for what is new. Metrics do not travel in signals: panels
+    read what they need through `series`.
+
+    Args:
+        run: The run folder.
+        start: Start (or resume) the engine. Without it the worker only follows.
+    """
+
+    metrics_changed = Signal()
+    state_changed = Signal(object, object)  # RunState, RunStatus
+    snapshots_changed = Signal(list)  # of SnapshotInfo
+    log_grew = Signal(str)
+    loaded = Signal()  # all that lay on disk has been read
+    ended = Signal(object)  # Outcome; not for a run that was over before we looked
+
+    def __init__(self, run: RunFolder, start: bool, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.run_folder = run
+        self.setObjectName(f"TrainingWorker {run.name}")
+        self._start_engine = start
+        self._lock = threading.Lock()
+        self._follower = MetricFollower(run.metrics_path)
+        self._leave = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._escalate_at = 0.0
+        self._escalation = 0
+        self._known: dict[object, SnapshotInfo] = {}
+        self._snapshots: list[SnapshotInfo] = []
+        self._log_offset = 0
+        self._state_mark: tuple[int, int] | None = None
+
+    # -- called from the window's thread -----------------------------------------------------------------------
+
+    def series(self, stage: str, split: str, key: str, start: int = 0) -> Series:
+        """A copy of one series from its `start`-th sample on."""
+        with self._lock:
+            return self._follower.store.series(stage, split, key, start)
+
+    def keys(self) -> list[tuple[str, str, str]]:
+        """The (stage, split, key) of all series so far."""
+        with self._lock:
+            return self._follower.store.keys()
+
+    def length(self, stage: str, split: str, key: str) -> int:
+        with self._lock:
+            return self._follower.store.length(stage, split, key)
+
+    def store(self) -> MetricStore:
+        """The store itself, for reading events; its list only grows."""
+        return self._follower.store
+
+    def request(self, what: Request) -> None:
+        """Asks the run to hold, continue, park, stop or stop now; `stop-now` is enforced if it is not obeyed."""
+        request(self.run_folder, what)
+        if what == "stop-now":
+            self._escalate_at = time.monotonic() + GRACE_SECONDS
+            self._escalation = 0
+
+    def detach(self) -> None:
+        """Stops following; a run that is going goes on. Returns when the thread has ended."""
+        self._leave.set()
+        self.wait()
+
+    # -- the thread --------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        if self._start_engine:
+            self._launch()
+        was_going = self._start_engine
+        loaded = False
+        slow = 0.0
+        while not self._leave.is_set():
+            now = time.monotonic()
+            with self._lock:
+                grew = self._follower.poll(max_seconds=0.008)
+            if grew:
+                self.metrics_changed.emit()
+            behind = self._follower.behind()
+            if now >= slow:
+                slow = now + SLOW_POLL_SECONDS
+                self._look_at_snapshots()
+                self._look_at_log()
+            state, status = self._look_at_state()
+            was_going = was_going or status.active
+            if not loaded and not behind:
+                loaded = True
+                self.loaded.emit()
+            self._enforce(state)
+            exited = self._process is None or self._process.poll() is not None
+            over = exited and not status.active and (status is not RunStatus.CREATED or self._process is not None)
+            if over and not self._follower.behind():
+                self._finish(was_going)
+                return
+            if not was_going and status is RunStatus.CREATED:
+                return
+            self._leave.wait(0.001 if behind else POLL_SECONDS)
+
+    def _launch(self) -> None:
+        """Starts the engine in a session of its own, so that it outlives the window, and behind it in priority."""
+        command = [sys.executable, "-m", "kdstudio", "run", str(self.run_folder.path), "--resume", "--quiet"]
+        with self.run_folder.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        with contextlib.suppress(psutil.Error):
+            psutil.Process(self._process.pid).nice(10 if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
+
+    def _look_at_state(self) -> tuple[RunState, RunStatus]:
+        try:
+            info = self.run_folder.state_path.stat()
+            mark = (info.st_mtime_ns, info.st_ino)
+        except OSError:
+            mark = None
+        state = self.run_folder.state()
+        status = status_of(state)
+        if status in (RunStatus.CREATED, RunStatus.INTERRUPTED, RunStatus.PARKED, RunStatus.STOPPED, RunStatus.FAILED):
+            # our child has not written its first state yet
+            if self._process is not None and self._process.poll() is None and state.pid != self._process.pid:
+                status = RunStatus.STARTING
+        key = (mark or (0, 0), status)
+        if key != self._state_mark:
+            self._state_mark = key  # type: ignore[assignment]
+            self.state_changed.emit(state, status)
+        return state, status
+
+    def _look_at_snapshots(self) -> None:
+        found = list_snapshots(self.run_folder, self._known)  # type: ignore[arg-type]
+        if len(found) != len(self._snapshots):
+            self._snapshots = found
+            self.snapshots_changed.emit(found)
+
+    def _look_at_log(self) -> None:
+        path = self.run_folder.log_path
+        try:
+            size = path.stat().st_size
+            if size <= self._log_offset:
+                return
+            with path.open("rb") as file:
+                file.seek(max(self._log_offset, size - LOG_BYTES))
+                text = file.read().decode("utf-8", "replace")
+        except OSError:
+            return
+        self._log_offset = size
+        self.log_grew.emit(text)
+
+    def _enforce(self, state: RunState) -> None:
+        """Request, then SIGTERM, then SIGKILL of the engine's process group."""
+        if not self._escalate_at or time.monotonic() < self._escalate_at:
+            return
+        pid = self._process.pid if self._process is not None and self._process.poll() is None else 0
+        if not pid and is_alive(state):
+            pid = state.pid
+        if not pid:
+            self._escalate_at = 0.0
+            return
+        number = signal.SIGTERM if self._escalation == 0 else signal.SIGKILL
+        self._escalation += 1
+        self._escalate_at = time.monotonic() + GRACE_SECONDS
+        with contextlib.suppress(OSError):
+            group = os.getpgid(pid)
+            if group == os.getpgrp():  # started from our own terminal: never signal ourselves
+                os.kill(pid, number)
+            else:
+                os.killpg(group, number)
+
+    def _finish(self, was_going: bool) -> None:
+        with self._lock:
+            self._follower.read_all()
+        self.metrics_changed.emit()
+        self._look_at_snapshots()
+        self._look_at_log()
+        state = self.run_folder.state()
+        status = status_of(state)
+        self.state_changed.emit(state, status)
+        if was_going:
+            returncode = self._process.returncode if self._process is not None else None
+            self.ended.emit(outcome_of(state, status, returncode, self._last_lines()))
+
+    def _last_lines(self) -> str:
+        try:
+            lines = self.run_folder.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return ""
+        return "\n".join(lines[-5:])
