@@ -25,7 +25,6 @@ VERBS = {
     "export": "export",
     "compare": "compare",
     "inspect": "inspect",
-    "bench": "bench",
     "doctor": "doctor",
 }
 

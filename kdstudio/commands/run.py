@@ -137,6 +137,7 @@ def _resumable(folder: RunFolder, asked: bool) -> RunFolder:
 
 
 def _experiment(target: Path, changes: list[str]) -> tuple[Project | None, Experiment]:
+    project: Project | None
     if target.is_dir():
         project = Project.open(target)
         name = project.default_experiment()

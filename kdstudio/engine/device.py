@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,28 +67,29 @@ def seed_everything(seed: int, deterministic: bool) -> None:
     torch.backends.cudnn.benchmark = not deterministic
 
 
-def random_states() -> dict[str, object]:
+def random_states() -> dict[str, Any]:
     """All random states, in a form that `torch.load(weights_only=True)` reads back."""
     version, numbers, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state()
+    numbers_of = torch.from_numpy(np.asarray(keys).astype(np.int64))
     return {
         "python": [version, list(numbers), gauss],
-        "numpy": [str(name), torch.from_numpy(np.asarray(keys).astype(np.int64)), int(position), int(has_gauss), float(cached)],
+        "numpy": [str(name), numbers_of, int(position), int(has_gauss), float(cached)],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
 
 
-def restore_random_states(states: dict[str, object]) -> None:
+def restore_random_states(states: dict[str, Any]) -> None:
     """Undoes `random_states`."""
-    version, numbers, gauss = states["python"]  # type: ignore[misc]
+    version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
-    name, keys, position, has_gauss, cached = states["numpy"]  # type: ignore[misc]
+    name, keys, position, has_gauss, cached = states["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
-    torch.set_rng_state(states["torch"])  # type: ignore[arg-type]
+    torch.set_rng_state(states["torch"])
     cuda = states["cuda"]
     if torch.cuda.is_available() and cuda:
-        torch.cuda.set_rng_state_all(cuda)  # type: ignore[arg-type]
+        torch.cuda.set_rng_state_all(cuda)
 
 
 def memory_in_use(device: torch.device) -> int:

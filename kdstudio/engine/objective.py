@@ -48,9 +48,10 @@ class Objective(nn.Module):
 
     @property
     def names(self) -> list[str]:
-        return [term.name for term in self._terms()]
+        return [term.name for term in self.term_modules()]
 
-    def _terms(self) -> list[TermModule]:
+    def term_modules(self) -> list[TermModule]:
+        """The terms in the spec's order."""
         return [term for term in self.terms if isinstance(term, TermModule)]
 
     def hint_terms(self) -> list[HintModule]:
@@ -58,19 +59,19 @@ class Objective(nn.Module):
 
     def weights(self, epoch: int) -> list[float | None]:
         """The weight of each term in an epoch; None where it does not count."""
-        return [weight_at(term.spec, epoch, self.epochs) for term in self._terms()]
+        return [weight_at(term.spec, epoch, self.epochs) for term in self.term_modules()]
 
     def needs_teacher(self, epoch: int) -> bool:
         """Whether any term of the epoch looks at the teacher."""
         return any(
-            term.needs_teacher and weight is not None for term, weight in zip(self._terms(), self.weights(epoch))
+            term.needs_teacher and weight is not None for term, weight in zip(self.term_modules(), self.weights(epoch))
         )
 
     def layers(self, side: str, epoch: int | None = None) -> list[str]:
         """The layers to tap of the `student` or the `teacher`: all, or those that count in an epoch."""
         weights: list[float | None] = [0.0] * len(self.terms) if epoch is None else self.weights(epoch)
         found: list[str] = []
-        for term, weight in zip(self._terms(), weights):
+        for term, weight in zip(self.term_modules(), weights):
             if weight is not None:
                 found += term.student_layers if side == "student" else term.teacher_layers
         return list(dict.fromkeys(found))
@@ -89,7 +90,7 @@ class Objective(nn.Module):
         plain: list[Tensor] = []
         weighted: list[Tensor] = []
         missing = torch.full((), float("nan"), device=outputs.student_logits.device)
-        for term, weight in zip(self._terms(), self.weights(epoch)):
+        for term, weight in zip(self.term_modules(), self.weights(epoch)):
             if weight is None:
                 plain.append(missing)
                 weighted.append(missing)

@@ -12,7 +12,8 @@ from kdstudio.project.spec import TrainSpec
 
 def build_optimizer(module: nn.Module, spec: TrainSpec) -> torch.optim.Optimizer:
     """The spec's optimizer over all trainable parameters; biases and norms are not decayed."""
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for parameter in module.parameters():
         if parameter.requires_grad:
             (decayed if parameter.ndim > 1 else plain).append(parameter)

@@ -52,7 +52,7 @@ def _plots(run: RunFolder, scorecard: dict[str, Any], store: MetricStore, split:
     classes = scorecard["classes"]
     networks = scorecard["networks"]
     plots = [
-        ("Losses", "Each term of the objective as it was optimised (weighted), smoothed, and their sum.", _losses(store)),
+        ("Losses", "Each term of the objective as it was optimised (weighted), smoothed; and the sum.", _losses(store)),
         ("Validation accuracy", "Per epoch; the best student epoch is the one that was kept.", _accuracy(store)),
         (
             "Confusion of the student",
@@ -75,7 +75,8 @@ def _plots(run: RunFolder, scorecard: dict[str, Any], store: MetricStore, split:
 
 def _losses(store: MetricStore) -> str:
     curves: list[Curve] = []
-    terms = [key for stage, split, key in store.keys() if (stage, split) == ("student", "train") and key.endswith(".weighted")]
+    trained = [key for stage, split, key in store.keys() if (stage, split) == ("student", "train")]  # noqa: SIM118
+    terms = [key for key in trained if key.endswith(".weighted")]
     for index, key in enumerate(["loss", *terms]):
         series = store.series("student", "train", key)
         if len(series.steps):
@@ -116,7 +117,7 @@ def _dark_knowledge(run: RunFolder, classes: list[str]) -> list[tuple[str, str, 
     for name, logits in (("teacher", probes.pool_teacher_logits), ("student", snapshot.pool_student_logits)):
         if logits is not None:
             table = class_matrix(logits, probes.pool_labels, temperature, len(classes))
-            text = f"Mean output per label at T = {temperature:g}. What stands beside the diagonal is the dark knowledge."
+            text = f"Mean output per label at T = {temperature:g}; beside the diagonal lies the dark knowledge."
             found.append((f"Dark knowledge: {name}", text, matrix(table.tolist(), classes, classes, counts=False)))
     return found
 

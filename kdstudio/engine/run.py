@@ -109,7 +109,7 @@ def _fail(recorder: Recorder, error: KDStudioError) -> KDStudioError:
     logger.error("%s", error)
     try:
         recorder.finish("failed", error.what, error)
-    except KDStudioError:  # the disk is full: the state cannot be written either, and the first error is the one to tell
+    except KDStudioError:  # a full disk takes no state either; the first error is the one to tell
         logger.error("the state could not be written")
     return error
 
@@ -125,8 +125,9 @@ def _memory_error(error: BaseException) -> OutOfMemoryError:
 
 def _crash(run: RunFolder, error: Exception) -> KDStudioError:
     logger.exception("unexpected error")
+    first = (str(error).splitlines() or [""])[0]
     return KDStudioError(
-        f"something unexpected went wrong: {type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}",
+        f"something unexpected went wrong: {type(error).__name__}: {first[:300]}",
         why="this is a mistake in KD Studio or in a model file of yours",
         fix=f"the details are at the end of {run.log_path}",
         kind="crash",

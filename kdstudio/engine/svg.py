@@ -47,14 +47,16 @@ def line_plot(curves: Sequence[Curve], x_label: str, y_label: str, diagonal: boo
     def down(y: float) -> float:
         return TOP + (high_y - y) / (high_y - low_y) * (HEIGHT - TOP - BOTTOM)
 
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(y_label)} against {escape(x_label)}">']
+    label = f"{escape(y_label)} against {escape(x_label)}"
+    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">']
     for value in ticks(low_y, high_y):
         y = down(value)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>')
     for value in ticks(low_x, high_x, 6):
         x = across(value)
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">{value:.6g}</text>')
+        y = HEIGHT - BOTTOM + 15
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{y}" text-anchor="middle">{value:.6g}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text class="axis" x="{middle}" y="{HEIGHT - 4}" text-anchor="middle">{escape(x_label)}</text>')
     if diagonal:
@@ -109,7 +111,8 @@ def matrix(values: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequ
                 )
         if named:
             y = 4 + r * cell + cell / 2 + 4
-            parts.append(f'<text class="tick" x="{left - 5:.1f}" y="{y:.1f}" text-anchor="end">{escape(rows[r][:12])}</text>')
+            name = escape(rows[r][:12])
+            parts.append(f'<text class="tick" x="{left - 5:.1f}" y="{y:.1f}" text-anchor="end">{name}</text>')
     if named:
         for c, name in enumerate(columns):
             x, y = left + c * cell + cell / 2, side + 12

@@ -241,7 +241,8 @@ class Trainer:
             inputs = self.preprocess(part)
             last = index == len(pieces) - 1
             with self.accelerator.autocast():
-                logits, features = None, {}
+                logits: Tensor | None = None
+                features: dict[str, Tensor] = {}
                 if asks_teacher and self.teacher is not None:
                     logits, features = self.teacher(inputs)
                 if last:

@@ -12,6 +12,7 @@ from torch.nn import functional
 from kdstudio.engine.data import ArraySplit, Preprocess
 from kdstudio.engine.losses import soft_target_loss
 from kdstudio.engine.objective import DistillationModule
+from kdstudio.project.spec import HardTerm, SoftTerm
 
 BATCH = 512
 
@@ -52,12 +53,12 @@ class Validation:
             "loss": functional.cross_entropy(logits, self.labels),
             "accuracy": (logits.argmax(1) == self.labels).float().mean(),
         }
-        for term in module.objective.terms:
-            if term.spec.term == "hard":
+        for term in module.objective.term_modules():
+            if isinstance(term.spec, HardTerm):
                 values[f"term.{term.name}"] = functional.cross_entropy(
                     logits, self.labels, label_smoothing=term.spec.label_smoothing
                 )
-            elif term.spec.term == "soft" and self.teacher_logits is not None:
+            elif isinstance(term.spec, SoftTerm) and self.teacher_logits is not None:
                 values[f"term.{term.name}"] = soft_target_loss(logits, self.teacher_logits, term.spec.temperature)
         if self.teacher_logits is not None:
             values["agreement"] = (logits.argmax(1) == self.teacher_logits.argmax(1)).float().mean()

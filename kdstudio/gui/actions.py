@@ -28,7 +28,9 @@ SPECS = (
     ActionSpec("save", "&Save experiment", "&File", "Write the experiment to its file", "Ctrl+S"),
     ActionSpec("quit", "&Quit", "&File", "Close the window", "Ctrl+Q"),
     ActionSpec("run", "&Run", "&Run", "Run the experiment", "Ctrl+R", "run", True),
-    ActionSpec("resume", "Res&ume", "&Run", "Go on with the shown run from its last checkpoint", "Ctrl+Shift+R", "", True),
+    ActionSpec(
+        "resume", "Res&ume", "&Run", "Go on with the shown run from its last checkpoint", "Ctrl+Shift+R", "", True
+    ),
     ActionSpec("hold", "&Hold", "&Run", "Pause the run and keep its memory", "Ctrl+H", "hold", True),
     ActionSpec("continue", "&Continue", "&Run", "Go on after a hold", "Ctrl+Shift+H", "run", True),
     ActionSpec("park", "&Park", "&Run", "Save the run and free the device; resume later", "Ctrl+P", "park", True),

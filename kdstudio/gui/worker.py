@@ -25,6 +25,8 @@ POLL_SECONDS = 0.04
 SLOW_POLL_SECONDS = 0.2
 GRACE_SECONDS = 8.0
 LOG_BYTES = 256 * 1024
+#: Behind the window, which has to stay smooth; Windows has priority classes in place of a number.
+NICE = 10 if os.name == "posix" else getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", 0)
 
 
 class OutcomeKind(enum.Enum):
@@ -184,7 +186,7 @@ class TrainingWorker(QThread):
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
         with contextlib.suppress(psutil.Error):
-            psutil.Process(self._process.pid).nice(10 if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
+            psutil.Process(self._process.pid).nice(NICE)
 
     def _look_at_state(self) -> tuple[RunState, RunStatus]:
         try:
@@ -194,10 +196,9 @@ class TrainingWorker(QThread):
             mark = None
         state = self.run_folder.state()
         status = status_of(state)
-        if status in (RunStatus.CREATED, RunStatus.INTERRUPTED, RunStatus.PARKED, RunStatus.STOPPED, RunStatus.FAILED):
-            # our child has not written its first state yet
-            if self._process is not None and self._process.poll() is None and state.pid != self._process.pid:
-                status = RunStatus.STARTING
+        ours = self._process is not None and self._process.poll() is None
+        if ours and not status.active and self._process is not None and state.pid != self._process.pid:
+            status = RunStatus.STARTING  # our child has not written its first state yet
         key = (mark or (0, 0), status)
         if key != self._state_mark:
             self._state_mark = key  # type: ignore[assignment]

@@ -132,7 +132,7 @@ def _merge(old: Any, new: dict[str, Any]) -> None:
             _merge(old[key], value)
         elif isinstance(old[key], list) and isinstance(value, list):
             _merge_list(old[key], value)
-        elif old[key] != value or type(old[key]) is not type(value) and isinstance(value, bool):
+        elif old[key] != value or (type(old[key]) is not type(value) and isinstance(value, bool)):
             old[key] = value
 
 

@@ -133,7 +133,8 @@ class RunFolder:
             except (OSError, msgspec.MsgspecError):
                 if attempt < 2:  # Windows may show a file that is being replaced
                     time.sleep(0.01)
-        error = {"kind": "damaged", "what": f"{self.state_path}: missing or damaged", "why": "", "fix": "resume the run"}
+        what = f"{self.state_path}: missing or damaged"
+        error = {"kind": "damaged", "what": what, "why": "", "fix": "resume the run"}
         return RunState(phase="failed", error=error)
 
     def status(self) -> RunStatus:

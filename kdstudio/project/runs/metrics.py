@@ -50,6 +50,13 @@ class _Column:
         self.values = self.values[:keep]
 
 
+def _column(columns: dict[str, _Column], key: str) -> _Column:
+    column = columns.get(key)
+    if column is None:
+        column = columns[key] = _Column()
+    return column
+
+
 class MetricStore:
     """All series of a run, by (stage, split, key), growing as records arrive."""
 
@@ -74,9 +81,7 @@ class MetricStore:
         columns = self._columns.setdefault(record.stage, {}).setdefault(record.split, {})
         step, moment = record.step, record.time
         for key, value in record.values.items():
-            column = columns.get(key)
-            if column is None:
-                column = columns[key] = _Column()
+            column = _column(columns, key)
             column.steps.append(step)
             column.times.append(moment)
             column.values.append(np.nan if value is None else value)
@@ -103,16 +108,17 @@ class MetricStore:
         """Adds records of one stage, split and set of keys. False (and nothing added) if they are not."""
         first = records[0]
         try:
-            values = {key: array("d", [record.values[key] for record in records]) for key in first.values}  # type: ignore[arg-type]
+            values: dict[str, array[float]] = {
+                key: array("d", [record.values[key] for record in records])  # type: ignore[type-var, misc]
+                for key in first.values
+            }
         except (KeyError, TypeError):  # other keys, or a null
             return False
         steps = array("q", [record.step for record in records])
         times = array("d", [record.time for record in records])
         columns = self._columns.setdefault(first.stage, {}).setdefault(first.split, {})
         for key, column_values in values.items():
-            column = columns.get(key)
-            if column is None:
-                column = columns[key] = _Column()
+            column = _column(columns, key)
             column.steps.extend(steps)
             column.times.extend(times)
             column.values.extend(column_values)

@@ -11,7 +11,6 @@ from pydantic.fields import FieldInfo
 
 from kdstudio.project.errors import Problem, SpecError
 
-
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -31,7 +30,7 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]
     """Each of pydantic's findings as a `Problem` whose path is the one a person wrote in YAML."""
     found: list[Problem] = []
     for item in error.errors(include_url=False):
-        location = [part for part in item["loc"]]
+        location = list(item["loc"])
         path, owner = _yaml_path(model, location)
         message, fix = _say(item, owner, location)
         found.append(Problem(path, message, fix))

@@ -50,7 +50,7 @@ def _default_objective() -> list[Term]:
 class Experiment(Strict):
     """One experiment: data, teacher, student, objective, training."""
 
-    version: Literal[1] = SPEC_VERSION
+    version: Literal[1] = 1
     """Version of this file's format."""
     name: str = Field(min_length=1, max_length=80)
     """Name of the experiment: letters, digits, dots, dashes and underscores. Its runs lie in runs/NAME."""
@@ -86,20 +86,29 @@ class Experiment(Strict):
     def _consistent(self) -> Experiment:
         if self.teacher is None and needs_teacher(self.objective):
             terms = ", ".join(term.term for term in self.objective if not isinstance(term, HardTerm))
-            raise ValueError(f"the objective has terms that need a teacher ({terms}), and there is none; add 'teacher' or remove the terms")
+            raise ValueError(
+                f"the objective has terms that need a teacher ({terms}), and there is none; "
+                "add 'teacher' or remove the terms"
+            )
         if all(term.weight == 0 for term in self.objective):
             raise ValueError("every term of the objective has weight 0; give at least one a weight above 0")
         for epoch in range(self.train.epochs):
-            active = [t for t in self.objective if t.weight > 0 and t.from_epoch <= epoch and (t.until_epoch is None or epoch < t.until_epoch)]
+            active = [
+                t
+                for t in self.objective
+                if t.weight > 0 and t.from_epoch <= epoch and (t.until_epoch is None or epoch < t.until_epoch)
+            ]
             if not active:
-                raise ValueError(f"no term of the objective counts in epoch {epoch}; change from_epoch or until_epoch of a term")
+                raise ValueError(
+                    f"no term of the objective counts in epoch {epoch}; change from_epoch or until_epoch of a term"
+                )
         return self
 
 
 class ProjectFile(Strict):
     """What `project.yaml` says."""
 
-    version: Literal[1] = SPEC_VERSION
+    version: Literal[1] = 1
     """Version of this file's format."""
     name: str = Field("Untitled", min_length=1, max_length=120)
     """Title of the project."""

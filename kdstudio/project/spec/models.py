@@ -21,7 +21,7 @@ class ModelSpec(Strict):
     """One network."""
 
     model: str
-    """mlp, cnn, resnet8 to resnet110 (CIFAR style), wrn-DEPTH-WIDTH, timm:NAME, torchvision:NAME, or FILE.py:FUNCTION."""
+    """mlp, cnn, resnet8 to resnet110 (CIFAR style), wrn-DEPTH-WIDTH, timm:NAME, torchvision:NAME, FILE.py:FUNCTION."""
     widths: list[int] | None = None
     """Hidden widths of an mlp (for example [1200, 1200]) or channels of a cnn's stages (for example [16, 32])."""
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -47,7 +47,13 @@ class ModelSpec(Strict):
             return value
         if re.fullmatch(r"resnet\d+", value):
             raise ValueError(f"a CIFAR-style resnet's depth is 6 n + 2; choose one of {', '.join(RESNETS)}")
-        raise ValueError(f"unknown model '{value}'; " + (suggestion(value, KNOWN) or f"choose one of {', '.join(KNOWN)}, timm:NAME, torchvision:NAME or FILE.py:FUNCTION"))
+        raise ValueError(
+            f"unknown model '{value}'; "
+            + (
+                suggestion(value, KNOWN)
+                or f"choose one of {', '.join(KNOWN)}, timm:NAME, torchvision:NAME or FILE.py:FUNCTION"
+            )
+        )
 
     @field_validator("widths")
     @classmethod
@@ -61,7 +67,9 @@ class ModelSpec(Strict):
         if self.widths is not None and self.model not in ("mlp", "cnn"):
             raise ValueError(f"'widths' is for mlp and cnn, not for {self.model}; remove it")
         if self.pretrained and not self.model.startswith(PREFIXES):
-            raise ValueError(f"'pretrained' is for timm and torchvision models, not for {self.model}; remove it or give 'weights'")
+            raise ValueError(
+                f"'pretrained' is for timm and torchvision models, not for {self.model}; remove it or give 'weights'"
+            )
         if self.pretrained and self.weights:
             raise ValueError("'pretrained' and 'weights' are both given; keep one")
         return self

@@ -35,7 +35,9 @@ class TermBase(Strict):
     @model_validator(mode="after")
     def _epochs(self) -> TermBase:
         if self.until_epoch is not None and self.until_epoch <= self.from_epoch:
-            raise ValueError(f"until_epoch {self.until_epoch} is not after from_epoch {self.from_epoch}; make it larger")
+            raise ValueError(
+                f"until_epoch {self.until_epoch} is not after from_epoch {self.from_epoch}; make it larger"
+            )
         return self
 
 

@@ -84,4 +84,6 @@ def walk_location(model: type[BaseModel], location: list[Any]) -> tuple[str, typ
 
 
 def _is_type_word(part: str) -> bool:
-    return part in {"str", "int", "float", "bool", "none"} or part.startswith(("list[", "dict[", "literal[", "constrained-"))
+    return part in {"str", "int", "float", "bool", "none"} or part.startswith(
+        ("list[", "dict[", "literal[", "constrained-")
+    )
