@@ -1,0 +1,1 @@
+"""The experiment page: a form generated from the spec."""

@@ -1,0 +1,34 @@
+"""The empty state of a panel or page: what will appear here, and the button that makes it appear."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+
+
+class EmptyState(QWidget):
+    """A sentence and, with an action, its button."""
+
+    def __init__(self, title: str, text: str, action: QAction | None = None, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        heading = QLabel(title)
+        heading.setObjectName("heading")
+        words = QLabel(text)
+        words.setObjectName("soft")
+        words.setWordWrap(True)
+        words.setMaximumWidth(420)
+        words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        layout = QVBoxLayout(self)
+        layout.setSpacing(8)
+        layout.addStretch()
+        layout.addWidget(heading, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addWidget(words, 0, Qt.AlignmentFlag.AlignHCenter)
+        if action is not None:
+            button = QPushButton(action.text().replace("&", ""))
+            button.setObjectName("primary")
+            button.setEnabled(action.isEnabled())
+            button.clicked.connect(action.trigger)
+            action.changed.connect(lambda: button.setEnabled(action.isEnabled()))
+            layout.addWidget(button, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addStretch()
