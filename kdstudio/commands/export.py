@@ -44,9 +44,7 @@ def run(args: argparse.Namespace) -> int:
         answer: dict[str, Any] = {"folder": args.check, "parity": parity}
     else:
         out = Path(args.out).expanduser() if args.out else folder.path / "exports" / args.format
-        result = export_student(
-            folder.student_dir, args.format, out, bundle, force=args.force, trusted=trusted
-        )
+        result = export_student(folder.student_dir, args.format, out, bundle, force=args.force, trusted=trusted)
         answer, parity = result.as_dict(), result.parity
     if args.json:
         print(json.dumps(answer))

@@ -86,9 +86,7 @@ def find_run(args: argparse.Namespace) -> RunFolder:
     if (target / "experiment.yaml").exists():
         folder = RunFolder.open(target)
         if args.changes or args.out:
-            raise InputError(
-                f"{target}: a run's spec is frozen", fix="leave --set and --out away, or start a new run"
-            )
+            raise InputError(f"{target}: a run's spec is frozen", fix="leave --set and --out away, or start a new run")
         return _resumable(folder, args.resume)
     project, experiment = _experiment(target, args.changes)
     if args.resume:
@@ -96,9 +94,7 @@ def find_run(args: argparse.Namespace) -> RunFolder:
         runs = [RunFolder(home)] if home else (project.runs(experiment.name) if project else _runs_beside(target))
         candidates = [folder for folder in runs if folder.status() is not RunStatus.FINISHED]
         if not candidates:
-            raise InputError(
-                f"there is no run of '{experiment.name}' to resume", fix="start one without --resume"
-            )
+            raise InputError(f"there is no run of '{experiment.name}' to resume", fix="start one without --resume")
         if args.changes:
             raise InputError("a run's spec is frozen, so --resume takes no --set", fix="start a new run")
         return _resumable(candidates[-1], True)

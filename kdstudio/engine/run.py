@@ -248,9 +248,7 @@ class Session:
             teacher = Teacher(teacher_model, objective.layers("teacher"))
             self.stack.callback(teacher.close)
             logits = predict(teacher_model, self.preprocess, self.bundle.validation, self.device)
-        probes = Probes(
-            experiment.monitor, self.bundle, self.preprocess, self.recorder, self.device, teacher_model
-        )
+        probes = Probes(experiment.monitor, self.bundle, self.preprocess, self.recorder, self.device, teacher_model)
         trainer = self._trainer("student", student, objective, teacher, experiment.train, logits, probes)
         outcome = trainer.run()
         trainer.load_best()

@@ -60,9 +60,7 @@ def line_plot(curves: Sequence[Curve], x_label: str, y_label: str, diagonal: boo
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text class="axis" x="{middle}" y="{HEIGHT - 4}" text-anchor="middle">{escape(x_label)}</text>')
     if diagonal:
-        parts.append(
-            f'<line class="ideal" x1="{across(0)}" y1="{down(0)}" x2="{across(1)}" y2="{down(1)}"/>'
-        )
+        parts.append(f'<line class="ideal" x1="{across(0)}" y1="{down(0)}" x2="{across(1)}" y2="{down(1)}"/>')
     for _, colour, xs, ys in curves:
         path = " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in zip(xs, ys) if math.isfinite(y))
         parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.6" points="{path}"/>')

@@ -294,9 +294,7 @@ class Trainer:
         seen += samples
         elapsed = time.monotonic() - began
         if elapsed > 1.0:
-            self.recorder.position(
-                samples_per_second=seen / elapsed, device_memory_bytes=memory_in_use(self.device)
-            )
+            self.recorder.position(samples_per_second=seen / elapsed, device_memory_bytes=memory_in_use(self.device))
             began, seen = time.monotonic(), 0
         self._rate_mark = (began, seen)
         self.recorder.position(step=self.progress.step, epoch=self.progress.epoch)

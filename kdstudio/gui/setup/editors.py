@@ -176,8 +176,8 @@ class MappingEditor(TextEditor):
             return text
 
     def set_value(self, value: Any) -> None:
-        text = ", ".join(f"{key}: {dump_yaml(item).strip().removesuffix('...').strip()}" for key, item in (value or {}).items())
-        super().set_value(text)
+        items = ((key, dump_yaml(item).strip().removesuffix("...").strip()) for key, item in (value or {}).items())
+        super().set_value(", ".join(f"{key}: {text}" for key, text in items))
 
 
 class ChoiceEditor(Editor):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import BaseModel
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -17,7 +19,6 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from pydantic import BaseModel
 
 from kdstudio.gui.setup.editors import ChoiceEditor, Editor, editor_for
 from kdstudio.gui.setup.schema import FieldSchema, fields_of, plain, variants_of
@@ -78,7 +79,7 @@ class ModelForm(QWidget):
                 rows = None
                 layout.addWidget(part)
                 layout.addWidget(error)
-        self._rows = [child for child in self.findChildren(QFormLayout)]
+        self._rows = list(self.findChildren(QFormLayout))
 
     def value(self) -> dict[str, Any]:
         """The form's contents as plain data, unchecked."""
@@ -247,7 +248,7 @@ class ListForm(QGroupBox):
             _, table = variants_of(schema.models)
             menu = QMenu(self.add_button)
             for name in table:
-                menu.addAction(name, lambda chosen=name: self._add_variant(chosen))
+                menu.addAction(name).triggered.connect(functools.partial(self._add_variant, name))
             self.add_button.setMenu(menu)
         else:
             self.add_button.clicked.connect(lambda: self._added({}))
@@ -256,7 +257,7 @@ class ListForm(QGroupBox):
         row.addStretch()
         self._layout.addLayout(row)
 
-    def _add_variant(self, name: str) -> None:
+    def _add_variant(self, name: str, checked: bool = False) -> None:
         key, _ = variants_of(self.schema.models)
         self._added({key: name})
 

@@ -46,7 +46,7 @@ class FieldSchema:
         words = self.name.replace("_", " ")
         special = {"lr": "learning rate", "clip norm": "clip gradient norm"}
         words = special.get(words, words)
-        return words[0].upper() + words[1:]
+        return words[:1].upper() + words[1:]
 
 
 def fields_of(model: type[BaseModel], skip: tuple[str, ...] = ()) -> list[FieldSchema]:
