@@ -119,7 +119,7 @@ class TrainingWorker(QThread):
         with self._lock:
             return self._follower.store.series(stage, split, key, start)
 
-    def keys(self) -> list[tuple[str, str, str]]:
+    def series_keys(self) -> list[tuple[str, str, str]]:
         """The (stage, split, key) of all series so far."""
         with self._lock:
             return self._follower.store.keys()
