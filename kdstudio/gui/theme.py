@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import string
 from dataclasses import asdict, dataclass
 
@@ -28,6 +29,7 @@ class Tokens:
     accent: str
     accent_ink: str
     selection: str
+    check: str
     good: str
     warn: str
     bad: str
@@ -42,18 +44,13 @@ class Tokens:
     curve5: str
 
 
-DARK = Tokens(
-    window="#14171d", panel="#1b1f27", field="#222833", raised="#262d39", line="#2f3744", ink="#e6e9ee", soft="#a3adba",
-    faint="#6d7785", accent="#5b9cff", accent_ink="#08111f", selection="#2b4b80", good="#3fc995", warn="#f0b429",
-    bad="#ff7b72", teacher="#e69f00", student="#56b4e9", baseline="#a3adba", total="#e6e9ee", curve1="#ff8c42",
-    curve2="#56b4e9", curve3="#2ec4a0", curve4="#e29ac4", curve5="#f0e442",
-)  # fmt: skip
-LIGHT = Tokens(
-    window="#f3f5f8", panel="#ffffff", field="#ffffff", raised="#eef1f5", line="#d5dbe3", ink="#1a222d", soft="#566272",
-    faint="#8b95a3", accent="#1f6feb", accent_ink="#ffffff", selection="#cfe1fd", good="#00795a", warn="#8f5b00",
-    bad="#b3261e", teacher="#b35900", student="#0072b2", baseline="#6b7682", total="#1a222d", curve1="#d55e00",
-    curve2="#0072b2", curve3="#00835f", curve4="#b0528f", curve5="#7d6b00",
-)  # fmt: skip
+def load_tokens(name: str) -> Tokens:
+    """The tokens of `resources/themes/NAME.json`."""
+    return Tokens(**json.loads(resource(f"themes/{name}.json").read_text(encoding="utf-8")))
+
+
+DARK = load_tokens("dark")
+LIGHT = load_tokens("light")
 
 
 class Theme(QObject):
@@ -83,8 +80,9 @@ class Theme(QObject):
         self.tokens = DARK if dark else LIGHT
         self._application.setStyle("Fusion")
         self._application.setPalette(palette(self.tokens))
+        icons = resource("icons").as_posix()
         template = string.Template(resource("themes/window.qss").read_text(encoding="utf-8"))
-        self._application.setStyleSheet(template.substitute(asdict(self.tokens)))
+        self._application.setStyleSheet(template.substitute(asdict(self.tokens), icons=icons))
         pyqtgraph.setConfigOptions(background=self.tokens.panel, foreground=self.tokens.soft, antialias=False)
         self.changed.emit()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 from PySide6.QtWidgets import QCheckBox, QComboBox, QVBoxLayout
 
@@ -15,7 +16,7 @@ class LossesPanel(Panel):
     """Raw values faint, smoothed ones on top; weighted as they are summed, or as each loss itself."""
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__("Losses", "The loss of every term appears here as soon as training starts.", theme)
+        super().__init__("losses", "Losses", "The loss of every term appears here as soon as training starts.", theme)
         self.stage = QComboBox()
         self.stage.setAccessibleName("Stage")
         self.stage.setToolTip("The network whose training is shown")
@@ -40,6 +41,9 @@ class LossesPanel(Panel):
         self.series.clear()
         self.stage.clear()
         self._follow = True
+
+    def table(self) -> Sequence[Sequence[object]]:
+        return self.series.table()
 
     def recolour(self) -> None:
         self.series.recolour()

@@ -1,76 +1,178 @@
-"""The Monitor page: the panels of one run, live or finished."""
+"""The Monitor page: the panels of one run, live or finished, in docks that a person arranges."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtCore import QByteArray, Qt, QTimer
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QDockWidget, QFrame, QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
 from kdstudio.gui.monitor.base import Panel
+from kdstudio.gui.monitor.log import LogPanel
 from kdstudio.gui.monitor.losses import LossesPanel
+from kdstudio.gui.monitor.moment import Moment, MomentBar
 from kdstudio.gui.monitor.quality import QualityPanel
 from kdstudio.gui.monitor.soft_targets import SoftTargetsPanel
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.worker import TrainingWorker
+from kdstudio.project.runs.folder import RunFolder
 
 FRAME_MILLISECONDS = 40
-LOG_LINES = 5000
+LAYOUT_VERSION = 1
+AREAS = Qt.DockWidgetArea
 
 
 class MonitorPage(QWidget):
-    """Losses over quality at the left, soft targets at the right, the log below."""
+    """Panels in docks, and below them the moment that they show."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
+        self.theme = theme
+        self.worker: TrainingWorker | None = None
+        self.moment = Moment(self)
         self.losses = LossesPanel(theme)
         self.quality = QualityPanel(theme)
-        self.soft_targets = SoftTargetsPanel(theme)
-        self.panels: list[Panel] = [self.losses, self.quality, self.soft_targets]
-        self.log = QPlainTextEdit()
-        self.log.setReadOnly(True)
-        self.log.setMaximumBlockCount(LOG_LINES)
-        self.log.setAccessibleName("Log")
-        self.log.setPlaceholderText("What the run says appears here.")
-        left = self._split(Qt.Orientation.Vertical, [self.losses, self.quality], [3, 2])
-        top = self._split(Qt.Orientation.Horizontal, [left, self.soft_targets], [3, 2])
-        whole = self._split(Qt.Orientation.Vertical, [top, self.log], [6, 1])
+        self.soft_targets = SoftTargetsPanel(theme, self.moment)
+        self.log = LogPanel(theme)
+        self.panels: list[Panel] = [self.losses, self.quality, self.soft_targets, self.log]
+        #: Earlier runs that are shown for comparison, each with a worker that only reads.
+        self.compared: list[TrainingWorker] = []
+        self.docks: dict[str, QDockWidget] = {}
+        self.area = QMainWindow()
+        self.area.setObjectName("panels")
+        self.area.setWindowFlags(Qt.WindowType.Widget)
+        self.area.setDockNestingEnabled(True)
+        self.area.setTabPosition(AREAS.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+        for panel in self.panels:
+            self.docks[panel.name] = self._dock(panel)
+        self.arrange()
+        self._placed = False
+        self._restored = False
+        self.moment_bar = MomentBar(self.moment, theme)
+        foot = QFrame()
+        foot.setObjectName("card")
+        inside = QVBoxLayout(foot)
+        inside.setContentsMargins(8, 4, 8, 4)
+        inside.addWidget(self.moment_bar)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 10, 10, 10)
-        layout.addWidget(whole)
+        layout.setSpacing(8)
+        layout.addWidget(self.area, 1)
+        layout.addWidget(foot)
         self._timer = QTimer(self)
         self._timer.setInterval(FRAME_MILLISECONDS)
         self._timer.timeout.connect(self._frame)
         self._timer.start()
 
-    @staticmethod
-    def _split(way: Qt.Orientation, parts: list[QWidget], shares: list[int]) -> QSplitter:
-        splitter = QSplitter(way)
-        splitter.setHandleWidth(10)
-        splitter.setChildrenCollapsible(False)
-        for index, (part, share) in enumerate(zip(parts, shares)):
-            splitter.addWidget(part)
-            splitter.setStretchFactor(index, share)
-        splitter.setSizes([share * 150 for share in shares])
-        return splitter
+    # -- docks -----------------------------------------------------------------------------------------------
+
+    def _dock(self, panel: Panel) -> QDockWidget:
+        dock = QDockWidget(panel.title, self.area)
+        dock.setObjectName(panel.name)
+        dock.setTitleBarWidget(panel.head_widget)
+        dock.setWidget(panel)
+        # hidden, never closed: a closed plot leaves deleted items behind
+        dock.setFeatures(
+            QDockWidget.DockWidgetFeature.DockWidgetMovable
+            | QDockWidget.DockWidgetFeature.DockWidgetFloatable
+            | QDockWidget.DockWidgetFeature.DockWidgetClosable
+        )
+        dock.visibilityChanged.connect(self._name_tabs)
+        dock.dockLocationChanged.connect(self._name_tabs)
+        return dock
+
+    def arrange(self) -> None:
+        """The arrangement that a new user sees: losses over quality, soft targets beside them, the log below."""
+        area, docks = self.area, self.docks
+        for dock in docks.values():
+            dock.setFloating(False)
+            dock.show()
+        area.addDockWidget(AREAS.LeftDockWidgetArea, docks["losses"])
+        area.splitDockWidget(docks["losses"], docks["soft-targets"], Qt.Orientation.Horizontal)
+        area.splitDockWidget(docks["losses"], docks["quality"], Qt.Orientation.Vertical)
+        area.addDockWidget(AREAS.BottomDockWidgetArea, docks["log"])
+        docks["soft-targets"].raise_()
+        self._share()
+
+    def _share(self) -> None:
+        """Sizes of the first arrangement; Qt takes them only from docks that are on the screen."""
+        area, docks = self.area, self.docks
+        area.resizeDocks([docks["losses"], docks["soft-targets"]], [540, 460], Qt.Orientation.Horizontal)
+        area.resizeDocks([docks["losses"], docks["quality"]], [290, 230], Qt.Orientation.Vertical)
+        area.resizeDocks([docks["losses"], docks["log"]], [520, 90], Qt.Orientation.Vertical)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if not self._placed:
+            self._placed = True
+            if not self._restored:
+                QTimer.singleShot(0, self._share)
+
+    def _name_tabs(self) -> None:
+        """A panel under a tab needs no second heading."""
+        for panel in self.panels:
+            dock = self.docks.get(panel.name)
+            if dock is not None:
+                panel.heading.setVisible(dock.isFloating() or not self.area.tabifiedDockWidgets(dock))
+
+    def layout_state(self) -> str:
+        """The arrangement as text for the settings."""
+        return bytes(self.area.saveState(LAYOUT_VERSION).toBase64().data()).decode()
+
+    def restore_layout(self, text: str) -> None:
+        """Takes an arrangement back; one of another version is ignored."""
+        if text:
+            self._restored = self.area.restoreState(QByteArray.fromBase64(text.encode()), LAYOUT_VERSION)
+        self._name_tabs()
+
+    def reset_layout(self) -> None:
+        """Back to the arrangement that a new user sees."""
+        self.arrange()
+        self._name_tabs()
+
+    # -- what is shown ---------------------------------------------------------------------------------------
 
     def set_worker(self, worker: TrainingWorker | None) -> None:
         """Shows a worker's run, or none."""
-        self.log.clear()
+        self.worker = worker
+        self.moment.set_run(worker.run_folder if worker is not None else None)
         for panel in self.panels:
             panel.set_worker(worker)
         if worker is not None:
-            worker.metrics_changed.connect(self._metrics_changed)
-            worker.log_grew.connect(self._log_grew)
+            worker.metrics_changed.connect(self._stale)
+            worker.state_changed.connect(self._stale)
+            worker.snapshots_changed.connect(self._snapshots_changed)
+            worker.log_grew.connect(self.log.append)
 
-    def _metrics_changed(self) -> None:
-        self.losses.mark_stale()
-        self.quality.mark_stale()
+    def compare(self, runs: list[RunFolder]) -> None:
+        """Shows these runs' curves beside those of the shown run."""
+        for worker in [worker for worker in self.compared if worker.run_folder not in runs]:
+            self.compared.remove(worker)
+            worker.detach()
+            worker.deleteLater()
+        known = {worker.run_folder for worker in self.compared}
+        for run in runs:
+            if run not in known:
+                worker = TrainingWorker(run, False, self)
+                worker.metrics_changed.connect(self._stale)
+                self.compared.append(worker)
+                worker.start()
+        for panel in self.panels:
+            panel.compare(self.compared)
+        self._stale()
 
-    def _log_grew(self, text: str) -> None:
-        bar = self.log.verticalScrollBar()
-        at_end = bar.value() >= bar.maximum() - 4
-        self.log.appendPlainText(text.rstrip("\n"))
-        if at_end:
-            bar.setValue(bar.maximum())
+    def shut_down(self) -> None:
+        """Ends what the page started; the window is closing."""
+        self._timer.stop()
+        self.moment.set_run(None)
+        self.compare([])
+
+    def _snapshots_changed(self, infos: list) -> None:
+        if self.sender() is self.worker:
+            self.moment.take(infos)
+
+    def _stale(self) -> None:
+        for panel in self.panels:
+            panel.mark_stale()
 
     def _frame(self) -> None:
         for panel in self.panels:

@@ -42,6 +42,7 @@ class SeriesPlot(QWidget):
         self._lines: list[tuple[float, str, Callable[[Tokens], str]]] = []
         self._line_items: list[pyqtgraph.InfiniteLine] = []
         self._resumes = 0
+        self._worker: TrainingWorker | None = None
         self.plot = pyqtgraph.PlotWidget()
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
@@ -109,6 +110,7 @@ class SeriesPlot(QWidget):
 
     def update_from(self, worker: TrainingWorker) -> bool:
         """Takes new samples from the worker and draws them. Returns whether there is anything to see."""
+        self._worker = worker
         resumes = sum(record.event == "resume" for record in worker.store().events)
         again = resumes != self._resumes
         self._resumes = resumes
@@ -125,6 +127,15 @@ class SeriesPlot(QWidget):
                     curve.line.setData(*(curve.data.smoothed() if curve.smooth else curve.data.envelope()))
             seen = seen or curve.data.count > 0
         return seen
+
+    def table(self) -> list[list[object]]:
+        """Every sample of the shown curves: stage, split, key, step, value."""
+        rows: list[list[object]] = [["stage", "split", "key", "step", "value"]]
+        for (stage, split, key), _ in self.curves.items():
+            if self._worker is not None:
+                series = self._worker.series(stage, split, key)
+                rows += [[stage, split, key, s, v] for s, v in zip(series.steps.tolist(), series.values.tolist())]
+        return rows
 
     def recolour(self) -> None:
         tokens = self.theme.tokens

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtWidgets import QVBoxLayout
 
 from kdstudio.gui.monitor.base import Panel
@@ -15,7 +17,7 @@ class QualityPanel(Panel):
     """Accuracy on validation samples, epoch by epoch; the finished teacher is a line."""
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__("Quality", "Validation accuracy appears here after the first epoch.", theme)
+        super().__init__("quality", "Quality", "Validation accuracy appears here after the first epoch.", theme)
         self.series = SeriesPlot(theme, "accuracy")
         layout = QVBoxLayout(self.body)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -23,6 +25,9 @@ class QualityPanel(Panel):
 
     def clear(self) -> None:
         self.series.clear()
+
+    def table(self) -> Sequence[Sequence[object]]:
+        return self.series.table()
 
     def recolour(self) -> None:
         self.series.recolour()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyqtgraph
 from PySide6.QtCore import QSize, Qt
@@ -18,16 +20,14 @@ from PySide6.QtWidgets import (
 )
 
 from kdstudio.gui.monitor.base import Panel
+from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.runs.snapshots import (
     Probes,
     Snapshot,
-    SnapshotInfo,
     class_matrix,
     entropy,
-    read_probes,
-    read_snapshot,
     soften,
 )
 
@@ -39,13 +39,12 @@ MAPS = ("teacher", "student", "difference")
 class SoftTargetsPanel(Panel):
     """Bars of teacher and student at any temperature, and the mean distribution per class, at any moment."""
 
-    def __init__(self, theme: Theme) -> None:
-        super().__init__("Soft targets", "What teacher and student say of a few samples appears here.", theme)
-        self.probes: Probes | None = None
-        self.snapshot: Snapshot | None = None
-        self._infos: list[SnapshotInfo] = []
-        self._read: int | None = None
-        self._follow = True
+    def __init__(self, theme: Theme, moment: Moment) -> None:
+        empty = "What teacher and student say of a few samples appears here."
+        super().__init__("soft-targets", "Soft targets", empty, theme)
+        self.moment = moment
+        moment.changed.connect(self.mark_stale)
+        self._filled: Probes | None = None
         self.samples = QListWidget()
         self.samples.setAccessibleName("Probe samples")
         self.samples.setViewMode(QListView.ViewMode.IconMode)
@@ -56,8 +55,6 @@ class SoftTargetsPanel(Panel):
         self.samples.setFixedHeight(THUMBNAIL + 54)
         self.samples.currentRowChanged.connect(lambda _: self._draw())
         self.temperature, self.temperature_label = self._slider("Temperature", 10, 200, 40)
-        self.time, self.time_label = self._slider("Moment", 0, 0, 0)
-        self.time.valueChanged.connect(self._moved)
         self.temperature.valueChanged.connect(lambda _: self._draw())
         self.bars = pyqtgraph.PlotWidget()
         self.bars.setMenuEnabled(False)
@@ -107,7 +104,6 @@ class SoftTargetsPanel(Panel):
         layout.addWidget(self.bars, 3)
         layout.addLayout(self._row("Temperature", self.temperature, self.temperature_label))
         layout.addLayout(maps, 2)
-        layout.addLayout(self._row("Moment", self.time, self.time_label))
         self.recolour()
 
     def _slider(self, name: str, low: int, high: int, value: int) -> tuple[QSlider, QLabel]:
@@ -133,7 +129,6 @@ class SoftTargetsPanel(Panel):
     def set_worker(self, worker: TrainingWorker | None) -> None:
         super().set_worker(worker)
         if worker is not None:
-            worker.snapshots_changed.connect(self.take_snapshots)
             self._use_temperature_of(worker)
 
     def _use_temperature_of(self, worker: TrainingWorker) -> None:
@@ -149,17 +144,8 @@ class SoftTargetsPanel(Panel):
                 self.temperature.setValue(round(TENTHS * term.temperature))
                 return
 
-    def take_snapshots(self, infos: list[SnapshotInfo]) -> None:
-        """New snapshots are on disk."""
-        self._infos = infos
-        self.mark_stale()
-
     def clear(self) -> None:
-        self.probes = None
-        self.snapshot = None
-        self._infos = []
-        self._read = None
-        self._follow = True
+        self._filled = None
         self.samples.clear()
 
     def recolour(self) -> None:
@@ -174,31 +160,27 @@ class SoftTargetsPanel(Panel):
         self._student_bars.setOpts(brush=tokens.student, pen=None)
         self._draw()
 
-    def _moved(self) -> None:
-        self._follow = self.time.value() == self.time.maximum()
-        self.mark_stale()
-
     def redraw(self) -> None:
-        if self.worker is None or not self._infos:
+        probes = self.moment.probes
+        if probes is None or self.moment.snapshot is None:
             return
-        if self.probes is None:
-            self.probes = read_probes(self.worker.run_folder)
-            if self.probes is None:
-                return
-            self._fill_samples(self.probes)
-        self.time.blockSignals(True)
-        self.time.setMaximum(len(self._infos) - 1)
-        if self._follow:
-            self.time.setValue(len(self._infos) - 1)
-        self.time.blockSignals(False)
-        info = self._infos[self.time.value()]
-        if info.number != self._read:
-            snapshot = read_snapshot(info)
-            if snapshot is None:
-                return
-            self.snapshot, self._read = snapshot, info.number
+        if self._filled is not probes:
+            self._filled = probes
+            self._fill_samples(probes)
         self.show_empty(False)
         self._draw()
+
+    def table(self) -> Sequence[Sequence[object]]:
+        probes, snapshot = self.moment.probes, self.moment.snapshot
+        if probes is None or snapshot is None:
+            return []
+        degree = self.temperature.value() / TENTHS
+        rows: list[Sequence[object]] = [("sample", "label", "network", "temperature", *probes.classes)]
+        for name, logits in (("teacher", probes.teacher_logits), ("student", snapshot.student_logits)):
+            if logits is not None:
+                for row, label in enumerate(probes.labels):
+                    rows.append((row, probes.classes[int(label)], name, degree, *soften(logits[row], degree).tolist()))
+        return rows
 
     def _fill_samples(self, probes: Probes) -> None:
         self.samples.blockSignals(True)
@@ -212,12 +194,11 @@ class SoftTargetsPanel(Panel):
         self.samples.blockSignals(False)
 
     def _draw(self) -> None:
-        probes, snapshot = self.probes, self.snapshot
+        probes, snapshot = self.moment.probes, self.moment.snapshot
         degree = self.temperature.value() / TENTHS
         self.temperature_label.setText(f"T = {degree:g}")
         if probes is None or snapshot is None:
             return
-        self.time_label.setText(f"step {snapshot.step}")
         row = max(self.samples.currentRow(), 0)
         classes = len(probes.classes)
         x = np.arange(classes)
