@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kdstudio.engine.models import build_model, count_flops, count_parameters, describe, layer_names
 from kdstudio.project.errors import ModelError
@@ -131,9 +134,56 @@ def test_describing_leaves_the_model_alone() -> None:
 def test_layers_inside_attention_are_counted() -> None:
     layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
     model = nn.Sequential(nn.TransformerEncoder(layer, 2, enable_nested_tensor=False))
-    assert count_flops(model, (5, 8)) > 2 * 2 * 5 * (8 * 24 + 8 * 8 + 2 * 8 * 16)
+    products = 2 * 5 * (8 * 24 + 8 * 8 + 2 * 8 * 16)
+    attention = 2 * 5 * 5 * (8 + 8)
+    assert count_flops(model, (5, 8)) == 2 * (products + attention)
     names = [layer.name for layer in describe(model, (5, 8))]
     assert names == ["0", "0.layers.0", "0.layers.1"]
+
+
+class Attention(nn.Module):
+    """Attention as transformers' models call it: with a mask or causal, and with fewer heads for keys and values."""
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self.mode = mode
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        query = values.expand(-1, 4, -1, -1)
+        key = value = values.expand(-1, 2 if self.mode == "grouped" else 4, -1, -1)
+        mask = torch.ones(6, 6, dtype=torch.bool) if self.mode == "mask" else None
+        grouped = {"enable_gqa": True} if self.mode == "grouped" else {}
+        causal = self.mode == "causal"
+        return F.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, **grouped)
+
+
+@pytest.mark.parametrize("backend", [None, SDPBackend.MATH, SDPBackend.FLASH_ATTENTION])
+@pytest.mark.parametrize("mode", ["plain", "mask", "causal", "grouped"])
+def test_attention_counts_the_same_with_every_kernel(mode: str, backend: SDPBackend | None) -> None:
+    with nullcontext() if backend is None else sdpa_kernel(backend):
+        assert count_flops(Attention(mode), (1, 6, 8)) == 4 * 2 * 6 * 6 * (8 + 8)
+
+
+def test_a_vision_transformer_of_timm_counts_its_attention() -> None:
+    from timm.layers import set_fused_attn
+
+    counts = []
+    for fused in (False, True):
+        set_fused_attn(fused)
+        args = {"embed_dim": 12, "depth": 2, "num_heads": 3, "patch_size": 4, "img_size": 8}
+        model = build("timm:vit_tiny_patch16_224", (3, 8, 8), args=args)
+        counts.append(count_flops(model, (3, 8, 8)))
+    tokens = 5
+    block = 2 * tokens * 12 * (36 + 12 + 2 * 48) + 2 * 2 * tokens * tokens * 12
+    patches = 2 * 4 * (3 * 16) * 12
+    assert counts == [2 * block + patches + 2 * 12 * 10] * 2
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_recurrent_layers_are_counted(kind: type[nn.RNNBase]) -> None:
+    layer = kind(4, 6, num_layers=2, bidirectional=True, batch_first=True)
+    matrices = sum(parameter.numel() for parameter in layer.parameters() if parameter.ndim == 2)
+    assert count_flops(layer, (5, 4)) == 2 * 5 * matrices
 
 
 def test_convolutions_refuse_features() -> None:
