@@ -86,6 +86,11 @@ class Theme(QObject):
         pyqtgraph.setConfigOptions(background=self.tokens.panel, foreground=self.tokens.soft, antialias=False)
         self.changed.emit()
 
+    def shut_down(self) -> None:
+        """Stops to follow the desktop."""
+        self._application.styleHints().colorSchemeChanged.disconnect(self._scheme_changed)
+        self.deleteLater()
+
     def _scheme_changed(self) -> None:
         if self.choice == "system":
             self.apply("system")

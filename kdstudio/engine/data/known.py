@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import torch
 
 from kdstudio.engine.data import download, idx
 from kdstudio.engine.data.base import ArraySplit, DataBundle, Progress
 from kdstudio.engine.data.splits import make_bundle
 from kdstudio.project.errors import DataError
+from kdstudio.project.settings_path import cache_dir
 from kdstudio.project.spec import KnownImages
 
 
@@ -70,7 +70,7 @@ def load_known_data(spec: KnownImages, root: Path, progress: Progress | None = N
 
 def cache_folder(source: str) -> Path:
     """Where downloads of this set go: the user's cache, shared by all projects."""
-    return platformdirs.user_cache_path("kdstudio") / "data" / source
+    return cache_dir() / "data" / source
 
 
 def places(spec: KnownImages, root: Path) -> list[Path]:

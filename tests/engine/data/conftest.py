@@ -17,7 +17,7 @@ def no_outside_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     cache = tmp_path / "user-cache"
     monkeypatch.delenv("KDSTUDIO_DATA", raising=False)
-    monkeypatch.setattr(known.platformdirs, "user_cache_path", lambda *names: cache)
+    monkeypatch.setenv("KDSTUDIO_CACHE", str(cache))
     monkeypatch.setattr(known, "SYSTEM_FOLDER", tmp_path / "system")
     return cache
 

@@ -1,0 +1,117 @@
+"""The window in tests: real widgets on a real (virtual) screen, and nothing of them left behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import shiboken6
+from PySide6.QtCore import QEvent, QThread, QTimer
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from kdstudio.gui.app import make_application
+from kdstudio.gui.main_window import MainWindow
+from kdstudio.gui.settings import Settings
+from kdstudio.gui.theme import Theme
+from kdstudio.project.folder import Project, create_project
+
+if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.gui)
+
+
+def _running(kind: type) -> set[int]:
+    return {
+        id(thing)
+        for thing in gc.get_objects()
+        if isinstance(thing, kind)
+        and shiboken6.isValid(thing)
+        and (thing.isActive() if isinstance(thing, QTimer) else thing.isRunning())
+    }
+
+
+@pytest.fixture(autouse=True)
+def no_timer_or_thread_of_qt_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test that leaves a running timer or thread of Qt's. Set up first, so it looks last."""
+    before = {kind: _running(kind) for kind in (QTimer, QThread)}
+    yield
+    application = QApplication.instance()
+    if isinstance(application, QApplication):
+        for _ in range(3):
+            application.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+            application.processEvents()
+    for kind, known in before.items():
+        left = _running(kind) - known
+        names = [repr(thing) for thing in gc.get_objects() if id(thing) in left and isinstance(thing, kind)]
+        assert not left, f"left running: {names}"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings in a file of the test's own."""
+    return Settings(tmp_path / "window.json")
+
+
+@pytest.fixture
+def theme(qapp: QApplication, settings: Settings) -> Iterator[Theme]:
+    """The theme in force; fonts and style sheet as in the product."""
+    _, found = make_application(settings)
+    yield found
+    found.shut_down()
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Project:
+    """The sample project, short enough for a test: a few epochs, no timing of latency."""
+    project = create_project(tmp_path / "digits", "digits")
+    for path in project.experiment_files():
+        text = path.read_text(encoding="utf-8")
+        text = text.replace("epochs: 120", "epochs: 6").replace("epochs: 60", "epochs: 4")
+        text = text.replace("until_epoch: 30", "until_epoch: 3").replace("from_epoch: 30", "from_epoch: 3")
+        path.write_text(text + "monitor: {every_seconds: 0.2}\nevaluate: {latency: false}\n", encoding="utf-8")
+    return project
+
+
+@pytest.fixture
+def make_window(qtbot: QtBot, settings: Settings, theme: Theme) -> Iterator[Callable[..., MainWindow]]:
+    """Makes windows, and closes them at the end; a run that is still going is stopped then."""
+    made: list[MainWindow] = []
+
+    def make(project: Project | None = None, size: tuple[int, int] = (1280, 720)) -> MainWindow:
+        window = MainWindow(settings, theme)
+        made.append(window)
+        window.resize(*size)
+        window.show()
+        qtbot.waitExposed(window)
+        if project is not None:
+            assert window.open_project(project.root)
+        return window
+
+    yield make
+    for window in made:
+        if not shiboken6.isValid(window):
+            continue
+        if window.worker is not None and window.worker.isRunning():
+            window.request("stop-now")
+            worker = window.worker
+            qtbot.waitUntil(lambda worker=worker: not worker.isRunning(), timeout=60_000)
+        window.setup_page.close_experiment()
+        window.close()
+        window.deleteLater()
+    QApplication.processEvents()
+
+
+@pytest.fixture
+def window(make_window: Callable[..., MainWindow], digits: Project) -> MainWindow:
+    """The main window with the sample project open."""
+    return make_window(digits)
