@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from kdstudio.engine.taps import Taps
-from kdstudio.engine.terms import HardModule, HintModule, SoftModule, StepOutputs, TermModule, weight_at
+from kdstudio.engine.terms import HardModule, HintModule, SoftModule, StepOutputs, TermModule
+from kdstudio.project.schedules import weight_at
 from kdstudio.project.spec import HardTerm, HintTerm, SoftTerm
 
 Shapes = dict[str, tuple[int, ...]]

@@ -18,11 +18,12 @@ from kdstudio.engine.data import Batches, DataBundle, Preprocess
 from kdstudio.engine.device import memory_in_use, random_states, restore_random_states
 from kdstudio.engine.meter import Meter
 from kdstudio.engine.objective import DistillationModule
-from kdstudio.engine.optim import build_optimizer, learning_rate
+from kdstudio.engine.optim import build_optimizer
 from kdstudio.engine.probes import Probes
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.validate import Validation
+from kdstudio.project.schedules import learning_rate
 from kdstudio.project.spec import DataBase, TrainSpec
 
 logger = logging.getLogger("kdstudio")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -51,20 +50,3 @@ class TermModule(nn.Module):
     def forward(self, outputs: StepOutputs) -> Tensor:
         """The unweighted loss, a scalar."""
         raise TypeError(f"{type(self).__name__} does not define its loss")
-
-
-def weight_at(spec: TermBase, epoch: int, epochs: int) -> float | None:
-    """The weight of a term in an epoch (counted from 0), or None where the term does not count.
-
-    A schedule moves the weight by a factor from `start` in the term's first epoch to `end` in its last.
-    """
-    until = epochs if spec.until_epoch is None else min(spec.until_epoch, epochs)
-    if not spec.from_epoch <= epoch < until:
-        return None
-    if spec.schedule is None:
-        return spec.weight
-    span = until - 1 - spec.from_epoch
-    position = (epoch - spec.from_epoch) / span if span > 0 else 0.0
-    if spec.schedule.kind == "cosine":
-        position = (1 - math.cos(math.pi * position)) / 2
-    return spec.weight * (spec.schedule.start + (spec.schedule.end - spec.schedule.start) * position)
