@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import OrderedDict
+from collections.abc import Sequence
 
-from PySide6.QtCore import QObject, Qt, QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QToolButton, QWidget
+from PySide6.QtCore import QObject, QTimer, Signal
 
-from kdstudio.gui.icons import icon
-from kdstudio.gui.theme import Theme
+from kdstudio.project.errors import KDStudioError
 from kdstudio.project.runs.folder import RunFolder
-from kdstudio.project.runs.snapshots import Probes, Snapshot, SnapshotInfo, read_probes, read_snapshot
+from kdstudio.project.runs.metrics import MetricRecord
+from kdstudio.project.runs.snapshots import (
+    Probes,
+    Snapshot,
+    SnapshotInfo,
+    in_force,
+    read_probes,
+    read_snapshot,
+)
+from kdstudio.project.spec import Experiment
 
 KEPT = 48
 REPLAY_SECONDS = 12.0
@@ -20,7 +29,7 @@ class Moment(QObject):
     """Which snapshot of a run is shown.
 
     While it follows, a new snapshot becomes the shown one. Moving away from the last one ends that; moving back to it
-    starts it again. Snapshots are read once and the latest few are kept.
+    starts it again. Snapshots are read once and the latest few are kept. Those that a resume took back are left out.
 
     Signals:
         changed: Another snapshot is shown, or there are more of them.
@@ -35,7 +44,8 @@ class Moment(QObject):
         self.index = -1
         self.following = True
         self._probes: Probes | None = None
-        self._kept: OrderedDict[int, Snapshot] = OrderedDict()
+        self._experiment: Experiment | None = None
+        self._kept: OrderedDict[int, Snapshot | None] = OrderedDict()
         self._player = QTimer(self)
         self._player.timeout.connect(self._play_on)
 
@@ -47,15 +57,25 @@ class Moment(QObject):
         self.index = -1
         self.following = True
         self._probes = None
+        self._experiment = None
         self._kept.clear()
         self.changed.emit()
 
     def take(self, infos: list[SnapshotInfo]) -> None:
         """New snapshots are on disk."""
-        self.infos = list(infos)
-        if self.following:
-            self.index = len(infos) - 1
+        shown = self.info
+        self.infos = in_force(infos)
+        if self.following or shown is None:
+            self.index = len(self.infos) - 1
+        else:  # the same one, or its nearest where a resume took it back
+            numbers = [info.number for info in self.infos]
+            self.index = min(bisect_left(numbers, shown.number), len(numbers) - 1)
         self.changed.emit()
+
+    @property
+    def info(self) -> SnapshotInfo | None:
+        """Step, epoch and file of the shown snapshot."""
+        return self.infos[self.index] if 0 <= self.index < len(self.infos) else None
 
     @property
     def probes(self) -> Probes | None:
@@ -65,24 +85,35 @@ class Moment(QObject):
         return self._probes
 
     @property
+    def experiment(self) -> Experiment | None:
+        """The run's frozen experiment, None where it cannot be read."""
+        if self._experiment is None and self.run_folder is not None:
+            try:
+                self._experiment = self.run_folder.experiment()
+            except KDStudioError:
+                return None
+        return self._experiment
+
+    @property
     def snapshot(self) -> Snapshot | None:
         """The shown snapshot, None where there is none or its file is damaged."""
         return self.at(self.index)
+
+    @property
+    def damaged(self) -> bool:
+        """Whether there is a shown snapshot that cannot be read."""
+        return self.info is not None and self.snapshot is None
 
     def at(self, index: int) -> Snapshot | None:
         """The snapshot number `index` of `infos`."""
         if not 0 <= index < len(self.infos):
             return None
         info = self.infos[index]
-        found = self._kept.get(info.number)
-        if found is None:
-            found = read_snapshot(info)
-            if found is None:
-                return None
-            self._kept[info.number] = found
+        if info.number not in self._kept:
+            self._kept[info.number] = read_snapshot(info)
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-        return found
+        return self._kept[info.number]
 
     def go(self, index: int) -> None:
         """Shows the snapshot number `index`; the last one means to follow."""
@@ -93,6 +124,11 @@ class Moment(QObject):
         if index != self.index:
             self.index = index
             self.changed.emit()
+
+    def go_to_step(self, step: float) -> None:
+        """Shows the snapshot nearest to a step."""
+        if self.infos:
+            self.go(min(range(len(self.infos)), key=lambda index: abs(self.infos[index].step - step)))
 
     @property
     def playing(self) -> bool:
@@ -114,49 +150,38 @@ class Moment(QObject):
             self._player.stop()
             self.changed.emit()
 
+    def marks(self, events: Sequence[MetricRecord]) -> list[tuple[int, str]]:
+        """What happened in the shown time, as (index into `infos`, words): resumes, the best epoch, terms that change.
 
-class MomentBar(QWidget):
-    """Play button, slider and words for a `Moment`."""
+        Args:
+            events: The event records of the run's metrics.
+        """
+        if len(self.infos) < 2:
+            return []
+        stage = self.infos[-1].stage
+        steps = [info.step for info in self.infos]
+        epochs = [info.epoch for info in self.infos]
+        found: list[tuple[int, str]] = []
+        own = [record for record in events if record.stage == stage]
+        found += [
+            (bisect_left(steps, record.step), f"resumed at step {record.step + 1:,}")
+            for record in own
+            if record.event == "resume"
+        ]
+        best = [record for record in own if record.event == "best"]
+        if best:
+            found.append((bisect_left(steps, best[-1].step), f"best so far: epoch {best[-1].epoch}, {best[-1].text}"))
+        for epoch, words in self._changes().items():
+            found.append((bisect_left(epochs, epoch), f"epoch {epoch}: {', '.join(words)}"))
+        return sorted((index, text) for index, text in found if index < len(self.infos))
 
-    def __init__(self, moment: Moment, theme: Theme) -> None:
-        super().__init__()
-        self.moment = moment
-        self.theme = theme
-        self.button = QToolButton()
-        self.button.setAccessibleName("Replay")
-        self.button.clicked.connect(moment.play)
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setAccessibleName("Moment")
-        self.slider.setToolTip("The moment that soft targets, alignment and quality show; at the right end it follows")
-        self.slider.valueChanged.connect(moment.go)
-        self.label = QLabel()
-        self.label.setObjectName("soft")
-        self.label.setMinimumWidth(160)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(4, 0, 4, 0)
-        layout.setSpacing(10)
-        layout.addWidget(self.button)
-        layout.addWidget(self.slider, 1)
-        layout.addWidget(self.label)
-        moment.changed.connect(self.refresh)
-        theme.changed.connect(self.refresh)
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Shows where the moment stands."""
-        moment = self.moment
-        count = len(moment.infos)
-        self.slider.blockSignals(True)
-        self.slider.setRange(0, max(0, count - 1))
-        self.slider.setPageStep(max(1, count // 10))
-        self.slider.setValue(max(0, moment.index))
-        self.slider.blockSignals(False)
-        self.setEnabled(count > 0)
-        self.button.setIcon(icon("pause" if moment.playing else "play", self.theme.tokens.soft))
-        self.button.setToolTip("Pause" if moment.playing else "Replay how the student came to agree")
-        if count and 0 <= moment.index < count:
-            info = moment.infos[moment.index]
-            place = "latest" if moment.following else f"{moment.index + 1} of {count}"
-            self.label.setText(f"Step {info.step:,} · {place}")
-        else:
-            self.label.setText("No snapshots yet")
+    def _changes(self) -> dict[int, list[str]]:
+        """Epochs in which terms of the objective start or end."""
+        changes: dict[int, list[str]] = {}
+        if self.experiment is not None:
+            for term in self.experiment.objective:
+                if term.from_epoch > 0:
+                    changes.setdefault(term.from_epoch, []).append(f"{term.term} starts")
+                if term.until_epoch is not None and term.until_epoch < self.experiment.train.epochs:
+                    changes.setdefault(term.until_epoch, []).append(f"{term.term} ends")
+        return changes

@@ -9,7 +9,8 @@ from PySide6.QtWidgets import QDockWidget, QFrame, QMainWindow, QTabWidget, QVBo
 from kdstudio.gui.monitor.base import Panel
 from kdstudio.gui.monitor.log import LogPanel
 from kdstudio.gui.monitor.losses import LossesPanel
-from kdstudio.gui.monitor.moment import Moment, MomentBar
+from kdstudio.gui.monitor.moment import Moment
+from kdstudio.gui.monitor.moment_bar import MomentBar
 from kdstudio.gui.monitor.quality import QualityPanel
 from kdstudio.gui.monitor.soft_targets import SoftTargetsPanel
 from kdstudio.gui.theme import Theme
@@ -135,6 +136,7 @@ class MonitorPage(QWidget):
         """Shows a worker's run, or none."""
         self.worker = worker
         self.moment.set_run(worker.run_folder if worker is not None else None)
+        self.moment_bar.set_worker(worker)
         for panel in self.panels:
             panel.set_worker(worker)
         if worker is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -35,6 +37,10 @@ class SnapshotInfo:
     epoch: int
     stage: str
     time: float
+    teacher_layers: tuple[str, ...] = ()
+    student_layers: tuple[str, ...] = ()
+    pair_cka: dict[str, float] = field(default_factory=dict)
+    pair_error: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,13 +64,34 @@ def read_header(path: Path) -> dict[str, Any]:
     """The metadata of a safetensors file, without its arrays. Empty if it cannot be read."""
     try:
         with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 0 < length < 100_000_000:
-                return {}
-            header = json.loads(file.read(length))
-        return dict(header.get("__metadata__", {}))
+            found = _header(file).get("__metadata__", {})
+        return dict(found) if isinstance(found, dict) else {}
     except (OSError, ValueError):
         return {}
+
+
+def _header(file: BinaryIO) -> dict[str, Any]:
+    length = int.from_bytes(file.read(8), "little")
+    if not 0 < length < 100_000_000:
+        raise ValueError("no header")
+    header = json.loads(file.read(length))
+    if not isinstance(header, dict):
+        raise ValueError("no header")
+    return header
+
+
+def read_array(path: Path, name: str) -> np.ndarray | None:
+    """One float32 array of a safetensors file, and no byte of the others. None where it is missing or damaged."""
+    try:
+        with path.open("rb") as file:
+            entry = _header(file)[name]
+            begin, end = entry["data_offsets"]
+            if entry["dtype"] != "F32":
+                return None
+            file.seek(begin, 1)
+            return np.frombuffer(file.read(end - begin), "<f4").reshape(entry["shape"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def read_probes(run: Any) -> Probes | None:
@@ -77,17 +104,17 @@ def read_probes(run: Any) -> Probes | None:
         return None
     try:
         arrays = load_file(path)
+        return Probes(
+            classes=json.loads(meta["classes"]),
+            labels=arrays["labels"],
+            images=arrays.get("images"),
+            indices=arrays["indices"],
+            pool_labels=arrays["pool_labels"],
+            teacher_logits=arrays.get("teacher_logits"),
+            pool_teacher_logits=arrays.get("pool_teacher_logits"),
+        )
     except Exception:  # a file that is cut off or foreign: the panel waits for a good one
         return None
-    return Probes(
-        classes=json.loads(meta["classes"]),
-        labels=arrays["labels"],
-        images=arrays.get("images"),
-        indices=arrays["indices"],
-        pool_labels=arrays["pool_labels"],
-        teacher_logits=arrays.get("teacher_logits"),
-        pool_teacher_logits=arrays.get("pool_teacher_logits"),
-    )
 
 
 def list_snapshots(run: Any, known: dict[Path, SnapshotInfo] | None = None) -> list[SnapshotInfo]:
@@ -101,20 +128,59 @@ def list_snapshots(run: Any, known: dict[Path, SnapshotInfo] | None = None) -> l
     for path in paths:
         info = known.get(path)
         if info is None:
-            meta = read_header(path)
-            if not meta:
+            info = _info(path)
+            if info is None:
                 continue
-            info = SnapshotInfo(
-                path=path,
-                number=int(path.stem),
-                step=int(meta.get("step", 0)),
-                epoch=int(meta.get("epoch", 0)),
-                stage=meta.get("stage", ""),
-                time=float(meta.get("time", 0)),
-            )
             known[path] = info
         found.append(info)
     return found
+
+
+def _info(path: Path) -> SnapshotInfo | None:
+    meta = read_header(path)
+    if not meta:
+        return None
+    try:
+        return SnapshotInfo(
+            path=path,
+            number=int(path.stem),
+            step=int(meta.get("step", 0)),
+            epoch=int(meta.get("epoch", 0)),
+            stage=str(meta.get("stage", "")),
+            time=float(meta.get("time", 0)),
+            teacher_layers=_names(meta.get("teacher_layers", "[]")),
+            student_layers=_names(meta.get("student_layers", "[]")),
+            pair_cka=_numbers(meta.get("pair_cka", "{}")),
+            pair_error=_numbers(meta.get("pair_error", "{}")),
+        )
+    except (ValueError, TypeError, AttributeError):  # a foreign file
+        return None
+
+
+@lru_cache(maxsize=64)
+def _names(text: str) -> tuple[str, ...]:
+    """Layer names; the snapshots of a run share one copy."""
+    return tuple(str(name) for name in json.loads(text))
+
+
+def _numbers(text: str) -> dict[str, float]:
+    return {key: float("nan") if value is None else float(value) for key, value in json.loads(text).items()}
+
+
+def in_force(infos: Sequence[SnapshotInfo]) -> list[SnapshotInfo]:
+    """The snapshots that a resume did not take back: a later one of a stage replaces all that are not before it."""
+    kept: list[SnapshotInfo] = []
+    for info in reversed(infos):
+        if not kept or info.stage != kept[-1].stage or info.step < kept[-1].step:
+            kept.append(info)
+    return kept[::-1]
+
+
+def read_cka(info: SnapshotInfo) -> np.ndarray | None:
+    """The CKA map of one snapshot, (teacher layers, student layers), without reading anything else."""
+    table = read_array(info.path, "cka_map")
+    shape = (len(info.teacher_layers), len(info.student_layers))
+    return table if table is not None and table.shape == shape else None
 
 
 def read_snapshot(info: SnapshotInfo) -> Snapshot | None:
@@ -123,39 +189,40 @@ def read_snapshot(info: SnapshotInfo) -> Snapshot | None:
 
     try:
         arrays = load_file(info.path)
+        return Snapshot(
+            step=info.step,
+            epoch=info.epoch,
+            stage=info.stage,
+            time=info.time,
+            student_logits=arrays["student_logits"].astype(np.float32),
+            pool_student_logits=arrays["pool_student_logits"].astype(np.float32),
+            cka_map=arrays.get("cka_map"),
+            teacher_layers=list(info.teacher_layers),
+            student_layers=list(info.student_layers),
+            pair_cka=dict(info.pair_cka),
+            pair_error=dict(info.pair_error),
+        )
     except Exception:  # see read_probes
         return None
-    meta = read_header(info.path)
-    return Snapshot(
-        step=info.step,
-        epoch=info.epoch,
-        stage=info.stage,
-        time=info.time,
-        student_logits=arrays["student_logits"].astype(np.float32),
-        pool_student_logits=arrays["pool_student_logits"].astype(np.float32),
-        cka_map=arrays.get("cka_map"),
-        teacher_layers=json.loads(meta.get("teacher_layers", "[]")),
-        student_layers=json.loads(meta.get("student_layers", "[]")),
-        pair_cka=json.loads(meta.get("pair_cka", "{}")),
-        pair_error=json.loads(meta.get("pair_error", "{}")),
-    )
 
 
 def soften(logits: np.ndarray, temperature: float) -> np.ndarray:
     """softmax(z / T) over the last axis, in float64 and safe for large logits."""
-    scaled = np.asarray(logits, np.float64) / temperature
-    scaled = scaled - scaled.max(axis=-1, keepdims=True)
-    weights = np.exp(scaled)
-    return weights / weights.sum(axis=-1, keepdims=True)
+    return np.exp(log_soften(logits, temperature))
+
+
+def log_soften(logits: np.ndarray, temperature: float, dtype: type = np.float64) -> np.ndarray:
+    """log softmax(z / T) over the last axis; `dtype` float32 is several times quicker and good for six digits."""
+    scaled = np.asarray(logits, dtype) / dtype(temperature)
+    scaled -= scaled.max(axis=-1, keepdims=True)
+    scaled -= np.log(np.exp(scaled).sum(axis=-1, keepdims=True))
+    return scaled
 
 
 def entropy(logits: np.ndarray, temperature: float) -> np.ndarray:
     """Entropy in nats of softmax(z / T), over the last axis."""
-    scaled = np.asarray(logits, np.float64) / temperature
-    scaled = scaled - scaled.max(axis=-1, keepdims=True)
-    log_total = np.log(np.exp(scaled).sum(axis=-1, keepdims=True))
-    log_probabilities = scaled - log_total
-    return -(np.exp(log_probabilities) * log_probabilities).sum(axis=-1)
+    logs = log_soften(logits, temperature)
+    return -(np.exp(logs) * logs).sum(axis=-1)
 
 
 def class_matrix(logits: np.ndarray, labels: np.ndarray, temperature: float, classes: int) -> np.ndarray:
@@ -164,9 +231,16 @@ def class_matrix(logits: np.ndarray, labels: np.ndarray, temperature: float, cla
     Returns:
         (classes, classes); the row of a class without samples is NaN.
     """
-    probabilities = soften(logits, temperature)
-    sums = np.zeros((classes, probabilities.shape[-1]))
-    np.add.at(sums, labels, probabilities)
-    counts = np.bincount(labels, minlength=classes)[:classes].astype(float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(counts[:, None] > 0, sums / counts[:, None], np.nan)
+    return class_means(soften(logits, temperature), labels, classes)
+
+
+def class_means(rows: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """The mean of rows (N, K) over the samples of each label, (classes, K); NaN for a class without samples."""
+    result = np.full((classes, rows.shape[-1]), np.nan)
+    order = np.argsort(labels, kind="stable")
+    found, starts, counts = np.unique(labels[order], return_index=True, return_counts=True)
+    if len(found):
+        sums = np.add.reduceat(rows[order], starts, axis=0, dtype=np.float64)
+        inside = (found >= 0) & (found < classes)
+        result[found[inside]] = sums[inside] / counts[inside, None]
+    return result

@@ -1,0 +1,85 @@
+"""The bar at the Monitor page's foot: a play button and a slider over a run's snapshots."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
+
+from kdstudio.gui.icons import icon
+from kdstudio.gui.monitor.moment import Moment
+from kdstudio.gui.theme import Theme
+from kdstudio.gui.widgets.marked_slider import MarkedSlider
+from kdstudio.gui.worker import TrainingWorker
+
+TOOLTIP = (
+    "The moment that soft targets and alignment show; at the right end it follows the run. "
+    "Left and right step, Space replays"
+)
+
+
+class MomentBar(QWidget):
+    """Play button, slider and words for a `Moment`. Left and right step through it, Space replays."""
+
+    def __init__(self, moment: Moment, theme: Theme) -> None:
+        super().__init__()
+        self.moment = moment
+        self.theme = theme
+        self.worker: TrainingWorker | None = None
+        self.button = QToolButton()
+        self.button.setAccessibleName("Replay")
+        self.button.clicked.connect(moment.play)
+        self.slider = MarkedSlider(theme)
+        self.slider.setAccessibleName("Moment")
+        self.slider.setToolTip(TOOLTIP)
+        self.slider.valueChanged.connect(moment.go)
+        self.label = QLabel()
+        self.label.setObjectName("soft")
+        self.label.setMinimumWidth(160)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(4, 0, 4, 0)
+        layout.setSpacing(10)
+        layout.addWidget(self.button)
+        layout.addWidget(self.slider, 1)
+        layout.addWidget(self.label)
+        moment.changed.connect(self.refresh)
+        theme.changed.connect(self.refresh)
+        self.refresh()
+
+    def set_worker(self, worker: TrainingWorker | None) -> None:
+        """The worker whose events become marks on the slider."""
+        self.worker = worker
+        if worker is not None:
+            worker.loaded.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Shows where the moment stands."""
+        moment = self.moment
+        count = len(moment.infos)
+        self.slider.blockSignals(True)
+        self.slider.setRange(0, max(0, count - 1))
+        self.slider.setPageStep(max(1, count // 10))
+        self.slider.setValue(max(0, moment.index))
+        self.slider.blockSignals(False)
+        self.slider.set_marks(moment.marks(self.worker.store().events) if self.worker is not None else [])
+        self.setEnabled(count > 0)
+        self.button.setIcon(icon("pause" if moment.playing else "play", self.theme.tokens.soft))
+        words = "Pause the replay (Space)" if moment.playing else "Replay how the student came to agree (Space)"
+        self.button.setToolTip(words)
+        info = moment.info
+        if info is None:
+            self.label.setText("No snapshots yet")
+            return
+        place = "latest" if moment.following else f"{moment.index + 1} of {count}"
+        self.label.setText(f"Step {info.step:,} · {place}")
+        self.slider.setAccessibleDescription(f"{self.label.text()}, epoch {info.epoch}")
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
+        if event.key() == Qt.Key.Key_Space:
+            self.moment.play()
+        elif event.key() in steps:
+            self.moment.go(self.moment.index + steps[Qt.Key(event.key())])
+        else:
+            super().keyPressEvent(event)
