@@ -1,6 +1,6 @@
 """`kdstudio inspect MODEL|DATA`: layers, shapes and costs of a model; counts and problems of data; or an experiment.
 
-With `--json` this is the engine's answer to the window's questions about layers, shapes, costs and data.
+With `--serve` it answers the window's questions about these for as long as the window is open.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from kdstudio.project.spec import (
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from kdstudio.engine.data import DataBundle
 
 _KNOWN_DATA = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar100")
@@ -47,6 +49,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "target",
         metavar="MODEL|DATA",
+        nargs="?",
         help="a model (resnet20, timm:NAME, models.py:build), data (digits, mnist, an image folder, an .npz file), an "
         " experiment's YAML file or a project folder",
     )
@@ -68,6 +71,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--examples", metavar="N", type=int, default=0, help="with --json: N pictures of each class, as PNG in base64"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--serve", action="store_true", help="answer questions, one JSON object a line, until the input ends"
+    )
     return parser
 
 
@@ -77,6 +83,12 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KDStudioError: The target itself is wrong.
     """
+    if args.serve:
+        from kdstudio.commands.inspect_serve import serve_process
+
+        return serve_process()
+    if args.target is None:
+        raise InputError("inspect: what is to be inspected?", fix="Give a model, data, an experiment or a project.")
     report = inspect(args)
     print(json.dumps(report, ensure_ascii=False) if args.json else as_text(report))
     return 2 if report.get("errors") else 0
@@ -102,7 +114,7 @@ def inspect(args: argparse.Namespace) -> dict[str, Any]:
             )
         if args.classes is not None and args.classes < 2:
             raise InputError(f"--classes: {args.classes} is too few", fix="Give at least 2.")
-        return _model(spec, shape, args.classes or 10, root, trusted)
+        return model_report(spec, shape, args.classes or 10, root, trusted)
     near = suggestion(target, (*KNOWN, *_KNOWN_DATA))
     raise InputError(
         f"'{target}' is no model, no data and no experiment that is known here",
@@ -176,7 +188,7 @@ def describe_experiment(
         if spec is None:
             continue
         try:
-            report[part] = _model(spec, shape, classes, root, trusted)
+            report[part] = model_report(spec, shape, classes, root, trusted)
         except KDStudioError as error:
             report["errors"].append({"part": part, **error.as_dict()})
     return report
@@ -187,6 +199,17 @@ def _data(spec: DataBase, root: Path, args: argparse.Namespace) -> dict[str, Any
 
     quiet = args.json or not sys.stderr.isatty()
     bundle = load_data(spec, root, None if quiet else _show_progress)
+    return data_report(bundle, args.examples if args.json else 0)
+
+
+def data_report(bundle: DataBundle, examples: int, side: int | None = None) -> dict[str, Any]:
+    """What is in the data, as plain data.
+
+    Args:
+        bundle: The data.
+        examples: Pictures of each class; none are added for 0.
+        side: The pictures are made smaller until they fit into this many pixels; None leaves them as they are.
+    """
     report = {
         "kind": "data",
         "name": bundle.name,
@@ -199,8 +222,8 @@ def _data(spec: DataBase, root: Path, args: argparse.Namespace) -> dict[str, Any
         "fingerprint": bundle.fingerprint(),
         "problems": bundle.problems,
     }
-    if args.json and args.examples > 0:
-        report["examples"] = _examples(bundle, args.examples)
+    if examples > 0:
+        report["examples"] = _examples(bundle, examples, side)
     return report
 
 
@@ -209,23 +232,38 @@ def _show_progress(label: str, done: int, total: int) -> None:
     print(f"\r{label}: {share}", end="\n" if total and done >= total else "", file=sys.stderr, flush=True)
 
 
-def _examples(bundle: DataBundle, count: int) -> list[dict[str, Any]]:
+def _examples(bundle: DataBundle, count: int, side: int | None) -> list[dict[str, Any]]:
     """The first `count` training samples of each class: {"label", "index", "png"}. Features have no pictures."""
-    from PIL import Image
-
     if len(bundle.input_shape) != 3:
         return []
-    found = []
-    for label in range(len(bundle.classes)):
-        for index in (bundle.train.labels == label).nonzero().flatten()[:count].tolist():
-            pixels = bundle.train.images[index].permute(1, 2, 0).numpy()
-            packed = io.BytesIO()
-            Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(packed, "PNG")
-            found.append({"label": label, "index": index, "png": base64.b64encode(packed.getvalue()).decode("ascii")})
-    return found
+    return [
+        {"label": label, "index": index, "png": png_of(bundle.train.images[index], side)}
+        for label in range(len(bundle.classes))
+        for index in (bundle.train.labels == label).nonzero().flatten()[:count].tolist()
+    ]
 
 
-def _model(spec: ModelSpec, shape: tuple[int, ...], classes: int, root: Path, trusted: bool) -> dict[str, Any]:
+def png_of(image: Tensor, side: int | None = None) -> str:
+    """A picture uint8 [C, H, W] as PNG in base64, made smaller where it is larger than `side` pixels."""
+    from PIL import Image
+
+    pixels = image.permute(1, 2, 0).numpy()
+    if pixels.shape[-1] not in (1, 3, 4):  # two channels, or many bands: the first stands for them
+        pixels = pixels[..., :1]
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    if side is not None:
+        picture.thumbnail((side, side))
+    packed = io.BytesIO()
+    picture.save(packed, "PNG")
+    return base64.b64encode(packed.getvalue()).decode("ascii")
+
+
+def model_report(spec: ModelSpec, shape: tuple[int, ...], classes: int, root: Path, trusted: bool) -> dict[str, Any]:
+    """Layers, shapes and costs of a model, as plain data.
+
+    Raises:
+        ModelError: It cannot be built, or its weights file does not fit.
+    """
     from kdstudio.engine.models import build_model, count_flops, count_parameters, describe, load_weights
 
     # The published weights change no shape and no cost, and fetching them could take minutes.

@@ -1,0 +1,223 @@
+"""`kdstudio inspect --serve`: a process that answers the window's questions, so that the window needs no PyTorch.
+
+Questions come as JSON lines, one object each, and are answered one after the other:
+
+    {"id": 1, "ask": "data", "root": DIR, "data": {...}, "examples": 6, "download": false}
+    {"id": 2, "ask": "model", "root": DIR, "side": "teacher", "spec": {...}, "input_shape": [1, 8, 8], "classes": 10}
+    {"id": 3, "ask": "teacher-logits", "root": DIR, "data": {...}, "teacher": {...}, "samples": 24}
+    {"id": 4, "ask": "names"}
+    {"cancel": 2}
+
+and so are the answers, each with the question's id and one of
+
+    {"progress": {"label": TEXT, "done": N, "total": N}}, {"answer": {...}}, {"error": {kind, what, why, fix}},
+    {"cancelled": true}
+
+Whether a project's own Python files may run is read from the person's settings, never from a question.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from pydantic import TypeAdapter, ValidationError
+
+from kdstudio.commands.inspect import data_report, model_report, png_of
+from kdstudio.project.errors import InputError, KDStudioError
+from kdstudio.project.folder import Project
+from kdstudio.project.spec import DataBase, DataSpec, ModelSpec, TeacherSpec, validate
+
+if TYPE_CHECKING:
+    from kdstudio.engine.data import DataBundle
+
+THUMBNAIL = 64
+NICE = 10
+
+
+class Cancelled(Exception):
+    """The question is no longer of interest."""
+
+
+def serve_process() -> int:
+    """Serves standard input and output until the input ends, behind everything else on this computer."""
+    if hasattr(os, "nice"):
+        os.nice(NICE)
+    # A model file of the user's may print; only answers may go to the real output.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    # The window is gone when the input ends, and nobody waits for what is being computed.
+    Server(sys.stdin, answers, lambda: os._exit(0)).serve()
+    return 0
+
+
+class Server:
+    """Answers questions in their order; what was cancelled is skipped.
+
+    Args:
+        questions, answers: Where the lines come from and go to.
+        ended: Called in the reader's thread when the input ends.
+    """
+
+    def __init__(self, questions: TextIO, answers: TextIO, ended: Callable[[], None] = lambda: None) -> None:
+        self._questions = questions
+        self._answers = answers
+        self._ended = ended
+        self._queue: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._cancelled: set[int] = set()
+        self._bundle: tuple[str, DataBundle] | None = None
+        self._kinds: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "data": self._data,
+            "model": self._model,
+            "teacher-logits": self._teacher_logits,
+            "names": self._names,
+        }
+
+    def serve(self) -> None:
+        """Works until the input ends."""
+        reader = threading.Thread(target=self._read, name="kdstudio questions", daemon=True)
+        reader.start()
+        while (question := self._queue.get()) is not None:
+            self._say(question["id"], self._result(question))
+        reader.join()
+
+    def _read(self) -> None:
+        for line in self._questions:
+            try:
+                message = json.loads(line)
+                if "cancel" in message:
+                    self._cancelled.add(int(message["cancel"]))
+                else:
+                    self._queue.put({**message, "id": int(message["id"])})
+            except (ValueError, TypeError, KeyError):
+                continue  # a line that is no question has no id to answer to
+        self._queue.put(None)
+        self._ended()
+
+    def _say(self, number: int, content: dict[str, Any]) -> None:
+        self._answers.write(json.dumps({"id": number, **content}) + "\n")
+        self._answers.flush()
+
+    def _result(self, question: dict[str, Any]) -> dict[str, Any]:
+        try:
+            self._check(question)
+            answer = self._kinds[str(question.get("ask"))](question)
+            self._check(question)
+            return {"answer": answer}
+        except Cancelled:
+            return {"cancelled": True}
+        except KDStudioError as error:
+            return {"error": error.as_dict()}
+        except Exception as error:  # the window lives on and says what happened
+            first = (str(error).splitlines() or [""])[0][:300]
+            unexpected = KDStudioError(
+                f"the engine could not answer: {type(error).__name__}: {first}",
+                "this is a mistake in KD Studio or in a model file of yours",
+                "kdstudio inspect EXPERIMENT shows the same question in a terminal",
+                kind="crash",
+            )
+            return {"error": unexpected.as_dict()}
+
+    def _check(self, question: dict[str, Any]) -> None:
+        if question["id"] in self._cancelled:
+            self._cancelled.discard(question["id"])
+            raise Cancelled
+
+    # -- the questions -----------------------------------------------------------------------------------------
+
+    def _data(self, question: dict[str, Any]) -> dict[str, Any]:
+        _, bundle = self._read_data(question)
+        return data_report(bundle, int(question.get("examples", 0)), THUMBNAIL)
+
+    def _model(self, question: dict[str, Any]) -> dict[str, Any]:
+        from kdstudio.engine.networks import weights_path
+
+        root, trusted = _surroundings(question)
+        spec = validate(ModelSpec, question["spec"])
+        if spec.weights is not None:  # also `run:NAME`: is there such a run, and does it fit
+            found = weights_path(spec.weights, root, str(question["side"]))
+            spec = spec.model_copy(update={"weights": str(found)})
+        return model_report(spec, tuple(question["input_shape"]), int(question["classes"]), root, trusted)
+
+    def _teacher_logits(self, question: dict[str, Any]) -> dict[str, Any]:
+        """The trained teacher's logits of a few validation samples; `{"trained": false}` where there is none yet."""
+        import torch
+
+        from kdstudio.engine.data import Preprocess
+        from kdstudio.engine.evaluate import predict
+        from kdstudio.engine.networks import make_network
+        from kdstudio.engine.probes import balanced_order
+        from kdstudio.engine.student_io import load_student
+        from kdstudio.engine.teacher_store import teacher_folder, teacher_key
+
+        root, trusted = _surroundings(question)
+        data, bundle = self._read_data(question)
+        spec = validate(TeacherSpec, question["teacher"])
+        folder = teacher_folder(root, spec, teacher_key(spec, data, bundle, root))
+        if (folder / "student.json").exists():
+            kept = load_student(folder, trusted)
+            model, preprocess, score = kept.model, kept.preprocess, kept.meta.get("validation_accuracy")
+        elif spec.weights is not None:
+            model = make_network(spec, bundle, root, trusted, spec.train.seed, False, "teacher")
+            preprocess, score = Preprocess(bundle.mean, bundle.std, bundle.input_shape), None
+        else:
+            return {"trained": False}
+        self._check(question)
+        chosen = torch.from_numpy(balanced_order(bundle.validation.labels.numpy())[: int(question["samples"])])
+        split = bundle.validation.select(chosen)
+        pictures = split.images.ndim == 4
+        return {
+            "trained": True,
+            "classes": bundle.classes,
+            "labels": split.labels.tolist(),
+            "logits": predict(model, preprocess, split, "cpu").tolist(),
+            "pictures": [png_of(image, THUMBNAIL) for image in split.images] if pictures else [],
+            "validation_accuracy": score,
+        }
+
+    def _names(self, question: dict[str, Any]) -> dict[str, Any]:
+        """The models of the libraries."""
+        import timm
+        import torchvision
+
+        return {
+            "timm": timm.list_models(),
+            "torchvision": torchvision.models.list_models(module=torchvision.models),
+        }
+
+    def _read_data(self, question: dict[str, Any]) -> tuple[DataBase, DataBundle]:
+        """The data, read once for as long as the same is asked for. Without `download` nothing is fetched."""
+        from kdstudio.engine.data import load_data
+
+        root, _ = _surroundings(question)
+        try:
+            spec: DataBase = TypeAdapter(DataSpec).validate_python(question["data"])
+        except ValidationError as error:
+            raise InputError(f"data: {error.errors()[0]['msg']}") from None
+        key = json.dumps([str(root), {**spec.model_dump(mode="json"), "batch_size": 0}], sort_keys=True)
+        if self._bundle is not None and self._bundle[0] == key:
+            return spec, self._bundle[1]
+
+        def progress(label: str, done: int, total: int) -> None:
+            self._check(question)
+            self._say(question["id"], {"progress": {"label": label, "done": done, "total": total}})
+
+        self._bundle = None  # never two sets in memory
+        wanted = spec
+        if hasattr(spec, "download") and not question.get("download", False):
+            wanted = spec.model_copy(update={"download": False})
+        bundle = load_data(wanted, root, progress)
+        self._bundle = (key, bundle)
+        return spec, bundle
+
+
+def _surroundings(question: dict[str, Any]) -> tuple[Path, bool]:
+    """The project's folder, and whether its Python files may run."""
+    project = Project.open(Path(question["root"]))
+    return project.root, project.trusted
