@@ -72,6 +72,17 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except SystemExit as end:
         return int(end.code or 0) if not isinstance(end.code, str) else 2
+    except Exception as error:
+        if os.environ.get("KDSTUDIO_DEBUG"):
+            raise
+        first = (str(error).splitlines() or [""])[0]
+        print(
+            f"kdstudio: something unexpected went wrong: {type(error).__name__}: {first}\n"
+            "Why: this is a mistake in KD Studio\n"
+            "What to do: set KDSTUDIO_DEBUG=1 and run it again to see where, and report it",
+            file=sys.stderr,
+        )
+        return 1
 
 
 def open_window(project: Path | None) -> int:

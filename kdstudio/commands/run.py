@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
         handler.addFilter(lambda record: record.levelno < logging.ERROR)  # errors are told once, by the caller
         handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
         logging.getLogger("kdstudio").addHandler(handler)
+    logging.raiseExceptions = False  # a reader that has gone, as with `| head`, is no reason for tracebacks
     logger = logging.getLogger("kdstudio")
     logger.setLevel(logging.INFO)
     logger.propagate = False
@@ -90,8 +91,10 @@ def find_run(args: argparse.Namespace) -> RunFolder:
         return _resumable(folder, args.resume)
     project, experiment = _experiment(target, args.changes)
     if args.resume:
-        home = Path(args.out) if args.out else None
-        runs = [RunFolder(home)] if home else (project.runs(experiment.name) if project else _runs_beside(target))
+        if args.out:
+            runs = [RunFolder.open(args.out)]
+        else:
+            runs = project.runs(experiment.name) if project else _runs_beside(target, experiment.name)
         candidates = [folder for folder in runs if folder.status() is not RunStatus.FINISHED]
         if not candidates:
             raise InputError(f"there is no run of '{experiment.name}' to resume", fix="start one without --resume")
@@ -113,9 +116,11 @@ def find_run(args: argparse.Namespace) -> RunFolder:
     return folder
 
 
-def _runs_beside(target: Path) -> list[RunFolder]:
-    folder = target.resolve().parent / "runs" / target.stem
-    return [RunFolder(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
+def _runs_beside(target: Path, name: str) -> list[RunFolder]:
+    """The runs of a file that belongs to no project."""
+    folder = target.resolve().parent / "runs" / name
+    numbers = [path for path in folder.iterdir() if path.name.isdigit()] if folder.is_dir() else []
+    return [RunFolder(path) for path in sorted(numbers, key=lambda path: int(path.name))]
 
 
 def _resumable(folder: RunFolder, asked: bool) -> RunFolder:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import pickle
-import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +52,33 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         return None
     try:
         return torch.load(path, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise StorageError(
-            f"{path}: the checkpoint cannot be read",
-            why=str(error).splitlines()[0][:200],
-            fix="delete this file to start the stage anew",
-            kind="damaged",
-        ) from None
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:  # a damaged pickle can raise anything
+        raise _damaged(path, "cannot be read", error) from None
+
+
+@contextlib.contextmanager
+def telling_misfits(path: Path) -> Iterator[None]:
+    """While a checkpoint's content is put into place: what does not fit is told as a damaged file.
+
+    Raises:
+        StorageError: Something is missing, or is of another network.
+    """
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
+        raise _damaged(path, "does not fit this run", error) from None
+
+
+def _damaged(path: Path, what: str, error: Exception) -> StorageError:
+    lines = str(error).splitlines() or [type(error).__name__]
+    stage = path.name.removesuffix("last.pt").removesuffix("best.pt")
+    return StorageError(
+        f"{path}: the checkpoint {what}",
+        why=lines[0][:200],
+        fix=f"delete {stage}last.pt and {stage}best.pt in this folder and resume: the stage starts anew",
+        kind="damaged",
+    )

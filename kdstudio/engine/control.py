@@ -30,7 +30,8 @@ class Interrupted(StoppedNow):
 class Control:
     """Answers requests at step boundaries.
 
-    Requests that were left from an earlier process are removed when a run starts.
+    Requests that were left from an earlier process are removed when this is made: before `state.json` says that the
+    run is going, so that no request of this process's time is lost.
     """
 
     def __init__(self, run: RunFolder) -> None:
@@ -40,7 +41,7 @@ class Control:
         self._signalled = False
         self._previous: dict[int, Any] = {}
         for name in REQUESTS:
-            (run.control_dir / name).unlink(missing_ok=True)
+            self._pop(name)
 
     def __enter__(self) -> Control:
         if threading.current_thread() is threading.main_thread():

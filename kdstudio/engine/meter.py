@@ -13,6 +13,11 @@ from kdstudio.project.runs.metrics import MetricRecord
 
 FLUSH_SECONDS = 0.25
 CAPACITY = 512
+NOT_FINITE_WHY = "a learning rate or weight that is too large, fp16 overflow, or broken inputs"
+NOT_FINITE_FIX = (
+    "lower train.lr (try a tenth), add train.clip_norm: 1 or warmup_epochs, lower the term's weight, "
+    "or use precision fp32; the last checkpoint is from before this step"
+)
 
 
 class Meter:
@@ -87,9 +92,8 @@ class Meter:
         named = ", ".join(f"'{name}'" for name in culprits) or "the sum of the terms"
         return NotFiniteError(
             f"the loss of the {self.stage} is not finite at step {step}: term {named}",
-            why="a learning rate or weight that is too large, fp16 overflow, or broken inputs",
-            fix="lower train.lr (try a tenth), add train.clip_norm: 1 or warmup_epochs, lower the term's weight, "
-            "or use precision fp32; the last checkpoint is from before this step",
+            why=NOT_FINITE_WHY,
+            fix=NOT_FINITE_FIX,
         )
 
     _counting: frozenset[str] = frozenset()

@@ -93,7 +93,8 @@ def check_wiring(
         Output shapes of the student's and of the teacher's tapped layers, without the batch dimension.
 
     Raises:
-        ModelError: A layer does not exist or gives no tensor, or a network's classes are not the data's.
+        ModelError: A layer does not exist or gives no tensor, a network's classes are not the data's, or the batches
+            are too small for it.
     """
     wanted: dict[str, list[str]] = {"teacher": [], "student": []}
     for index, term in enumerate(experiment.objective):
@@ -116,6 +117,10 @@ def check_wiring(
     for side, model in (("student", student), ("teacher", teacher)):
         if model is not None:
             shapes[side] = _shapes(model, wanted[side], sample, preprocess, len(bundle.classes), side)
+            spec = experiment.student if side == "student" else experiment.teacher
+            given = side == "teacher" and spec is not None and bool(spec.weights or spec.pretrained)
+            if not given and min(len(bundle.train), experiment.data.batch_size) == 1:
+                _check_single(model, sample, preprocess, side)
     return shapes["student"], shapes.get("teacher", {})
 
 
@@ -130,6 +135,8 @@ def _shapes(
         with Taps(model, names, f"the {side}") as taps, torch.no_grad():
             logits = model(preprocess(sample.images.to(device)))
             captured = taps.take()
+    except torch.cuda.OutOfMemoryError:
+        raise
     except (RuntimeError, ValueError, TypeError) as error:
         raise ModelError(
             f"{side}: the network cannot take an input of shape {tuple(sample.images.shape[1:])}",
@@ -154,4 +161,32 @@ def _shapes(
             fix="choose another layer; kdstudio inspect lists them",
             kind="layer",
         )
+    for name, tensor in captured.items():
+        if tensor.shape[:1] != sample.labels.shape:
+            raise ModelError(
+                f"{side}: layer '{name}' gives a tensor of shape {tuple(tensor.shape)} for {len(sample)} samples",
+                why="features are compared sample by sample, so the samples have to be its first dimension",
+                fix="choose another layer; kdstudio inspect lists them",
+                kind="layer",
+            )
     return {name: tuple(tensor.shape[1:]) for name, tensor in captured.items()}
+
+
+def _check_single(model: nn.Module, sample: ArraySplit, preprocess: Preprocess, side: str) -> None:
+    """Trains on one sample for a try: batch normalisation of vectors cannot."""
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    training, state = model.training, {key: value.clone() for key, value in model.state_dict().items()}
+    preprocess = Preprocess.from_dict(preprocess.to_dict()).to(device)
+    try:
+        with torch.no_grad():
+            model.train()(preprocess(sample.images[:1].to(device)))
+    except ValueError as error:
+        raise ModelError(
+            f"data.batch_size: the {side} cannot be trained on one sample at a time",
+            why=str(error).splitlines()[0][:300],
+            fix="set data.batch_size to 2 or more (usual 32 to 512)",
+            kind="batch",
+        ) from None
+    finally:
+        model.train(training)
+        model.load_state_dict(state)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from safetensors.numpy import save as save_arrays
 
 from kdstudio.project.errors import KDStudioError, StorageError
 from kdstudio.project.runs.folder import RunFolder, write_bytes
-from kdstudio.project.runs.metrics import MetricFollower, MetricRecord
+from kdstudio.project.runs.metrics import MetricRecord
 from kdstudio.project.runs.snapshots import PROBES_FILE
 from kdstudio.project.runs.state import RunState, encode_state, process_start
 from kdstudio.project.yaml_io import storage_error
@@ -30,6 +31,19 @@ from kdstudio.project.yaml_io import storage_error
 logger = logging.getLogger("kdstudio")
 
 HEARTBEAT_SECONDS = 1.0
+#: Metrics are resumed after their last record, which is looked for in this many bytes from the end.
+TAIL_BYTES = 64 * 1024
+
+
+class _LogFile(logging.FileHandler):
+    """A log that stays silent where it cannot be written: the disk's trouble is told once, by whom it stops."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 class Recorder:
@@ -76,28 +90,38 @@ class Recorder:
             for folder in (self.run.snapshots_dir, self.run.control_dir, self.run.checkpoints_dir):
                 folder.mkdir(parents=True, exist_ok=True)
             self._open_metrics()
-            handler = logging.FileHandler(self.run.log_path, encoding="utf-8")
+            self._log_handler = _LogFile(self.run.log_path, encoding="utf-8")
             self._fault_file = (self.run.path / "faulthandler.log").open("a", encoding="utf-8")
+            self._log_handler.setFormatter(
+                logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
+            )
+            logger.addHandler(self._log_handler)
+            faulthandler.enable(self._fault_file)
+            numbers = [int(path.stem) for path in self.run.snapshots_dir.glob("*.safetensors") if path.stem.isdigit()]
+            self._snapshot = max(numbers, default=0)
+            self.write_state()
         except OSError as error:
+            self._close()
             raise storage_error(self.run.path, error) from error
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-        self._log_handler = handler
-        logger.addHandler(handler)
-        faulthandler.enable(self._fault_file)
-        numbers = [int(path.stem) for path in self.run.snapshots_dir.glob("*.safetensors") if path.stem.isdigit()]
-        self._snapshot = max(numbers, default=0)
-        self.write_state()
+        except StorageError:
+            self._close()
+            raise
         self._beat.start()
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         self._done.set()
         self._beat.join()
+        self._close()
+
+    def _close(self) -> None:
         self._writer.shutdown(wait=True)
-        with contextlib.suppress(OSError):
-            self._metrics.close()
-        faulthandler.disable()
-        self._fault_file.close()
+        if self._metrics is not None:
+            with contextlib.suppress(OSError):
+                self._metrics.close()
+        if self._fault_file is not None:
+            faulthandler.disable()
+            self._fault_file.close()
         if self._log_handler is not None:
             logger.removeHandler(self._log_handler)
             self._log_handler.close()
@@ -137,19 +161,11 @@ class Recorder:
 
     def _open_metrics(self) -> None:
         path = self.run.metrics_path
-        if path.exists() and path.stat().st_size:
-            follower = MetricFollower(path)
-            last = follower.read_all().last
-            self._sequence = last.seq if last else 0
-            with path.open("rb") as file:
-                file.seek(-1, os.SEEK_END)
-                cut_off = file.read(1) != b"\n"
-            self._metrics = path.open("ab")
-            if cut_off:  # a crash cut the last record: close its line, so that the next one stands alone
-                self._metrics.write(b"\n")
-                self._metrics.flush()
-        else:
-            self._metrics = path.open("ab")
+        self._sequence, whole = _last_sequence(path)
+        self._metrics = path.open("ab")
+        if not whole:  # a crash cut the last record: close its line, so that the next one stands alone
+            self._metrics.write(b"\n")
+            self._metrics.flush()
 
     # -- state -----------------------------------------------------------------------------------------------
 
@@ -188,8 +204,7 @@ class Recorder:
                 self.write_state()
 
     def finish(self, phase: str, message: str = "", error: KDStudioError | None = None) -> None:
-        """Writes the last state of this process."""
-        self.flush_snapshots()
+        """Writes the last state of this process. Call `flush_snapshots` before: a failed one makes the run fail."""
         self.update(
             phase=phase,
             message=message,
@@ -236,3 +251,28 @@ class Recorder:
     def _save(self, path: Any, arrays: dict[str, np.ndarray], meta: dict[str, str]) -> None:
         contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
         write_bytes(path, save_arrays(contiguous, metadata=meta), sync=False)
+
+
+def _last_sequence(path: Path) -> tuple[int, bool]:
+    """The sequence number of the last readable record (0 for none), and whether the file ends with a whole line.
+
+    Only the end of the file is read: a long run resumes as quickly as a short one, and in as little memory.
+    """
+    if not path.exists():
+        return 0, True
+    decoder = msgspec.json.Decoder(MetricRecord)
+    size = path.stat().st_size
+    length = TAIL_BYTES
+    with path.open("rb") as file:
+        while size:
+            file.seek(max(0, size - length))
+            tail = file.read()
+            whole = tail.endswith(b"\n")
+            lines = tail.splitlines()
+            for line in reversed(lines if length >= size else lines[1:]):
+                with contextlib.suppress(msgspec.MsgspecError):
+                    return decoder.decode(line).seq, whole
+            if length >= size:
+                return 0, whole
+            length *= 8
+    return 0, True

@@ -24,9 +24,9 @@ from kdstudio.engine.objective import DistillationModule, Objective
 from kdstudio.engine.probes import Probes
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.scorecard import score_run
-from kdstudio.engine.student_io import load_student, save_student
+from kdstudio.engine.student_io import save_student
 from kdstudio.engine.teacher import Teacher
-from kdstudio.engine.teacher_store import teacher_folder, teacher_key
+from kdstudio.engine.teacher_store import load_teacher, teacher_folder, teacher_key
 from kdstudio.engine.trainer import Outcome, Trainer
 from kdstudio.engine.validate import Validation
 from kdstudio.project.errors import KDStudioError, OutOfMemoryError, RunBusyError
@@ -66,7 +66,7 @@ def execute(run: RunFolder) -> RunResult:
 
         raise storage_error(run.path, error) from error
     try:
-        with Recorder(run) as recorder, Control(run) as control:
+        with Control(run) as control, Recorder(run) as recorder:
             return _guarded(run, recorder, control)
     finally:
         lock.release()
@@ -75,20 +75,9 @@ def execute(run: RunFolder) -> RunResult:
 def _guarded(run: RunFolder, recorder: Recorder, control: Control) -> RunResult:
     """Runs the stages; whatever happens, the state on disk says it."""
     try:
-        with ExitStack() as stack:
-            outcome = Session(run, recorder, control, stack).work()
-    except Parked:
-        recorder.finish("parked", "saved; the device is free")
-        logger.info("parked at step %d", recorder.state.step)
-        return RunResult("parked", 130)
-    except Interrupted:
-        recorder.finish("parked", "interrupted and saved")
-        logger.info("interrupted at step %d; resume with --resume", recorder.state.step)
-        return RunResult("parked", 130)
-    except StoppedNow:
-        recorder.finish("stopped", "stopped at once; the last checkpoint stays")
-        logger.info("stopped at once")
-        return RunResult("stopped", 130)
+        result, message = _outcome(run, recorder, control)
+        recorder.flush_snapshots()
+        recorder.finish(result.phase, message)
     except KDStudioError as error:
         _fail(recorder, error)
         raise
@@ -100,9 +89,21 @@ def _guarded(run: RunFolder, recorder: Recorder, control: Control) -> RunResult:
         raise _fail(recorder, _crash(run, error)) from error
     except Exception as error:
         raise _fail(recorder, _crash(run, error)) from error
-    recorder.finish(outcome)
-    logger.info("%s", outcome)
-    return RunResult(outcome, 0)
+    logger.info("%s at step %d", result.phase, recorder.state.step)
+    return result
+
+
+def _outcome(run: RunFolder, recorder: Recorder, control: Control) -> tuple[RunResult, str]:
+    """Works until the end or until a request ends it; with a message for the state."""
+    try:
+        with ExitStack() as stack:
+            return RunResult(Session(run, recorder, control, stack).work(), 0), ""
+    except Parked:
+        return RunResult("parked", 130), "saved; the device is free"
+    except Interrupted:
+        return RunResult("parked", 130), "interrupted and saved"
+    except StoppedNow:
+        return RunResult("stopped", 130), "stopped at once; the last checkpoint stays"
 
 
 def _fail(recorder: Recorder, error: KDStudioError) -> KDStudioError:
@@ -162,10 +163,11 @@ class Session:
         for problem in self.bundle.problems:
             logger.warning("data: %s", problem)
         self.preprocess = Preprocess(self.bundle.mean, self.bundle.std, self.bundle.input_shape).to(self.device)
-        self.control.poll()
+        self._poll()
         teacher_model = self._untrained("teacher") if experiment.teacher else None
         student = self._untrained("student")
         self.shapes = check_wiring(experiment, teacher_model, student, self.bundle, self.preprocess)
+        self._objective()  # says now, not after the teacher's training, that two layers cannot be joined
         if experiment.teacher is not None and teacher_model is not None:
             found = self._teacher(teacher_model)
             if found is None:
@@ -179,7 +181,15 @@ class Session:
 
     def _progress(self, label: str, done: int, total: int) -> None:
         self.recorder.progress(label, done, total)
-        self.control.poll()
+        self._poll()
+
+    def _poll(self) -> None:
+        """Answers requests between the stages; a trainer has its own way."""
+        phase = self.recorder.state.phase
+        self.control.poll(lambda begins: self.recorder.update(phase="holding" if begins else phase))
+
+    def _objective(self) -> Objective:
+        return Objective(self.experiment.objective, self.experiment.train.epochs, *self.shapes)
 
     def _untrained(self, side: str) -> nn.Module:
         spec: ModelSpec | None = self.experiment.teacher if side == "teacher" else self.experiment.student
@@ -199,7 +209,7 @@ class Session:
         with self._teacher_lock(folder):
             if (folder / "student.json").exists():
                 logger.info("teacher: found %s", folder.name)
-                model = load_student(folder, trusted=self.trusted).model.to(self.device)
+                model = load_teacher(folder, self.trusted).to(self.device)
             elif spec.weights is not None or spec.pretrained:
                 self._keep(folder, model, spec, {"role": "teacher", "weights": spec.weights or "pretrained"})
             else:
@@ -229,7 +239,7 @@ class Session:
                 if not waiting:
                     self.recorder.update(message="waiting for another run that trains the same teacher")
                     waiting = True
-                self.control.poll()
+                self._poll()
                 if self.control.stop_requested:
                     raise StoppedNow from None
                 time.sleep(0.2)
@@ -241,7 +251,7 @@ class Session:
     def _student(self, teacher_model: nn.Module | None) -> Outcome:
         experiment = self.experiment
         student = self._untrained("student")
-        objective = Objective(experiment.objective, experiment.train.epochs, *self.shapes).to(self.device)
+        objective = self._objective().to(self.device)
         logits = None
         teacher = None
         if teacher_model is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from kdstudio import __version__
@@ -86,7 +86,7 @@ def save_student(
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         try:
-            save_file(tensors, beside / WEIGHTS)
+            (beside / WEIGHTS).write_bytes(save(tensors))  # its own writer tells of a full disk in a way of its own
             (beside / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
             if ".py:" in spec.model and root is not None:
                 file = spec.model.split(":")[0]

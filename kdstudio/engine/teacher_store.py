@@ -6,8 +6,12 @@ import hashlib
 import json
 from pathlib import Path
 
+from torch import nn
+
 from kdstudio.engine.data import DataBundle
 from kdstudio.engine.networks import weights_path
+from kdstudio.engine.student_io import load_student
+from kdstudio.project.errors import InputError, ModelError
 from kdstudio.project.spec import DataBase, TeacherSpec
 
 #: Part of every key; raised when a change in the engine makes the same spec end in other weights.
@@ -42,3 +46,22 @@ def teacher_folder(root: Path, spec: TeacherSpec, key: str) -> Path:
     """Where the teacher with this key is kept."""
     name = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in spec.model)
     return root / "teachers" / f"{name}-{key}"
+
+
+def load_teacher(folder: Path, trusted: bool) -> nn.Module:
+    """The network of a kept teacher, on the CPU.
+
+    Raises:
+        ModelError: The folder is damaged, or its Python file may not run.
+    """
+    try:
+        return load_student(folder, trusted).model
+    except InputError as error:
+        if error.kind == "untrusted":
+            raise
+        raise ModelError(
+            f"teacher: the one that was kept in {folder} cannot be read",
+            why=error.what,
+            fix="delete that folder: the next run makes the teacher again",
+            kind="damaged",
+        ) from None

@@ -9,20 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from kdstudio.engine.checkpoint import load_checkpoint, save_checkpoint
+from kdstudio.engine.checkpoint import load_checkpoint, save_checkpoint, telling_misfits
 from kdstudio.engine.control import Control, Interrupted, Parked
 from kdstudio.engine.data import Batches, DataBundle, Preprocess
 from kdstudio.engine.device import memory_in_use, random_states, restore_random_states
-from kdstudio.engine.meter import Meter
+from kdstudio.engine.meter import NOT_FINITE_FIX, NOT_FINITE_WHY, Meter
 from kdstudio.engine.objective import DistillationModule
 from kdstudio.engine.optim import build_optimizer
 from kdstudio.engine.probes import Probes
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.validate import Validation
+from kdstudio.project.errors import NotFiniteError
 from kdstudio.project.schedules import learning_rate
 from kdstudio.project.spec import DataBase, TrainSpec
 
@@ -114,19 +116,21 @@ class Trainer:
         content = load_checkpoint(self.last_path, self.device)
         if content is None:
             return False
-        self.raw.load_state_dict(content["module"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        if self.accelerator.scaler is not None and content["scaler"]:
-            self.accelerator.scaler.load_state_dict(content["scaler"])
-        self.progress = Progress(**content["progress"])
-        restore_random_states({**content["random"], "torch": content["random"]["torch"].cpu()})
+        with telling_misfits(self.last_path):
+            self.raw.load_state_dict(content["module"])
+            self.optimizer.load_state_dict(content["optimizer"])
+            if self.accelerator.scaler is not None and content["scaler"]:
+                self.accelerator.scaler.load_state_dict(content["scaler"])
+            self.progress = Progress(**content["progress"])
+            restore_random_states({**content["random"], "torch": content["random"]["torch"].cpu()})
         self.recorder.event("resume", self.stage, self.progress.step - 1, self.progress.epoch)
         logger.info("%s: resumed at step %d (epoch %d)", self.stage, self.progress.step, self.progress.epoch)
         return True
 
     def save_last(self) -> None:
-        """Writes the state between two steps. Metrics are written and checked first: no checkpoint of a broken step."""
+        """Writes the state between two steps. Losses and weights are checked first: no checkpoint of a broken step."""
         self.meter.flush()
+        self._check_weights()
         scaler = self.accelerator.scaler
         content = {
             "module": self.raw.state_dict(),
@@ -143,7 +147,19 @@ class Trainer:
         """Puts the best epoch's weights into the network (the last ones where no epoch was scored)."""
         content = load_checkpoint(self.best_path, self.device)
         if content is not None:
-            self.raw.load_state_dict(content["module"])
+            with telling_misfits(self.best_path):
+                self.raw.load_state_dict(content["module"])
+
+    def _check_weights(self) -> None:
+        """A step's loss can be finite and its update not be."""
+        finite = torch.stack([torch.isfinite(parameter.detach()).all() for parameter in self.raw.parameters()])
+        if not finite.all():
+            name = next(key for (key, _), fine in zip(self.raw.named_parameters(), finite.tolist()) if not fine)
+            raise NotFiniteError(
+                f"the weights of the {self.stage} are not finite after step {self.progress.step - 1}: {name}",
+                why=NOT_FINITE_WHY,
+                fix=NOT_FINITE_FIX,
+            )
 
     # -- the loop --------------------------------------------------------------------------------------------
 
@@ -186,7 +202,9 @@ class Trainer:
 
     def _stop(self) -> Outcome:
         self.save_last()
+        stale = self.progress.stale_epochs
         self._score()  # the part of an epoch counts too: its weights may be the best
+        self.progress.stale_epochs = min(stale, self.progress.stale_epochs)
         self.save_last()
         if self.probes is not None:
             self._snapshot()
@@ -234,8 +252,9 @@ class Trainer:
             group["lr"] = lr
         objective = self.raw.objective
         asks_teacher = objective.needs_teacher(progress.epoch)
-        size = -(-len(labels) // self.spec.accumulate)
-        pieces = list(zip(images.split(size), labels.split(size)))
+        # no piece of a single sample: batch normalisation cannot work on one
+        count = max(1, min(self.spec.accumulate, len(labels) // 2))
+        pieces = list(zip(images.tensor_split(count), labels.tensor_split(count)))
         total: Any = None
         for index, (part, targets) in enumerate(pieces):
             share = len(targets) / len(labels)
@@ -265,6 +284,7 @@ class Trainer:
     def _score(self) -> None:
         """Validates, and keeps the weights if they are the best so far. The network is in train mode afterwards."""
         self.meter.flush()
+        self._check_weights()
         progress = self.progress
         values = self.validation.score(self.raw, self.accelerator)
         self.module.train()
