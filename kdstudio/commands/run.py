@@ -112,7 +112,7 @@ def find_run(args: argparse.Namespace) -> RunFolder:
     if project is not None:
         return project.create_run(experiment)
     folder = create_run(target.resolve().parent / "runs" / experiment.name, experiment)
-    write_bytes(folder.path / "project.txt", f"{target.resolve().parent}\n".encode())
+    write_bytes(folder.path / "project.txt", b"../../..\n")  # relative: the folder may be moved as a whole
     return folder
 
 

@@ -13,7 +13,6 @@ from kdstudio.engine.models import build_model, load_weights
 from kdstudio.engine.taps import Taps, unknown_layer
 from kdstudio.project.errors import InputError, ModelError
 from kdstudio.project.folder import Project
-from kdstudio.project.runs.state import RunStatus
 from kdstudio.project.spec import Experiment, HintTerm, ModelSpec
 
 Shapes = dict[str, tuple[int, ...]]
@@ -64,18 +63,15 @@ def weights_path(weights: str, root: Path, field: str) -> Path:
                 kind="missing-file",
             )
         return path
-    name, _, number = weights[4:].partition("/")
     try:
         project = Project.open(root)
     except InputError:
         raise ModelError(
             f"{field}.weights: '{weights}' needs a project, and {root} is none", fix="give a file instead"
         ) from None
-    runs = [run for run in project.runs(name) if not number or run.path.name == number]
-    for run in reversed(runs):
-        path = run.student_dir / "model.safetensors"
-        if path.exists() and run.status() in (RunStatus.FINISHED, RunStatus.STOPPED):
-            return path
+    run = project.run_with_student(weights)
+    if run is not None:
+        return run.student_dir / "model.safetensors"
     known = ", ".join(project.experiment_names())
     raise ModelError(
         f"{field}.weights: no finished run for '{weights}'",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -35,23 +34,23 @@ class Project:
             InputError: No such folder, or no project in it.
             SpecError: `project.yaml` has a wrong field.
         """
-        root = Path(path).expanduser()
+        root = Path(os.path.realpath(os.path.expanduser(path)))
         if root.name == "project.yaml":
             root = root.parent
-        root = root.resolve()
-        if not root.is_dir():
+        if not os.path.isdir(root):
             raise InputError(
                 f"{path}: there is no such folder", fix="check the path, or make a project with: kdstudio new PATH"
             )
         file = root / "project.yaml"
-        if not file.exists():
+        if not os.path.exists(file):
             raise InputError(
                 f"{path}: this folder is no KD Studio project",
                 why="it has no project.yaml",
                 fix="open another folder, or make a project with: kdstudio new PATH --template digits",
                 kind="no-project",
             )
-        data = migrate(read_yaml(file, "project.yaml") or {}, PROJECT_STEPS, SPEC_VERSION, "project.yaml")
+        content = read_yaml(file, "project.yaml")
+        data = migrate({} if content is None else content, PROJECT_STEPS, SPEC_VERSION, "project.yaml")
         return cls(root, validate(ProjectFile, data, "project.yaml"))
 
     @property
@@ -116,7 +115,7 @@ class Project:
     def save(self, experiment: Experiment, path: Path | None = None) -> Path:
         """Writes an experiment, keeping a person's comments where the file exists. Returns the file."""
         target = path or self.path_of(experiment.name)
-        update_yaml(target, compact(experiment))
+        update_yaml(target, compact(experiment), experiment.model_dump(mode="json"))
         return target
 
     def runs(self, experiment_name: str | None = None) -> list[RunFolder]:
@@ -128,7 +127,7 @@ class Project:
         for name in names:
             folder = self.runs_dir / name
             if folder.is_dir():
-                numbers = [path for path in folder.iterdir() if path.name.isdigit() and path.is_dir()]
+                numbers = [path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
                 found.extend(RunFolder(path) for path in sorted(numbers, key=lambda path: int(path.name)))
         return found
 
@@ -143,12 +142,25 @@ class Project:
         """
         copy = experiment.model_copy(deep=True)
         for network in (copy.teacher, copy.student):
-            if network is not None and network.weights and re.fullmatch(r"run:[^/]+", network.weights):
-                for run in reversed(self.runs(network.weights[4:])):
-                    if (run.student_dir / "model.safetensors").exists() and run.status() is RunStatus.FINISHED:
-                        network.weights = f"run:{run.name}"
-                        break
+            if network is not None and network.weights and network.weights.startswith("run:"):
+                run = self.run_with_student(network.weights)
+                if run is not None:
+                    network.weights = f"run:{run.name}"
         return copy
+
+    def run_with_student(self, weights: str) -> RunFolder | None:
+        """The run that `run:EXPERIMENT` or `run:EXPERIMENT/NNN` means: the latest finished one, else one that stopped.
+
+        None where no such run has a student.
+        """
+        name, _, number = weights.removeprefix("run:").partition("/")
+        runs = [run for run in self.runs(name) if not number or run.number == int(number)] if name else []
+        students = [run for run in reversed(runs) if (run.student_dir / "model.safetensors").exists()]
+        for wanted in (RunStatus.FINISHED, RunStatus.STOPPED):
+            for run in students:
+                if run.status() is wanted:
+                    return run
+        return None
 
     @property
     def trusted(self) -> bool:
@@ -200,7 +212,7 @@ def create_run(experiment_runs: Path, experiment: Experiment) -> RunFolder:
     """
     try:
         experiment_runs.mkdir(parents=True, exist_ok=True)
-        number = 1 + max((int(p.name) for p in experiment_runs.iterdir() if p.name.isdigit()), default=0)
+        number = 1 + max((int(p.name) for p in experiment_runs.iterdir() if p.name.isdecimal()), default=0)
         while True:
             path = experiment_runs / f"{number:03d}"
             try:
@@ -210,7 +222,11 @@ def create_run(experiment_runs: Path, experiment: Experiment) -> RunFolder:
                 number += 1
     except OSError as error:
         raise storage_error(experiment_runs, error) from error
-    return init_run(path, experiment)
+    try:
+        return init_run(path, experiment)
+    except StorageError:  # half a run is no run
+        shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def init_run(path: Path, experiment: Experiment) -> RunFolder:
@@ -229,7 +245,7 @@ def init_run(path: Path, experiment: Experiment) -> RunFolder:
 def find_project(path: Path) -> Path | None:
     """The nearest folder at or above `path` that has a project.yaml."""
     for folder in (path, *path.parents):
-        if (folder / "project.yaml").exists():
+        if os.path.exists(folder / "project.yaml"):
             return folder
     return None
 
@@ -249,35 +265,46 @@ def create_project(path: Path | str, template: str = "digits") -> Project:
         InputError: No such template, or the folder exists and is not empty.
         StorageError: The folder cannot be written.
     """
-    target = Path(path).expanduser()
+    target = Path(os.path.realpath(os.path.expanduser(path)))
+    fresh = not os.path.exists(target)
     known = templates()
     if template not in known and template != "empty":
         names = [*known, "empty"]
         raise InputError(
             f"there is no template '{template}'", fix=suggestion(template, names) or f"there are: {', '.join(names)}"
         )
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(f"{target}: already exists and is not empty", fix="choose a new folder")
     try:
+        if not fresh and (not target.is_dir() or any(target.iterdir())):
+            raise InputError(f"{target}: already exists and is not empty", fix="choose a new folder")
         if template == "empty":
             (target / "experiments").mkdir(parents=True, exist_ok=True)
-            write_yaml(target / "project.yaml", {"version": SPEC_VERSION, "name": target.name or "Untitled"})
+            write_yaml(target / "project.yaml", {"version": SPEC_VERSION, "name": target.name[:120] or "Untitled"})
         else:
-            ignore = shutil.ignore_patterns("runs", "teachers", "__pycache__", ".kdstudio")
-            shutil.copytree(known[template], target, dirs_exist_ok=True, ignore=ignore)
-            for folder, _, files in os.walk(target):  # the wheel's files may be read-only
-                for name in files:
-                    file = Path(folder) / name
-                    file.chmod(file.stat().st_mode | 0o200)
-    except (OSError, shutil.Error) as error:
+            _copy_template(known[template], target)
+    except (OSError, StorageError) as error:
+        if fresh:  # half a project would be in the way of the next try
+            shutil.rmtree(target, ignore_errors=True)
         if isinstance(error, StorageError):
             raise
-        raise storage_error(target, error if isinstance(error, OSError) else OSError(str(error))) from error
+        raise storage_error(target, error) from error
     return Project.open(target)
+
+
+def _copy_template(source: Path, target: Path) -> None:
+    """Copies the files, not their modes: the wheel's may be read-only."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.iterdir()):
+        if path.name in ("runs", "teachers", "__pycache__", ".kdstudio"):
+            continue
+        if path.is_dir():
+            _copy_template(path, target / path.name)
+        else:
+            shutil.copyfile(path, target / path.name)
 
 
 def _trusted_folders() -> set[str]:
     try:
-        return set(json.loads((config_dir() / "trusted.json").read_text(encoding="utf-8")))
+        found = json.loads((config_dir() / "trusted.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return set()
+    return {folder for folder in found if isinstance(folder, str)} if isinstance(found, list) else set()

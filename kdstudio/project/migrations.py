@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kdstudio.project.errors import InputError
+from kdstudio.project.errors import InputError, Problem, SpecError
 
 #: ``{from_version: function}``: each takes the plain data of that version and returns that of the next.
 Steps = dict[int, Callable[[dict[str, Any]], dict[str, Any]]]
@@ -13,13 +13,15 @@ Steps = dict[int, Callable[[dict[str, Any]], dict[str, Any]]]
 
 def _experiment_0_to_1(data: dict[str, Any]) -> dict[str, Any]:
     """Version 0 (before the first release) had one `alpha` and `temperature` in place of an objective."""
-    alpha = data.pop("alpha", None)
-    temperature = data.pop("temperature", 4.0)
-    if alpha is not None and "objective" not in data:
-        data["objective"] = [
-            {"term": "hard", "weight": alpha},
-            {"term": "soft", "weight": round(1 - alpha, 12), "temperature": temperature},
-        ]
+    if "objective" in data or not {"alpha", "temperature"} & data.keys():
+        return data
+    alpha = data.pop("alpha", 0.1)
+    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 <= alpha <= 1:
+        raise SpecError([Problem("alpha", f"should be a number from 0 to 1 (it is {alpha!r})", "for example 0.1")])
+    data["objective"] = [
+        {"term": "hard", "weight": alpha},
+        {"term": "soft", "weight": round(1 - alpha, 12), "temperature": data.pop("temperature", 4.0)},
+    ]
     return data
 
 
@@ -38,6 +40,7 @@ def migrate(data: Any, steps: Steps, latest: int, name: str) -> Any:
 
     Raises:
         InputError: Not a mapping, a version that is no number, or one newer than this program.
+        SpecError: A field of an older version is wrong.
     """
     if not isinstance(data, dict):
         found = "empty" if data is None else f"a {type(data).__name__}"
@@ -53,7 +56,10 @@ def migrate(data: Any, steps: Steps, latest: int, name: str) -> Any:
             kind="version",
         )
     while version < latest:
-        data = steps[version](data)
+        try:
+            data = steps[version](data)
+        except SpecError as error:
+            raise SpecError(error.problems, name) from None
         version += 1
     data["version"] = latest
     return data

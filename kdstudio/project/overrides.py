@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from kdstudio.project.errors import InputError
-from kdstudio.project.spec import Experiment, suggestion, validate
+from kdstudio.project.spec import DataSpec, Experiment, Term, suggestion, validate
+from kdstudio.project.spec.walk import models_in
 from kdstudio.project.yaml_io import parse_yaml
 
 
 def apply_overrides(experiment: Experiment, changes: list[str]) -> Experiment:
     """The experiment with the changes made.
 
+    Another `source` or `term` drops the settings that only the earlier one had.
+
     Args:
         experiment: The spec.
         changes: Each `path=value`; the value is read as YAML, so `5`, `true`, `[10, 20]` and `{...}` are what they
-            look like, and an empty value takes the setting back to its default.
+            look like. An empty value takes the setting back to its default, and an item out of its list.
 
     Raises:
         InputError: No `=`, or a path that leads nowhere.
@@ -35,24 +38,27 @@ def _put(data: Any, keys: list[str], value: Any, given: bool, change: str) -> No
     for position, key in enumerate(keys):
         last = position == len(keys) - 1
         if isinstance(data, list):
-            if not key.isdigit() or int(key) >= len(data) + last:
+            most = len(data) - (0 if last and given else 1)  # one more appends
+            if not key.isdecimal() or int(key) > most:
                 raise InputError(
                     f"--set {change}: '{key}' is no place in '{'.'.join(keys[:position])}'",
-                    fix=f"use 0 to {len(data) - 1}" if data else "the list is empty",
+                    fix=f"use 0 to {most}" if most >= 0 else "the list is empty",
                 )
             index = int(key)
-            if last and index == len(data):
+            if last and not given:
+                del data[index]
+            elif last and index == len(data):
                 data.append(value)
             elif last:
                 data[index] = value
             else:
                 data = data[index]
         elif isinstance(data, dict):
-            if last:
-                if given:
-                    data[key] = value
-                else:
-                    data.pop(key, None)
+            if last and given:
+                data[key] = value
+                _keep_fitting(data, key)
+            elif last:
+                data.pop(key, None)
             elif data.get(key) is None and key in data:
                 data[key] = {}
                 data = data[key]
@@ -61,7 +67,15 @@ def _put(data: Any, keys: list[str], value: Any, given: bool, change: str) -> No
             else:
                 raise InputError(
                     f"--set {change}: there is no '{key}'",
-                    fix=suggestion(key, data) or f"there are: {', '.join(data)}",
+                    fix=suggestion(key, data) or (f"there are: {', '.join(data)}" if data else "shorten the path"),
                 )
         else:
             raise InputError(f"--set {change}: '{'.'.join(keys[:position])}' has no parts", fix="shorten the path")
+
+
+def _keep_fitting(data: dict[str, Any], key: str) -> None:
+    for model in [*models_in(DataSpec), *models_in(Term)]:
+        field = model.model_fields.get(key)
+        if field is not None and get_origin(field.annotation) is Literal and data[key] in get_args(field.annotation):
+            for name in [name for name in data if name not in model.model_fields]:
+                del data[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 
 from kdstudio.project.errors import InputError, StorageError
+from kdstudio.project.yaml_edit import CannotEdit, edit_yaml, same, with_written
+from kdstudio.project.yaml_text import EXPONENT, EXPONENT_STARTS, dump_yaml
 
 try:
     from yaml import CSafeLoader as _Loader
@@ -19,12 +21,16 @@ except ImportError:  # PyYAML without libyaml
 
 
 class _UniqueKeyLoader(_Loader):  # type: ignore[misc, valid-type]
-    """YAML lets a key stand twice and silently keeps the last; here that is an error. 1e-3 is a number, too."""
+    """YAML lets a key stand twice and silently keeps the last; here that is an error. And 1e-3 is a number."""
 
 
 def _mapping(loader: Any, node: Any, deep: bool = False) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(None, None, "a list cannot be a key", key_node.start_mark)
+        if key_node.tag == "tag:yaml.org,2002:merge":  # `<<: *name` takes over what stands at &name
+            continue
         key = loader.construct_object(key_node, deep=True)
         if key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' stands twice", key_node.start_mark)
@@ -33,6 +39,10 @@ def _mapping(loader: Any, node: Any, deep: bool = False) -> dict[Any, Any]:
 
 
 _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_UniqueKeyLoader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, EXPONENT_STARTS)
+
+
+__all__ = ["dump_yaml", "parse_yaml", "read_yaml", "storage_error", "update_yaml", "write_text", "write_yaml"]
 
 
 def read_yaml(path: Path, shown: str | None = None) -> Any:
@@ -72,81 +82,51 @@ def parse_yaml(text: str, name: str = "") -> Any:
         ) from None
 
 
-def dump_yaml(data: Any) -> str:
-    """YAML text for plain data: keys in their order, short lists on one line."""
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=110)
-
-
-class _Dumper(yaml.SafeDumper):
-    pass
-
-
-def _short_list(dumper: yaml.SafeDumper, value: list[Any]) -> Any:
-    plain = all(isinstance(item, (int, float, str, bool)) for item in value)
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=plain)
-
-
-_Dumper.add_representer(list, _short_list)
-
-
 def write_yaml(path: Path, data: Any) -> None:
     """Writes plain data; the file is replaced in one step, so a crash leaves the old one or the new one."""
     write_text(path, dump_yaml(data))
 
 
-def update_yaml(path: Path, data: dict[str, Any]) -> None:
+def update_yaml(path: Path, data: dict[str, Any], full: dict[str, Any] | None = None) -> None:
     """Brings an existing YAML file to `data`, keeping comments, order and style where keys stay.
 
     Where the file does not exist or cannot be parsed, it is written anew.
-    """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
 
-    handler = YAML()
-    handler.preserve_quotes = True
-    handler.width = 110
-    handler.indent(mapping=2, sequence=4, offset=2)
-    current: Any = None
-    if path.exists():
-        try:
-            current = handler.load(path.read_text(encoding="utf-8"))
-        except (YAMLError, UnicodeDecodeError):
-            current = None
-    if not isinstance(current, dict):
+    Args:
+        path: The file.
+        data: Plain data.
+        full: The same with all defaults: keys that stand in the file stay there, even with their default value.
+
+    Raises:
+        StorageError: The disk is full, or the folder cannot be written.
+    """
+    try:
+        raw = path.read_bytes().decode("utf-8")
+        text = raw.replace("\r\n", "\n")
+        old = parse_yaml(text)
+    except (OSError, UnicodeDecodeError, InputError):
         write_yaml(path, data)
         return
-    _merge(current, data)
-    out = io.StringIO()
-    handler.dump(current, out)
-    write_text(path, out.getvalue())
+    if old is None:  # nothing but comments
+        new = text.rstrip("\n") + "\n" * bool(text.strip()) + dump_yaml(data)
+    elif isinstance(old, dict):
+        wanted = data if full is None else with_written(old, data, full)
+        try:
+            new = edit_yaml(text, old, wanted)
+        except CannotEdit:
+            new = ""
+        if not _reads_as(new, wanted):  # a form of YAML that is not edited in place, such as an anchor that went
+            new = dump_yaml(data)
+    else:
+        new = dump_yaml(data)
+    write_text(path, new.replace("\n", "\r\n") if text != raw else new)
 
 
-def _merge(old: Any, new: dict[str, Any]) -> None:
-    """Changes `old` in place until it equals `new`, touching only what differs."""
-    for key in [key for key in old if key not in new]:
-        del old[key]
-    for key, value in new.items():
-        if key not in old:
-            old[key] = value
-        elif isinstance(old[key], dict) and isinstance(value, dict):
-            _merge(old[key], value)
-        elif isinstance(old[key], list) and isinstance(value, list):
-            _merge_list(old[key], value)
-        elif old[key] != value or (type(old[key]) is not type(value) and isinstance(value, bool)):
-            old[key] = value
-
-
-def _merge_list(old: Any, new: list[Any]) -> None:
-    for index, value in enumerate(new):
-        if index >= len(old):
-            old.append(value)
-        elif isinstance(old[index], dict) and isinstance(value, dict):
-            _merge(old[index], value)
-        elif isinstance(old[index], list) and isinstance(value, list):
-            _merge_list(old[index], value)
-        elif old[index] != value:
-            old[index] = value
-    del old[len(new) :]
+def _reads_as(text: str, data: Any) -> bool:
+    try:
+        return same(parse_yaml(text), data)
+    except InputError:
+        return False
 
 
 def write_text(path: Path, text: str) -> None:
@@ -156,15 +136,17 @@ def write_text(path: Path, text: str) -> None:
         StorageError: The disk is full, or the folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
+        target = Path(os.path.realpath(path))  # a link stays a link
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".new")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, path.stat().st_mode & 0o777 if path.exists() else 0o644)
-            os.replace(name, path)
+            with contextlib.suppress(OSError):  # some file systems have no modes
+                os.chmod(name, target.stat().st_mode & 0o777 if target.exists() else 0o644)
+            os.replace(name, target)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise

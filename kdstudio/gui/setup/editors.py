@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QSpi
 
 from kdstudio.gui.setup.schema import FieldSchema
 from kdstudio.project.errors import InputError
-from kdstudio.project.yaml_io import dump_yaml, parse_yaml
+from kdstudio.project.yaml_io import parse_yaml
+from kdstudio.project.yaml_text import flow_yaml
 
 INT_LIMIT = 2**31 - 1
 
@@ -176,8 +177,7 @@ class MappingEditor(TextEditor):
             return text
 
     def set_value(self, value: Any) -> None:
-        items = ((key, dump_yaml(item).strip().removesuffix("...").strip()) for key, item in (value or {}).items())
-        super().set_value(", ".join(f"{key}: {text}" for key, text in items))
+        super().set_value(", ".join(f"{flow_yaml(key)}: {flow_yaml(item)}" for key, item in (value or {}).items()))
 
 
 class ChoiceEditor(Editor):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from kdstudio.project.errors import InputError
 from kdstudio.project.runs.state import RunState, RunStatus, decode_state, encode_state, status_of
@@ -41,8 +40,8 @@ class RunFolder:
         Raises:
             InputError: There is no run at the path.
         """
-        folder = Path(path).expanduser().resolve()
-        if not (folder / "experiment.yaml").exists():
+        folder = Path(os.path.realpath(os.path.expanduser(path)))
+        if not os.path.exists(folder / "experiment.yaml"):
             raise InputError(
                 f"{path}: there is no run here",
                 why="a run folder holds experiment.yaml and state.json",
@@ -57,7 +56,7 @@ class RunFolder:
 
     @property
     def number(self) -> int:
-        return int(self.path.name) if self.path.name.isdigit() else 0
+        return int(self.path.name) if self.path.name.isdecimal() else 0
 
     @property
     def name(self) -> str:
@@ -70,10 +69,11 @@ class RunFolder:
         for folder in self.path.parents:
             if (folder / "project.yaml").exists():
                 return folder
-        recorded = self.path / "project.txt"
-        if recorded.exists():
-            return Path(recorded.read_text(encoding="utf-8").strip())
-        return self.path
+        try:
+            recorded = (self.path / "project.txt").read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
+            return self.path
+        return (self.path / recorded).resolve()  # a relative path moves with the run
 
     @property
     def experiment_path(self) -> Path:
@@ -130,7 +130,7 @@ class RunFolder:
                 return decode_state(self.state_path.read_bytes())
             except FileNotFoundError:
                 break
-            except (OSError, msgspec.MsgspecError):
+            except (OSError, ValueError):
                 if attempt < 2:  # Windows may show a file that is being replaced
                     time.sleep(0.01)
         what = f"{self.state_path}: missing or damaged"
@@ -153,9 +153,10 @@ class RunFolder:
     def scorecard(self) -> dict[str, Any] | None:
         """The scorecard, None while there is none."""
         try:
-            return json.loads(self.scorecard_path.read_text(encoding="utf-8"))
+            found = json.loads(self.scorecard_path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
+        return found if isinstance(found, dict) else None
 
     def write_created(self) -> None:
         """Writes the state of a run that has not started. The engine writes every later state."""
@@ -176,7 +177,8 @@ def write_bytes(path: Path, data: bytes, sync: bool = True) -> None:
                 if sync:
                     file.flush()
                     os.fsync(file.fileno())
-            os.chmod(name, 0o644)
+            with contextlib.suppress(OSError):  # some file systems have no modes
+                os.chmod(name, 0o644)
             os.replace(name, path)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from array import array
+from bisect import bisect_right
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ class MetricRecord(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One line of `metrics.jsonl`. `time` is seconds since 1970; a NaN is written as null and read as NaN."""
 
     seq: int = 0
-    step: int
+    step: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
     epoch: int = 0
     stage: str = ""
     time: float = 0.0
@@ -44,7 +45,7 @@ class _Column:
         self.values = array("d")
 
     def truncate(self, last_step: int) -> None:
-        keep = int(np.searchsorted(np.frombuffer(self.steps, dtype=np.int64), last_step, side="right"))
+        keep = bisect_right(self.steps, last_step)
         self.steps = self.steps[:keep]
         self.times = self.times[:keep]
         self.values = self.values[:keep]
@@ -156,7 +157,7 @@ class MetricFollower:
     """Reads `metrics.jsonl` as it grows.
 
     A last line without its newline waits for the rest; a line that a crash cut off is counted and skipped. When the
-    file was replaced by a shorter one, reading starts anew.
+    file was replaced by another one, reading starts anew.
     """
 
     def __init__(self, path: Path) -> None:
@@ -164,6 +165,8 @@ class MetricFollower:
         self.store = MetricStore()
         self._offset = 0
         self._rest = b""
+        self._file = 0  # its number in the file system
+        self._unreadable = False
         self._decoder = msgspec.json.Decoder(MetricRecord)
 
     def poll(self, max_seconds: float = 0.01) -> bool:
@@ -174,15 +177,18 @@ class MetricFollower:
         before = self.store.version
         deadline = time.perf_counter() + max_seconds
         try:
-            size = self.path.stat().st_size
+            info = self.path.stat()
         except OSError:
             return False
-        if size < self._offset:
+        if info.st_size < self._offset or info.st_ino != (self._file or info.st_ino):
             self.__init__(self.path)  # type: ignore[misc]
-        if size == self._offset:
-            return False
+            before = -1
+        self._file = info.st_ino
+        if info.st_size == self._offset:
+            return before < 0
         try:
             with self.path.open("rb") as file:
+                self._unreadable = False
                 file.seek(self._offset)
                 while True:
                     chunk = file.read(CHUNK_BYTES)
@@ -193,13 +199,13 @@ class MetricFollower:
                     if time.perf_counter() >= deadline:
                         break
         except OSError:
-            pass
+            self._unreadable = True
         return self.store.version != before
 
     def behind(self) -> bool:
-        """Whether the file holds more than was read."""
+        """Whether the file holds more than was read, and can be read."""
         try:
-            return self.path.stat().st_size > self._offset
+            return not self._unreadable and self.path.stat().st_size > self._offset
         except OSError:
             return False
 
@@ -220,7 +226,7 @@ class MetricFollower:
         lines = data[: end + 1]
         try:
             records = self._decoder.decode_lines(lines)
-        except msgspec.MsgspecError:
+        except ValueError:
             self._take_slowly(lines)
             return
         self.store.extend(records)
@@ -232,5 +238,5 @@ class MetricFollower:
                 continue
             try:
                 self.store.add(self._decoder.decode(line))
-            except msgspec.MsgspecError:
+            except ValueError:  # no JSON, no UTF-8, or no record
                 self.store.skipped += 1

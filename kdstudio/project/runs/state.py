@@ -114,7 +114,7 @@ def is_alive(state: RunState) -> bool:
         return abs(process.create_time() - state.process_start) < 2.0
     except psutil.AccessDenied:
         return True
-    except psutil.Error:
+    except (psutil.Error, ValueError):  # gone, or a number that no process has
         return False
 
 
@@ -136,7 +136,7 @@ def decode_state(data: bytes) -> RunState:
     """Decodes `state.json`; unknown keys of newer versions are ignored.
 
     Raises:
-        msgspec.DecodeError: Not a state.
+        ValueError: Not a state.
     """
     return _decoder.decode(data)
 

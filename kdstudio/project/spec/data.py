@@ -34,6 +34,7 @@ class Digits(DataBase):
     """scikit-learn's 1,797 handwritten digits of 8 x 8 pixels. Comes with the program; needs no download."""
 
     source: Literal["digits"] = "digits"
+    """scikit-learn's digits, which come with the program."""
 
 
 class KnownImages(DataBase):
@@ -51,6 +52,7 @@ class ImageFolder(DataBase):
     """A folder with one sub-folder of images per class, or with train/, val/ and test/ folders of that form."""
 
     source: Literal["folder"] = "folder"
+    """A folder of images."""
     path: str
     """The folder, relative to the project."""
     image_size: int = Field(32, ge=4, le=1024)
@@ -63,6 +65,7 @@ class NumpyFile(DataBase):
     """A NumPy .npz file with arrays `images` (N, H, W), (N, H, W, C) or `features` (N, D), and `labels` (N)."""
 
     source: Literal["npz"] = "npz"
+    """A NumPy file."""
     path: str
     """The .npz file, relative to the project."""
     classes: list[str] | None = None

@@ -79,7 +79,7 @@ class Experiment(Strict):
         import re
 
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value):
-            raise ValueError(f"'{value}' cannot name a folder; use letters, digits, dots, dashes and underscores")
+            raise ValueError(f"{value!r} cannot name a folder; use letters, digits, dots, dashes and underscores")
         return value
 
     @model_validator(mode="after")
@@ -92,7 +92,9 @@ class Experiment(Strict):
             )
         if all(term.weight == 0 for term in self.objective):
             raise ValueError("every term of the objective has weight 0; give at least one a weight above 0")
-        for epoch in range(self.train.epochs):
+        # A gap begins at the start, or where a term ends
+        ends = {term.until_epoch for term in self.objective if term.until_epoch is not None}
+        for epoch in sorted({0} | {end for end in ends if end < self.train.epochs}):
             active = [
                 t
                 for t in self.objective

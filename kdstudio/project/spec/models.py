@@ -13,8 +13,9 @@ from kdstudio.project.spec.train import TrainSpec
 RESNETS = tuple(f"resnet{depth}" for depth in (8, 14, 20, 26, 32, 38, 44, 50, 56, 62, 110))
 KNOWN = ("mlp", "cnn", *RESNETS, "wrn-16-1", "wrn-16-2", "wrn-28-10", "wrn-40-1", "wrn-40-2")
 PREFIXES = ("timm:", "torchvision:")
-USER_FILE = re.compile(r"^[\w./ -]+\.py:\w+$")
-WIDE_RESNET = re.compile(r"^wrn-(\d+)-(\d+)$")
+USER_FILE = re.compile(r"[\w./ -]+\.py:\w+")
+WIDE_RESNET = re.compile(r"wrn-(\d+)-(\d+)")
+RUN = re.compile(r"run:[A-Za-z0-9][A-Za-z0-9._-]*(/\d+)?")
 
 
 class ModelSpec(Strict):
@@ -38,12 +39,16 @@ class ModelSpec(Strict):
     @field_validator("model")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value in KNOWN or value.startswith(PREFIXES) or USER_FILE.match(value):
+        if value in KNOWN or (value.startswith(PREFIXES) and value not in PREFIXES) or USER_FILE.fullmatch(value):
             return value
-        match = WIDE_RESNET.match(value)
+        match = WIDE_RESNET.fullmatch(value)
         if match:
-            if (int(match[1]) - 4) % 6:
-                raise ValueError(f"a wide resnet's depth is 6 n + 4, and {match[1]} is not; for example wrn-16-2")
+            if int(match[1]) < 10 or (int(match[1]) - 4) % 6:
+                raise ValueError(
+                    f"a wide resnet's depth is 6 n + 4 and at least 10, and {match[1]} is not; for example wrn-16-2"
+                )
+            if int(match[2]) < 1:
+                raise ValueError("a wide resnet is at least 1 wide; for example wrn-16-2")
             return value
         if re.fullmatch(r"resnet\d+", value):
             raise ValueError(f"a CIFAR-style resnet's depth is 6 n + 2; choose one of {', '.join(RESNETS)}")
@@ -60,6 +65,15 @@ class ModelSpec(Strict):
     def _positive(cls, value: list[int] | None) -> list[int] | None:
         if value is not None and (not value or any(width < 1 for width in value)):
             raise ValueError("widths are whole numbers of at least 1; for example [64, 64]")
+        return value
+
+    @field_validator("weights")
+    @classmethod
+    def _file_or_run(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("weights are empty; give a file or run:EXPERIMENT, or remove the key")
+        if value is not None and value.startswith("run:") and not RUN.fullmatch(value):
+            raise ValueError(f"'{value}' names no run; write run:EXPERIMENT or run:EXPERIMENT/001")
         return value
 
     @model_validator(mode="after")

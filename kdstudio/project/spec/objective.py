@@ -45,6 +45,7 @@ class HardTerm(TermBase):
     """Cross-entropy with the labels."""
 
     term: Literal["hard"] = "hard"
+    """Hard labels."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Share of each label spread evenly over all classes (usual 0 to 0.1)."""
 
@@ -53,6 +54,7 @@ class SoftTerm(TermBase):
     """Soft targets: T^2 KL(teacher || student) at temperature T (Hinton 2015)."""
 
     term: Literal["soft"] = "soft"
+    """The teacher's soft targets."""
     temperature: float = Field(4.0, gt=0, le=1000)
     """Temperature T that softens both distributions (usual 2 to 8; small students 2.5 to 4)."""
 
@@ -70,6 +72,7 @@ class HintTerm(TermBase):
     """Hints: mean squared error between the teacher's features and the student's, through a regressor (FitNets)."""
 
     term: Literal["hint"] = "hint"
+    """Hints from inside the teacher."""
     pairs: list[LayerPair] = Field(min_length=1)
     """The layer pairs; each gets a regressor of its own."""
 

@@ -53,8 +53,8 @@ class TrainSpec(Strict):
     def _milestones(self) -> TrainSpec:
         if self.schedule == "multistep" and not self.milestones:
             raise ValueError("schedule 'multistep' needs 'milestones'; for example [15, 25]")
-        if self.milestones != sorted(set(self.milestones)):
-            raise ValueError("milestones must rise; for example [15, 25]")
+        if self.milestones != sorted(set(self.milestones)) or any(epoch < 1 for epoch in self.milestones):
+            raise ValueError("milestones must rise, from 1 on; for example [15, 25]")
         if self.warmup_epochs > self.epochs:
             raise ValueError("warmup_epochs is longer than the whole training; make it smaller than epochs")
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -35,19 +35,32 @@ def tags_of(model: type[BaseModel]) -> set[str]:
     return found
 
 
-def walk_location(model: type[BaseModel], location: list[Any]) -> tuple[str, type[BaseModel] | None]:
-    """Turns pydantic's location into a YAML path.
+class Place(NamedTuple):
+    """Where a location leads.
 
-    Pydantic puts the tag of a discriminated union (and the class name of a plain one) among the keys. Those parts
-    are not in the file, so they are dropped here.
+    Attributes:
+        path: The dotted path, as a person would write it.
+        owner: The model that owns the last key, None where the path leaves the models.
+        allowed: What may stand there: types and models.
+    """
 
-    Returns:
-        The dotted path, and the model that owns its last key (None where the path leaves the models).
+    path: str
+    owner: type[BaseModel] | None
+    allowed: list[Any]
+
+
+def walk_location(model: type[BaseModel], location: list[Any]) -> Place:
+    """Turns pydantic's location into a place in YAML.
+
+    Pydantic puts the tag of a discriminated union (and the class name of a plain one) among the keys, and `[key]`
+    behind a wrong key. Those parts are not in the file, so they are dropped here.
     """
     path: list[str] = []
     candidates: list[Any] = [model]
     owner: type[BaseModel] | None = None
     for part in location:
+        if part == "[key]":
+            continue
         models = [candidate for candidate in candidates if is_model(candidate)]
         if isinstance(part, int):
             path.append(str(part))
@@ -61,7 +74,7 @@ def walk_location(model: type[BaseModel], location: list[Any]) -> tuple[str, typ
             continue
         holding = [candidate for candidate in models if part in candidate.model_fields]
         narrowed = [candidate for candidate in models if part == candidate.__name__ or part in tags_of(candidate)]
-        if not holding and narrowed:
+        if narrowed and (not holding or len(models) > 1):  # of several models the tag comes first, even `folder`
             candidates = list(narrowed)
             owner = narrowed[0]
             continue
@@ -80,7 +93,7 @@ def walk_location(model: type[BaseModel], location: list[Any]) -> tuple[str, typ
                 for argument in get_args(candidate)[1:]
                 for member in members(argument)
             ]
-    return ".".join(path), owner
+    return Place(".".join(path), owner, candidates)
 
 
 def _is_type_word(part: str) -> bool:
