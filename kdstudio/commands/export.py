@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("run", help="run folder, for example projects/digits/runs/soft-targets/001")
     parser.add_argument("--format", default="onnx", help="safetensors, torch-export or onnx (default: onnx)")
     parser.add_argument("--out", help="the new folder (default: exports/FORMAT in the run folder)")
-    parser.add_argument("--force", action="store_true", help="replace an existing folder")
+    parser.add_argument("--force", action="store_true", help="replace an earlier export")
     parser.add_argument("--check", metavar="FOLDER", help="check an exported folder again instead of writing one")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -31,27 +35,47 @@ def run(args: argparse.Namespace) -> int:
             fix="let the run finish first",
         )
     from kdstudio.engine.data import load_data
-    from kdstudio.engine.export import export_student
-    from kdstudio.engine.export.exporter import check_or_raise
+    from kdstudio.engine.export import check_or_raise, export_student, require_format, require_same_data
     from kdstudio.engine.student_io import load_student
 
     root = folder.project_root
     trusted = Project.open(root).trusted if (root / "project.yaml").exists() else False
+    require_format(args.format)
     bundle = load_data(folder.experiment().data, root)
-    if args.check:
-        student = load_student(folder.student_dir, trusted)
-        parity = check_or_raise(Path(args.check), student, bundle.test, trusted)
-        answer: dict[str, Any] = {"folder": args.check, "parity": parity}
-    else:
-        out = Path(args.out).expanduser() if args.out else folder.path / "exports" / args.format
-        result = export_student(folder.student_dir, args.format, out, bundle, force=args.force, trusted=trusted)
-        answer, parity = result.as_dict(), result.parity
+    with _ended_politely():
+        if args.check:
+            place = Path(args.check).expanduser()
+            student = load_student(folder.student_dir, trusted)
+            require_same_data(student, bundle)
+            parity = check_or_raise(place, student, bundle.test, trusted)
+            answer: dict[str, Any] = {"folder": str(place), "parity": parity}
+        else:
+            out = Path(args.out).expanduser() if args.out else folder.path / "exports" / args.format
+            result = export_student(folder.student_dir, args.format, out, bundle, force=args.force, trusted=trusted)
+            answer, parity = result.as_dict(), result.parity
     if args.json:
         print(json.dumps(answer))
     else:
-        print(f"exported: {answer['folder']}" if not args.check else f"checked: {answer['folder']}")
+        print(f"{'checked' if args.check else 'exported'}: {answer['folder']}")
         print(
             f"in a fresh process on {parity['samples']} test samples: accuracy {parity['accuracy']:.2%}, "
             f"largest difference {parity['max_difference']:.2g} (allowed {parity['tolerance']:.2g})"
         )
     return 0
+
+
+@contextlib.contextmanager
+def _ended_politely() -> Iterator[None]:
+    """SIGTERM ends the export as Ctrl-C does: the checking process and the half-written folder go."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

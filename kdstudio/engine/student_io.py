@@ -17,6 +17,7 @@ from torch import nn
 from kdstudio import __version__
 from kdstudio.engine.data import Preprocess
 from kdstudio.engine.models import build_model, load_weights
+from kdstudio.engine.models.own_code import code_files
 from kdstudio.project.errors import ModelError
 from kdstudio.project.spec import ModelSpec, validate
 from kdstudio.project.yaml_io import storage_error
@@ -62,7 +63,8 @@ def save_student(
     Args:
         folder: The target.
         model: The network alone, without regressors or teacher.
-        spec: What it was built from. Its `weights` and `pretrained` are dropped: the weights travel with it.
+        spec: What it was built from. Its `weights` and `pretrained` are dropped: the weights travel with it. A Python
+            file of a person's own travels with it too, together with the neighbours that it imports.
         input_shape, classes, preprocess: See `Student`; `preprocess` is `Preprocess.to_dict()`.
         meta: Plain data to keep beside it.
         root: The project folder, needed where the model comes from a Python file of the user's.
@@ -72,6 +74,12 @@ def save_student(
     """
     plain = spec.model_dump(mode="json", include=set(ModelSpec.model_fields))
     plain.update(weights=None, pretrained=False)
+    code: dict[str, Path] = {}
+    if ".py:" in spec.model and root is not None:
+        name, _, function = spec.model.rpartition(":")
+        file = root / name
+        plain["model"] = f"{file.name}:{function}"  # wherever it lay, now it lies in this folder
+        code = {path.relative_to(file.parent).as_posix(): path for path in code_files(file)}
     description = {
         "format": FORMAT_VERSION,
         "model": plain,
@@ -88,13 +96,12 @@ def save_student(
         try:
             (beside / WEIGHTS).write_bytes(save(tensors))  # its own writer tells of a full disk in a way of its own
             (beside / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
-            if ".py:" in spec.model and root is not None:
-                file = spec.model.split(":")[0]
-                (beside / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(root / file, beside / file)
+            for name, path in code.items():
+                (beside / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, beside / name)
             os.chmod(beside, 0o755)
-            for file in (WEIGHTS, DESCRIPTION):
-                with (beside / file).open("rb") as stream:
+            for name in (WEIGHTS, DESCRIPTION):
+                with (beside / name).open("rb") as stream:
                     os.fsync(stream.fileno())
             if folder.exists():
                 old = folder.with_name(f".{folder.name}.old")

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from kdstudio.engine.data import DataBundle
+from kdstudio.engine.models.own_code import code_files
 from kdstudio.engine.networks import weights_path
 from kdstudio.engine.student_io import load_student
 from kdstudio.project.errors import InputError, ModelError
@@ -34,7 +35,7 @@ def teacher_key(spec: TeacherSpec, data: DataBase, bundle: DataBundle, root: Pat
     if spec.weights is not None:
         files.append(weights_path(spec.weights, root, "teacher"))
     if ".py:" in spec.model:
-        files.append(root / spec.model.split(":")[0])
+        files += code_files(root / spec.model.split(":")[0])
     for file in files:
         if file.exists():
             with file.open("rb") as stream:

@@ -1,5 +1,15 @@
 """Export: the student in a form that others load, checked in a fresh process before it counts as done."""
 
-from kdstudio.engine.export.exporter import FORMATS, ExportResult, check_artifact, export_student
+from kdstudio.engine.export.check import check_artifact, check_or_raise
+from kdstudio.engine.export.exporter import ExportResult, export_student, require_format, require_same_data
+from kdstudio.engine.export.formats import FORMATS
 
-__all__ = ["FORMATS", "ExportResult", "check_artifact", "export_student"]
+__all__ = [
+    "FORMATS",
+    "ExportResult",
+    "check_artifact",
+    "check_or_raise",
+    "export_student",
+    "require_format",
+    "require_same_data",
+]

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import psutil
 import torch
 
 from kdstudio import __version__
-from kdstudio.engine.data import ArraySplit, DataBundle
-from kdstudio.engine.evaluate import predict
-from kdstudio.engine.export.formats import FORMATS, SNIPPETS, WRITERS, sync
+from kdstudio.engine.data import DataBundle
+from kdstudio.engine.export.check import check_artifact, parity_error, write_json
+from kdstudio.engine.export.formats import FORMATS, NEEDS, WRITERS, facts, snippet, sync
 from kdstudio.engine.export.verify import file_hash
 from kdstudio.engine.student_io import Student, load_student
-from kdstudio.project.errors import InputError, KDStudioError, ParityError
+from kdstudio.project.errors import InputError, KDStudioError
 from kdstudio.project.spec import suggestion
 from kdstudio.project.yaml_io import storage_error
-
-CHECK_SECONDS = 600
 
 
 @dataclass
@@ -61,102 +57,140 @@ def export_student(
         kind: One of `FORMATS`.
         out: The new folder. It appears when the check has passed; an artifact that failed is kept as `<out>.failed`.
         bundle: Data with test samples.
-        force: Replace an existing folder.
+        force: Replace an earlier export.
         trusted: Whether a Python model file may run.
 
     Raises:
-        InputError: An unknown format, or the folder exists.
+        InputError: An unknown format, the folder exists, or the data are not those of the student.
         ParityError: The artifact does not compute what the student computes.
         StorageError: The disk is full, or the folder cannot be written.
     """
-    if kind not in FORMATS:
-        raise InputError(
-            f"there is no export format '{kind}'", fix=suggestion(kind, FORMATS) or f"there are: {', '.join(FORMATS)}"
-        )
-    if out.exists() and not force:
-        raise InputError(f"{out}: already exists", fix="choose another folder, or add --force to replace it")
+    require_format(kind)
+    out = Path(os.path.abspath(out))
+    try:
+        _require_free(out, source, force)
+    except OSError as error:
+        raise storage_error(out, error) from error
     student = load_student(source, trusted)
+    require_same_data(student, bundle)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.{os.getpid()}."))
+    except OSError as error:
+        raise storage_error(out, error) from error
+    try:
+        metadata = _metadata(student, kind)
+        name = _write(kind, student, source, beside, metadata)
+        written = sorted(path for path in beside.rglob("*") if path.is_file())
+        metadata["file"] = name
+        metadata["files"] = {path.relative_to(beside).as_posix(): file_hash(path) for path in written}
+        write_json(beside / "metadata.json", metadata)
+        parity = check_artifact(beside, load_student(source, trusted), bundle.test, trusted)
+        write_json(beside / "parity.json", parity)
+        os.chmod(beside, 0o755)
+        if not parity["ok"]:
+            failed = _keep_failed(beside, out)
+            raise parity_error(failed, parity)
+        (beside / "README.md").write_text(_readme(metadata, parity), encoding="utf-8")
+        for path in beside.rglob("*"):
+            if path.is_file():
+                sync(path)
+        _put(beside, out)
+        _sweep(out)
+    except OSError as error:
+        raise storage_error(out, error) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return ExportResult(str(out), name, kind, (out / name).stat().st_size, parity)
+
+
+def require_format(kind: str) -> None:
+    """Refuses a format that there is not.
+
+    Raises:
+        InputError: With the nearest one.
+    """
+    if kind not in FORMATS:
+        near = suggestion(kind, FORMATS)
+        raise InputError(f"there is no export format '{kind}'", fix=near or f"there are: {', '.join(FORMATS)}")
+
+
+def require_same_data(student: Student, bundle: DataBundle) -> None:
+    """Refuses data that the student was not trained on.
+
+    Raises:
+        InputError: The samples have another shape, or the classes are others.
+    """
     if bundle.input_shape != student.input_shape:
         raise InputError(
             f"the data have samples of shape {bundle.input_shape}, and the student takes {student.input_shape}",
             fix="check with the data that the student was trained on",
         )
+    if bundle.classes != student.classes:
+        raise InputError(
+            f"the data's classes ({_some(bundle.classes)}) are not the student's ({_some(student.classes)})",
+            why="the data have changed since the student was trained",
+            fix="check with the data that the student was trained on",
+        )
+
+
+def _some(names: list[str], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (" ..." if len(names) > most else "")
+
+
+def _require_free(out: Path, source: Path, force: bool) -> None:
+    if source.resolve() in (out.resolve(), *out.resolve().parents):
+        raise InputError(f"{out}: lies in the student's own folder", fix="choose another folder with --out")
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if out.exists() and not force:
+        raise InputError(f"{out}: already exists", fix="choose another folder, or add --force to replace it")
+    if out.exists() and not _is_export(out):
+        raise InputError(
+            f"{out}: this is no exported student, so it is not replaced",
+            why="--force replaces an earlier export and nothing else",
+            fix="choose another folder with --out",
+        )
+
+
+def _is_export(folder: Path) -> bool:
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    except OSError as error:
-        raise storage_error(out, error) from error
+        return json.loads((folder / "metadata.json").read_text(encoding="utf-8"))["format"] in FORMATS
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _sweep(out: Path) -> None:
+    """Removes what exports that were killed left beside the folder."""
+    for path in out.parent.glob(f".{glob.escape(out.name)}.*"):
+        parts = path.name.removeprefix(f".{out.name}.").split(".")
+        if len(parts) == 2 and parts[0].isdigit() and not psutil.pid_exists(int(parts[0])):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _put(folder: Path, out: Path) -> None:
+    """Gives a finished folder its name; an earlier export goes when the new one stands."""
+    if not out.exists():
+        os.replace(folder, out)
+        return
+    old = out.with_name(f".{out.name}.{os.getpid()}.old")
+    os.replace(out, old)
     try:
-        metadata = _metadata(student, kind)
-        file = beside / _write(kind, student, source, beside, metadata)
-        metadata.update(file=file.name, sha256=file_hash(file))
-        _json(beside / "metadata.json", metadata)
-        parity = check_artifact(beside, load_student(source, trusted), bundle.test, trusted)
-        if not parity["ok"]:
-            failed = out.with_name(f"{out.name}.failed")
-            shutil.rmtree(failed, ignore_errors=True)
-            os.replace(beside, failed)
-            raise _parity_error(failed, parity)
-        (beside / "README.md").write_text(_readme(metadata, parity), encoding="utf-8")
-        for path in beside.iterdir():
-            if path.is_file():
-                sync(path)
-        os.chmod(beside, 0o755)
-        if out.exists():
-            shutil.rmtree(out) if out.is_dir() else out.unlink()
-        os.replace(beside, out)
-    except OSError as error:
-        raise storage_error(out, error) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return ExportResult(str(out), file.name, kind, (out / file.name).stat().st_size, parity)
+        os.replace(folder, out)
+    except OSError:
+        os.replace(old, out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
-def check_artifact(folder: Path, student: Student, split: ArraySplit, trusted: bool = False) -> dict[str, Any]:
-    """Loads an artifact in a fresh process, runs it on the split and writes `parity.json` beside it.
-
-    Returns:
-        What `verify` found.
-
-    Raises:
-        InputError: The folder holds no artifact.
-        KDStudioError: The checking process itself did not come back.
-    """
-    if not (folder / "metadata.json").exists():
-        raise InputError(f"{folder}: there is no exported student here", why="it has no metadata.json")
-    expected = predict(student.model, student.preprocess, split, torch.device("cpu"))
-    with tempfile.TemporaryDirectory() as scratch:
-        cases = Path(scratch) / "cases.npz"
-        np.savez(cases, samples=split.images.numpy(), labels=split.labels.numpy(), logits=expected.numpy())
-        command = [sys.executable, "-m", "kdstudio.engine.export.verify", str(folder), str(cases)]
-        try:
-            done = subprocess.run(
-                command + (["--trusted"] if trusted else []), capture_output=True, text=True, timeout=CHECK_SECONDS
-            )
-            parity = json.loads(done.stdout.strip().splitlines()[-1])
-        except subprocess.TimeoutExpired:
-            raise KDStudioError(f"{folder}: the check took more than {CHECK_SECONDS} s") from None
-        except (ValueError, IndexError):
-            last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-            parity = {"ok": False, "problem": f"the process that loaded it died (exit {done.returncode}): {last[:300]}"}
-    parity["checked"] = time.time()
-    try:
-        _json(folder / "parity.json", parity)
-    except OSError as error:
-        raise storage_error(folder / "parity.json", error) from error
-    return parity
-
-
-def check_or_raise(folder: Path, student: Student, split: ArraySplit, trusted: bool = False) -> dict[str, Any]:
-    """`check_artifact`, with a mismatch as an error.
-
-    Raises:
-        ParityError: The artifact does not compute what the student computes.
-    """
-    parity = check_artifact(folder, student, split, trusted)
-    if not parity["ok"]:
-        raise _parity_error(folder, parity)
-    return parity
+def _keep_failed(folder: Path, out: Path) -> Path:
+    """Moves an artifact that did not pass to `<out>.failed`, in place of an earlier one that did not."""
+    failed, number = out.with_name(f"{out.name}.failed"), 2
+    while failed.exists() and not _is_export(failed):
+        failed, number = out.with_name(f"{out.name}.failed-{number}"), number + 1
+    shutil.rmtree(failed, ignore_errors=True)
+    os.replace(folder, failed)
+    return failed
 
 
 def _write(kind: str, student: Student, source: Path, folder: Path, metadata: dict[str, Any]) -> str:
@@ -175,13 +209,12 @@ def _write(kind: str, student: Student, source: Path, folder: Path, metadata: di
 
 
 def _metadata(student: Student, kind: str) -> dict[str, Any]:
+    pixels = {1: "grey", 3: "RGB"}.get(student.input_shape[0], "as in the data")
     return {
         "format": kind,
-        "labels": student.classes,
-        "input_shape": list(student.input_shape),
-        "input": "float32, 0..255" if len(student.input_shape) == 3 else "float32, as in the data",
+        **facts(student),
+        "input": f"float32, pixels in 0..255, {pixels}" if len(student.input_shape) == 3 else "float32, as in the data",
         "output": "logits",
-        "preprocessing": student.preprocess.to_dict(),
         "preprocessing_in_graph": kind != "safetensors",
         "model": student.spec.model,
         "origin": student.meta,
@@ -189,33 +222,24 @@ def _metadata(student: Student, kind: str) -> dict[str, Any]:
     }
 
 
-def _parity_error(folder: Path, parity: dict[str, Any]) -> ParityError:
-    return ParityError(
-        f"{folder}: the artifact does not compute what the student computes",
-        why=parity["problem"],
-        fix="do not ship it; export again, and report the model if it happens again",
-    )
-
-
-def _json(path: Path, data: dict[str, Any]) -> None:
-    path.write_text(json.dumps(data, indent=1), encoding="utf-8")
-
-
 def _readme(metadata: dict[str, Any], parity: dict[str, Any]) -> str:
     shape = " x ".join(str(size) for size in metadata["input_shape"])
-    kind = metadata["format"]
+    kind, name = metadata["format"], metadata["file"]
     within = "inside the graph" if metadata["preprocessing_in_graph"] else "in `student.preprocess`"
-    labels = ", ".join(metadata["labels"][:20]) + (" ..." if len(metadata["labels"]) > 20 else "")
+    own_code = ".py:" in metadata["model"]
     return f"""# {metadata["model"]} ({kind})
 
 A distilled student, exported by KD Studio {metadata["versions"]["kdstudio"]}.
 
-- file: `{metadata["file"]}` (SHA-256 `{metadata["sha256"]}`)
+- file: `{name}` (SHA-256 `{metadata["files"][name]}`)
 - input: `samples`, (batch, {shape}), {metadata["input"]}; the normalisation is {within}
-- output: `logits`, (batch, {len(metadata["labels"])}); labels: {labels}
+- output: `logits`, (batch, {len(metadata["labels"])}); labels: {_some(metadata["labels"], 20)}
 - checked in a fresh process on {parity["samples"]} test samples: accuracy {parity["accuracy"]:.2%}, largest difference
-  from the student's outputs {parity["max_difference"]:.2g} (allowed: {parity["tolerance"]:.2g})
+  from the student's outputs {parity["max_difference"]:.2g}, {parity["relative_difference"]:.2g} of their size
+  (rounding explains up to {parity["relative_tolerance"]:.2g})
+
+To use it (`pip install {NEEDS[kind]}`), run this in the folder{"; it runs the Python file there" * own_code}:
 
 ```python
-{SNIPPETS[kind]}```
+{snippet(kind, own_code)}```
 """

@@ -7,8 +7,10 @@ import io
 import json
 import logging
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,22 @@ Runner = Callable[[np.ndarray], np.ndarray]
 """Raw samples (B, *input_shape) float32 to logits (B, C) float32."""
 
 
+@dataclass
+class Loaded:
+    """An artifact that was loaded.
+
+    Attributes:
+        run: Runs it.
+        metadata: What it says of itself; the keys of `verify.DESCRIBED` at least, if it is sound.
+    """
+
+    run: Runner
+    metadata: dict[str, Any]
+
+
 def write_safetensors(student: Student, source: Path, folder: Path, metadata: dict[str, Any]) -> str:
     """Weights and the spec that rebuilds the network: a copy of the student folder."""
-    import shutil
-
-    for file in source.rglob("*"):
-        if file.is_file():
-            (folder / file.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, folder / file.relative_to(source))
+    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     return WEIGHTS
 
 
@@ -69,18 +79,20 @@ def write_onnx(student: Student, source: Path, folder: Path, metadata: dict[str,
     return path.name
 
 
-def run_safetensors(folder: Path, trusted: bool) -> Runner:
+def load_safetensors(folder: Path, trusted: bool) -> Loaded:
     """Rebuilds the network from its spec."""
-    model = Deployed(load_student(folder, trusted))
-    return lambda samples: _torch(model, samples)
+    student = load_student(folder, trusted)
+    model = Deployed(student)
+    return Loaded(lambda samples: _torch(model, samples), facts(student))
 
 
-def run_torch_export(folder: Path, trusted: bool) -> Runner:
-    model = torch.export.load(folder / "model.pt2").module()
-    return lambda samples: _torch(model, samples)
+def load_torch_export(folder: Path, trusted: bool) -> Loaded:
+    extra = {"metadata.json": ""}
+    model = torch.export.load(folder / "model.pt2", extra_files=extra).module()
+    return Loaded(lambda samples: _torch(model, samples), json.loads(extra["metadata.json"] or "{}"))
 
 
-def run_onnx(folder: Path, trusted: bool) -> Runner:
+def load_onnx(folder: Path, trusted: bool) -> Loaded:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -88,7 +100,18 @@ def run_onnx(folder: Path, trusted: bool) -> Runner:
     session = onnxruntime.InferenceSession(
         str(folder / "model.onnx"), sess_options=options, providers=["CPUExecutionProvider"]
     )
-    return lambda samples: session.run(["logits"], {"samples": samples})[0]
+    said = session.get_modelmeta().custom_metadata_map
+    metadata = {key: json.loads(value) for key, value in said.items()}
+    return Loaded(lambda samples: session.run(["logits"], {"samples": samples})[0], metadata)
+
+
+def facts(student: Student) -> dict[str, Any]:
+    """What every artifact has to say of itself."""
+    return {
+        "labels": student.classes,
+        "input_shape": list(student.input_shape),
+        "preprocessing": student.preprocess.to_dict(),
+    }
 
 
 def _torch(model: Any, samples: np.ndarray) -> np.ndarray:
@@ -97,8 +120,9 @@ def _torch(model: Any, samples: np.ndarray) -> np.ndarray:
 
 
 def run_in_batches(runner: Runner, samples: np.ndarray) -> np.ndarray:
-    """Logits (N, C) of raw samples (N, ...). The last batch is smaller, so a dynamic batch is tried as well."""
-    parts = [runner(samples[at : at + BATCH].astype(np.float32)) for at in range(0, len(samples), BATCH)]
+    """Logits (N, C) of raw samples (N, ...). The first one goes alone, so single samples and batches are both tried."""
+    starts = [0, *range(1, len(samples), BATCH)]
+    parts = [runner(samples[at:end].astype(np.float32)) for at, end in zip(starts, [*starts[1:], len(samples)])]
     return np.concatenate(parts)
 
 
@@ -116,14 +140,27 @@ def _quiet() -> Iterator[None]:
             logging.disable(level)
 
 
-SNIPPETS = {
+def snippet(kind: str, own_code: bool) -> str:
+    """The usage that README shows; it runs in the artifact's folder.
+
+    Args:
+        kind: One of `FORMATS`.
+        own_code: Whether the network comes from a Python file of a person's own.
+    """
+    return _SNIPPETS[kind].replace("TRUSTED", ", trusted=True" if own_code else "")
+
+
+#: What has to be installed to use an artifact.
+NEEDS = {"safetensors": "kdstudio", "torch-export": "torch", "onnx": "onnxruntime numpy"}
+
+_SNIPPETS = {
     "safetensors": f"""from pathlib import Path
 
 import torch
-from kdstudio.engine.student_io import load_student  # pip install kdstudio
+from kdstudio.engine.student_io import load_student
 
-student = load_student(Path("."))  # {WEIGHTS} + {DESCRIPTION}
-samples = torch.zeros(1, *student.input_shape)  # pictures: 0..255
+student = load_student(Path(".")TRUSTED)  # {WEIGHTS} and {DESCRIPTION}
+samples = torch.zeros(1, *student.input_shape)  # put yours here
 with torch.no_grad():
     logits = student.model(student.preprocess(samples))
 print(student.classes[int(logits.argmax())])
@@ -135,8 +172,9 @@ import torch
 extra = {"metadata.json": ""}
 model = torch.export.load("model.pt2", extra_files=extra).module()
 metadata = json.loads(extra["metadata.json"])
-samples = torch.zeros(1, *metadata["input_shape"])  # pictures: 0..255, float32
-logits = model(samples)
+samples = torch.zeros(1, *metadata["input_shape"])  # put yours here
+with torch.no_grad():
+    logits = model(samples)
 print(metadata["labels"][int(logits.argmax())])
 """,
     "onnx": """import json
@@ -146,15 +184,16 @@ import onnxruntime
 
 session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
 metadata = {key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
-samples = np.zeros((1, *metadata["input_shape"]), np.float32)  # pictures: 0..255
+samples = np.zeros((1, *metadata["input_shape"]), np.float32)  # put yours here
 (logits,) = session.run(["logits"], {"samples": samples})
 print(metadata["labels"][int(logits.argmax())])
 """,
 }
 
 WRITERS = {"safetensors": write_safetensors, "torch-export": write_torch_export, "onnx": write_onnx}
-RUNNERS = {"safetensors": run_safetensors, "torch-export": run_torch_export, "onnx": run_onnx}
+LOADERS = {"safetensors": load_safetensors, "torch-export": load_torch_export, "onnx": load_onnx}
 FORMATS = tuple(WRITERS)
+ARTIFACTS = (WEIGHTS, "model.pt2", "model.onnx")
 
 
 def sync(path: Path) -> None:

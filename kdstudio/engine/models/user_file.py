@@ -69,6 +69,7 @@ def _load(path: Path, name: str) -> ModuleType:
     module = importlib.util.module_from_spec(module_spec)
     # Registered while it runs: dataclasses and pickling look their module up there.
     sys.modules[module_name] = module
+    before = set(sys.modules)
     # Its neighbours can be imported, as when the file is run by itself.
     sys.path.insert(0, str(path.parent))
     try:
@@ -78,7 +79,17 @@ def _load(path: Path, name: str) -> ModuleType:
         raise _blamed(error, path, name, "the file cannot be imported") from None
     finally:
         sys.path.remove(str(path.parent))
+        _forget_neighbours(path.parent, set(sys.modules) - before)
     return module
+
+
+def _forget_neighbours(folder: Path, names: set[str]) -> None:
+    """A file of the same name in another folder, as of an older student, must not get these."""
+    for name in names:
+        file = Path(getattr(sys.modules[name], "__file__", None) or sys.executable)
+        # a project may hold its own virtual environment; libraries stay
+        if folder in file.parents and not {"site-packages", "dist-packages"} & set(file.parts):
+            del sys.modules[name]
 
 
 def _blamed(error: BaseException, path: Path, name: str, what: str) -> ModelError:
