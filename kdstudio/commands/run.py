@@ -6,6 +6,8 @@ import argparse
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--out", metavar="DIR", help="put the run folder here instead of runs/ of the project")
     parser.add_argument("--resume", action="store_true", help="go on with the latest run of the experiment")
+    parser.add_argument("--until", choices=["teacher"], default="", help="park when the teacher is trained")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
 
@@ -40,21 +43,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"run folder: {folder.path}", flush=True)
     from kdstudio.engine.run import execute  # torch loads here: a wrong spec is told before
 
-    handler = None
-    if not args.quiet:
-        handler = logging.StreamHandler(sys.stderr if args.json else sys.stdout)
-        handler.addFilter(lambda record: record.levelno < logging.ERROR)  # errors are told once, by the caller
-        handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
-        logging.getLogger("kdstudio").addHandler(handler)
-    logging.raiseExceptions = False  # a reader that has gone, as with `| head`, is no reason for tracebacks
-    logger = logging.getLogger("kdstudio")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
-        result = execute(folder)
-    finally:
-        if handler is not None:
-            logger.removeHandler(handler)
+    with _log(args):
+        result = execute(folder, args.until)
     scorecard = folder.scorecard()
     if args.json:
         answer = {"run": str(folder.path), "phase": result.phase, "scorecard": scorecard}
@@ -62,6 +52,27 @@ def run(args: argparse.Namespace) -> int:
     elif not args.quiet:
         _tell(folder, result.phase, scorecard)
     return result.exit_code
+
+
+@contextmanager
+def _log(args: argparse.Namespace) -> Iterator[None]:
+    """The log on the terminal, as far as it is wanted; the log file has everything."""
+    logger = logging.getLogger("kdstudio")
+    before = logger.level, logger.propagate, logging.raiseExceptions
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logging.raiseExceptions = False  # a reader that has gone, as with `| head`, is no reason for tracebacks
+    handler = logging.StreamHandler(sys.stderr if args.json else sys.stdout)
+    handler.addFilter(lambda record: record.levelno < logging.ERROR)  # errors are told once, by the caller
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    if not args.quiet:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate, logging.raiseExceptions = before[1:]
 
 
 def _tell(folder: RunFolder, phase: str, scorecard: dict[str, Any] | None) -> None:

@@ -89,9 +89,10 @@ class Meter:
             # A term that does not count is NaN too; the total's own NaN comes from one that does
             active = [name for name in self.terms if values[f"term.{name}"] != values[f"term.{name}"]]
             culprits = [name for name in active if name in self._counting]
-        named = ", ".join(f"'{name}'" for name in culprits) or "the sum of the terms"
+        quoted = ", ".join(f"'{name}'" for name in culprits)
+        named = f"term {quoted}" if culprits else "the sum of the terms"
         return NotFiniteError(
-            f"the loss of the {self.stage} is not finite at step {step}: term {named}",
+            f"the loss of the {self.stage} is not finite at step {step}: {named}",
             why=NOT_FINITE_WHY,
             fix=NOT_FINITE_FIX,
         )

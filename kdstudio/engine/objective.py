@@ -68,6 +68,11 @@ class Objective(nn.Module):
             term.needs_teacher and weight is not None for term, weight in zip(self.term_modules(), self.weights(epoch))
         )
 
+    def trains_outputs(self, epoch: int) -> bool:
+        """Whether a term on the logits counts in the epoch: without one the score says nothing about progress."""
+        pairs = zip(self.term_modules(), self.weights(epoch))
+        return any(weight and not isinstance(term, HintModule) for term, weight in pairs)
+
     def layers(self, side: str, epoch: int | None = None) -> list[str]:
         """The layers to tap of the `student` or the `teacher`: all, or those that count in an epoch."""
         weights: list[float | None] = [0.0] * len(self.terms) if epoch is None else self.weights(epoch)

@@ -45,8 +45,12 @@ class RunResult:
         self.exit_code = exit_code
 
 
-def execute(run: RunFolder) -> RunResult:
+def execute(run: RunFolder, until: str = "") -> RunResult:
     """Works on a run folder until it is finished, stopped or parked: starts it, or resumes it.
+
+    Args:
+        run: The folder.
+        until: With `teacher`, parks when the teacher is trained.
 
     Raises:
         RunBusyError: Another process works on this run.
@@ -67,15 +71,15 @@ def execute(run: RunFolder) -> RunResult:
         raise storage_error(run.path, error) from error
     try:
         with Control(run) as control, Recorder(run) as recorder:
-            return _guarded(run, recorder, control)
+            return _guarded(run, recorder, control, until)
     finally:
         lock.release()
 
 
-def _guarded(run: RunFolder, recorder: Recorder, control: Control) -> RunResult:
+def _guarded(run: RunFolder, recorder: Recorder, control: Control, until: str) -> RunResult:
     """Runs the stages; whatever happens, the state on disk says it."""
     try:
-        result, message = _outcome(run, recorder, control)
+        result, message = _outcome(run, recorder, control, until)
         recorder.flush_snapshots()
         recorder.finish(result.phase, message)
     except KDStudioError as error:
@@ -93,11 +97,11 @@ def _guarded(run: RunFolder, recorder: Recorder, control: Control) -> RunResult:
     return result
 
 
-def _outcome(run: RunFolder, recorder: Recorder, control: Control) -> tuple[RunResult, str]:
+def _outcome(run: RunFolder, recorder: Recorder, control: Control, until: str) -> tuple[RunResult, str]:
     """Works until the end or until a request ends it; with a message for the state."""
     try:
         with ExitStack() as stack:
-            return RunResult(Session(run, recorder, control, stack).work(), 0), ""
+            return RunResult(Session(run, recorder, control, stack).work(until), 0), ""
     except Parked:
         return RunResult("parked", 130), "saved; the device is free"
     except Interrupted:
@@ -154,8 +158,8 @@ class Session:
         self.trusted = Project.open(self.root).trusted if (self.root / "project.yaml").exists() else False
         self.device = pick_device(self.experiment.train.device)
 
-    def work(self) -> str:
-        """All stages. Returns the last phase, `finished` or `stopped`."""
+    def work(self, until: str = "") -> str:
+        """All stages (see `execute`). Returns the last phase, `finished` or `stopped`."""
         experiment = self.experiment
         self.recorder.update(phase="starting", device=device_name(self.device), message="reading the data")
         logger.info("run %s on %s", self.run.name, device_name(self.device))
@@ -173,6 +177,8 @@ class Session:
             if found is None:
                 return "stopped"
             teacher_model = found
+        if until == "teacher":
+            raise Parked
         outcome = self._student(teacher_model)
         if outcome is Outcome.FINISHED and experiment.baseline:
             outcome = self._baseline()

@@ -301,7 +301,7 @@ class Trainer:
             self.recorder.event("best", self.stage, step, progress.epoch, f"{values['accuracy']:.4f}")
             if self.stage == "student":
                 self.recorder.position(best=values["accuracy"], best_epoch=progress.epoch)
-        else:
+        elif self.raw.objective.trains_outputs(max(0, progress.epoch - 1)):
             progress.stale_epochs += 1
 
     def _snapshot(self) -> None:

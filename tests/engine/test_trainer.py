@@ -72,6 +72,14 @@ def test_early_stop(lab: Any) -> None:
     assert run.scorecard() is not None
 
 
+def test_early_stop_does_not_count_epochs_that_train_no_outputs(lab: Any, hints: list[Any]) -> None:
+    """In the first of FitNets' stages the head is untrained, and its score says nothing."""
+    objective = [{**hints[2], "until_epoch": 6}, {**hints[1], "from_epoch": 6}]
+    run = lab.run(objective=objective, train={"epochs": 20, "lr": 1e-30, "early_stop": 2})
+    assert run.state().epoch == 7
+    assert ("student", "early-stop") in lab.events(run)
+
+
 def test_a_teacher_is_trained_once_and_found_again(lab: Any) -> None:
     first = lab.run()
     assert ("teacher", "stage") in lab.events(first)
@@ -185,7 +193,7 @@ def test_the_baseline_is_the_same_student_without_the_teacher(lab: Any, monkeypa
 
 def test_the_two_stages_of_fitnets(lab: Any) -> None:
     sample = load_experiment(templates()["digits"] / "experiments" / "two-stage.yaml")
-    changes = ["train.epochs=4", "teacher.train.epochs=2", "baseline=false", "evaluate.latency=false"]
+    changes = ["train.epochs=20", "teacher.train.epochs=10", "baseline=false", "evaluate.latency=false"]
     changes += ["objective.0.until_epoch=2", "objective.1.from_epoch=2", "objective.2.from_epoch=2"]
     heads: list[torch.Tensor] = []
     per_epoch = 5
@@ -198,7 +206,7 @@ def test_the_two_stages_of_fitnets(lab: Any) -> None:
         term: np.isfinite(store.series("student", "train", f"term.{term}").values).sum()
         for term in ("hint", "hard", "soft")
     }
-    assert active == {"hint": 2 * per_epoch, "hard": 2 * per_epoch, "soft": 2 * per_epoch}
+    assert active == {"hint": 2 * per_epoch, "hard": 18 * per_epoch, "soft": 18 * per_epoch}
     assert store.series("student", "train", "term.hint").steps.max() == 2 * per_epoch - 1
     assert store.series("student", "train", "term.soft").steps.min() == 2 * per_epoch
     assert torch.equal(heads[0], heads[1])  # the hint alone does not reach the head
