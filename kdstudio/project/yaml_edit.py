@@ -19,10 +19,16 @@ LINE = 100
 _ALIAS = "alias"
 _MERGE = "tag:yaml.org,2002:merge"
 _COLON = re.compile(r"[ \t]*:")
+_DASH = re.compile(r"\n *-")
 _ANCHOR = re.compile(r"(?:!\S*\s+)?&(\S+)")
 
-#: One entry of the new collection: the place of the entry it was before (None: it is new), and its text.
-Entry = tuple[int | None, str]
+
+class Entry(NamedTuple):
+    """One entry of the new collection: the place of the entry it was before (None: it is new), and its text."""
+
+    place: int | None
+    text: str
+    anew: bool = False
 
 
 class CannotEdit(Exception):
@@ -165,7 +171,9 @@ class _Editor:
             return self._sequence(node, own, old, new)
         if same(old, new):
             return own
-        plain = isinstance(node, yaml.ScalarNode) and own and own[0] not in "&!|>"
+        if not own or (isinstance(new, str) and "\n" in new):
+            return None
+        plain = isinstance(node, yaml.ScalarNode) and own[0] not in "&!|>"
         return scalar_yaml(new, node.style) if plain and not isinstance(new, (dict, list)) else None
 
     def _mapping(self, node: Any, own: str, old: dict[Any, Any], new: dict[Any, Any]) -> str | None:
@@ -179,46 +187,63 @@ class _Editor:
         for place, (key, (key_node, value_node)) in enumerate(zip(old, node.value)):
             spans.append((key_node.start_mark.index, self.end(value_node)))
             if key in new:
-                text = self._entry(key_node, value_node, old[key], new[key], indent, node.flow_style)
-                entries.append((key, (place, text)))
+                entry = self._entry(place, key_node, value_node, old[key], new[key], indent, node.flow_style)
+                entries.append((key, entry))
         before: Any = None
         for key, value in new.items():
             if key not in old:
                 text = scalar_yaml(key) + ":" + _after_colon(value, indent, node.flow_style)
                 place = next((index + 1 for index, (name, _) in enumerate(entries) if name == before), 0)
-                entries.insert(place, (key, (None, text)))
+                entries.insert(place, (key, Entry(None, text)))
             before = key
         return self._assemble(node, spans, [entry for _, entry in entries], " " * indent)
 
-    def _entry(self, key: Any, value: Any, old: Any, new: Any, indent: int, flow: bool) -> str:
+    def _entry(self, place: int, key: Any, value: Any, old: Any, new: Any, indent: int, flow: bool) -> Entry:
         start, end = key.start_mark.index, key.end_mark.index
         body = self.value(value, old, new)
         if body is not None:
-            return self.text[start : value.start_mark.index] + body
+            return Entry(place, self.text[start : value.start_mark.index] + body)
         colon = _COLON.match(self.text, end)
         if colon is None and not flow:
             raise CannotEdit
         name = self.text[start : colon.end()] if colon else self.text[start:end] + ":"
-        return name + _after_colon(new, indent, flow)
+        return Entry(place, name + _after_colon(new, indent, flow), anew=True)
 
     def _sequence(self, node: Any, own: str, old: list[Any], new: list[Any]) -> str | None:
         if not old or not new:
             return own if old == new else None
-        spans = [(item.start_mark.index, self.end(item)) for item in node.value]
-        first = spans[0][0]
-        dash = self.text.rfind("-", 0, first) - (self.text.rfind("\n", 0, first) + 1)
-        places = align(old, new)
+        flow = node.flow_style
+        spans: list[tuple[int, int]] = []
+        for item in node.value:
+            start = item.start_mark.index
+            if not flow:  # a block's item begins at its dash, which may stand on a line above
+                start = self._dash(spans[-1][1] if spans else node.start_mark.index, start, first=not spans)
+            spans.append((start, self.end(item)))
+        column = spans[0][0] - (self.text.rfind("\n", 0, spans[0][0]) + 1)
         in_blocks = any(isinstance(item, yaml.MappingNode) and not item.flow_style for item in node.value)
+        places = align(old, new)
         entries: list[Entry] = []
         for position, value in enumerate(new):
             place = places.get(position)
-            text = self.value(node.value[place], old[place], value) if place is not None else None
+            text = None
+            if place is not None:
+                item = node.value[place]
+                body = self.value(item, old[place], value)
+                text = None if body is None else self.text[spans[place][0] : item.start_mark.index] + body
             if text is None:
-                text = flow_yaml(value) if node.flow_style else _item(value, dash + 2, in_blocks)
-                if place is not None and spans[place][0] == spans[place][1]:  # an empty item: `-`
-                    text = f" {text}"
-            entries.append((place, text))
-        return self._assemble(node, spans, entries, " " * dash + "- ")
+                text = flow_yaml(value) if flow else "- " + _item(value, column + 2, in_blocks)
+                entries.append(Entry(place, text, anew=True))
+            else:
+                entries.append(Entry(place, text))
+        return self._assemble(node, spans, entries, " " * column)
+
+    def _dash(self, begin: int, end: int, first: bool) -> int:
+        if first and self.text.startswith("-", begin):
+            return begin
+        found = _DASH.search(self.text, begin, end)
+        if found is None:
+            raise CannotEdit
+        return found.end() - 1
 
     def _assemble(self, node: Any, spans: list[tuple[int, int]], entries: list[Entry], prefix: str) -> str:
         lead = self.text[node.start_mark.index : spans[0][0]]
@@ -245,7 +270,7 @@ def _block(lead: str, gaps: list[_Gap], tail: str, entries: list[Entry], prefix:
     out = ""
     comments = ""
     done = 0
-    for number, (place, text) in enumerate(entries):
+    for number, (place, text, anew) in enumerate(entries):
         begin, rest = (lead if number == 0 else prefix), ""
         if place is not None:
             comments += "".join(above[done : place + 1])
@@ -254,11 +279,13 @@ def _block(lead: str, gaps: list[_Gap], tail: str, entries: list[Entry], prefix:
             begin = prefixes[place] if place or number == 0 else prefix
             if number == 0 and place:
                 # The first entry went: what begins the line is already there
-                if comments and lead.strip(" -"):
+                if comments and lead:
                     raise CannotEdit
                 begin = (comments + begin).lstrip(" ") if comments else lead
                 comments = ""
             begin, comments = comments + begin, ""
+        if anew and "\n" in text:  # a comment behind the value stays behind the key
+            text, rest = text.replace("\n", f"{rest}\n", 1), ""
         out += ("\n" if number else "") + begin + text + rest
     comments += "".join(above[done:])
     return out + ("\n" + comments.rstrip("\n") if comments.strip() else "")
@@ -269,7 +296,7 @@ def _flow(lead: str, gaps: list[str], tail: str, entries: list[Entry]) -> str:
     plain = next((gap for gap in gaps if "#" not in gap), ", ")
     out = lead
     before: int | None = None
-    for number, (place, text) in enumerate(entries):
+    for number, (place, text, _) in enumerate(entries):
         if number:
             gap = plain
             if before is not None and before < len(gaps) and ("#" in gaps[before] or place == before + 1):
@@ -281,7 +308,7 @@ def _flow(lead: str, gaps: list[str], tail: str, entries: list[Entry]) -> str:
     if before is not None and before < last:
         tail = tail[tail.find("\n") :] if "#" in tail else tail
         if "#" in gaps[before]:  # a comma may stand before the bracket
-            tail = gaps[before].rstrip(" ") + tail.lstrip()
+            tail = gaps[before].rstrip(" ") + tail.lstrip(" ,\n")
     return out + tail
 
 

@@ -67,8 +67,7 @@ def block_yaml(value: Any, indent: int) -> str:
 
 def scalar_yaml(value: Any, style: str | None = None) -> str:
     """A single value on one line, text in the given quotes."""
-    if isinstance(value, str) and style in ("'", '"'):
-        style = '"' if "\n" in value else style
+    if isinstance(value, str) and "\n" not in value and style in ("'", '"'):
         return _dump(value, default_style=style, width=_WIDTH).strip()
     return flow_yaml(value)
 

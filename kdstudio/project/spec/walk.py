@@ -74,7 +74,8 @@ def walk_location(model: type[BaseModel], location: list[Any]) -> Place:
             continue
         holding = [candidate for candidate in models if part in candidate.model_fields]
         narrowed = [candidate for candidate in models if part == candidate.__name__ or part in tags_of(candidate)]
-        if narrowed and (not holding or len(models) > 1):  # of several models the tag comes first, even `folder`
+        choices = [candidate for candidate in candidates if candidate is not type(None)]
+        if narrowed and len(choices) > 1:  # the tag comes first, even where a key has its name, as `folder`
             candidates = list(narrowed)
             owner = narrowed[0]
             continue
