@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import signal
 import sys
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QFont, QFontDatabase
@@ -13,8 +19,12 @@ from PySide6.QtWidgets import QApplication
 from kdstudio import __version__
 from kdstudio.gui.icons import icon
 from kdstudio.gui.settings import Settings
-from kdstudio.gui.theme import Theme
+from kdstudio.gui.theme import POINTS, Theme
+from kdstudio.project.settings_path import config_dir
 from kdstudio.project.shipped import resource
+
+if TYPE_CHECKING:
+    from kdstudio.gui.main_window import MainWindow
 
 
 def make_application(settings: Settings) -> tuple[QApplication, Theme]:
@@ -23,10 +33,12 @@ def make_application(settings: Settings) -> tuple[QApplication, Theme]:
     application = existing if isinstance(existing, QApplication) else QApplication(sys.argv[:1])
     application.setApplicationName("KD Studio")
     application.setApplicationVersion(__version__)
-    for file in sorted(resource("fonts").glob("*.otf")):
-        QFontDatabase.addApplicationFont(str(file))
-    if "Inter" in QFontDatabase.families():
-        application.setFont(QFont("Inter", 10))
+    if "Inter" not in QFontDatabase.families():
+        for file in sorted(resource("fonts").glob("*.otf")):
+            QFontDatabase.addApplicationFont(str(file))
+    font = QFont("Inter")
+    font.setPointSizeF(POINTS + settings["text"])
+    application.setFont(font)
     theme = Theme(application, settings["theme"])
     application.setWindowIcon(icon("kdstudio", theme.tokens.accent))
     return application, theme
@@ -40,11 +52,51 @@ def run_app(project: Path | None) -> int:
 
     window = MainWindow(settings, theme)
     window.show()
-    if project is not None:
-        window.open_project(project)
-    signal.signal(signal.SIGINT, lambda *_: window.close())
-    # Python looks at signals only between its own instructions; Qt's loop gives it none without this
-    wake = QTimer()
-    wake.timeout.connect(lambda: None)
-    wake.start(250)
-    return application.exec()
+    with crash_log(window):
+        if project is not None:
+            window.open_project(project)
+        signal.signal(signal.SIGINT, lambda *_: window.close())
+        # Python looks at signals only between its own instructions; Qt's loop gives it none without this
+        wake = QTimer()
+        wake.timeout.connect(lambda: None)
+        wake.start(250)
+        return application.exec()
+
+
+@contextlib.contextmanager
+def crash_log(window: MainWindow) -> Iterator[None]:
+    """Keeps what a crash says: a fault's stack is shown at the next start, an exception at once."""
+    path = config_dir() / "crash.log"
+    with contextlib.suppress(OSError):
+        text = path.read_text(encoding="utf-8", errors="replace").strip()
+        if text:
+            window.message.tell(
+                "KD Studio ended unexpectedly the last time.",
+                "Runs that were going went on; they are in the tree with their state.",
+                details=text[-8000:],
+            )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w", encoding="utf-8")
+    except OSError:
+        yield
+        return
+
+    def on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        text = "".join(traceback.format_exception(kind, error, trace))
+        sys.stderr.write(text)
+        window.message.tell(
+            f"Something unexpected went wrong: {kind.__name__}: {str(error)[:200]}",
+            "This is a mistake in KD Studio. Nothing was lost, and you can go on.",
+            details=text,
+        )
+
+    before = sys.excepthook
+    sys.excepthook = on_exception
+    faulthandler.enable(file)
+    try:
+        yield
+    finally:
+        sys.excepthook = before
+        faulthandler.disable()
+        file.close()

@@ -13,7 +13,16 @@ from kdstudio.project.yaml_io import write_text
 
 VERSION = 1
 RECENT = 8
-DEFAULTS: dict[str, Any] = {"version": VERSION, "theme": "system", "recent": [], "geometry": "", "state": ""}
+DEFAULTS: dict[str, Any] = {
+    "version": VERSION,
+    "theme": "system",
+    "text": 0,
+    "recent": [],
+    "geometry": "",
+    "splitter": "",
+    "layout": "",
+    "toured": False,
+}
 
 
 class Settings:

@@ -13,6 +13,9 @@ from PySide6.QtWidgets import QApplication
 
 from kdstudio.project.shipped import resource
 
+#: Size of plain text; the style sheet's larger sizes are relative to it.
+POINTS = 10.0
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -82,9 +85,18 @@ class Theme(QObject):
         self._application.setPalette(palette(self.tokens))
         icons = resource("icons").as_posix()
         template = string.Template(resource("themes/window.qss").read_text(encoding="utf-8"))
-        self._application.setStyleSheet(template.substitute(asdict(self.tokens), icons=icons))
+        points = self._application.font().pointSizeF()
+        sizes = {"title_points": f"{1.5 * points:.1f}", "figure_points": f"{2 * points:.1f}"}
+        self._application.setStyleSheet(template.substitute(asdict(self.tokens), icons=icons, **sizes))
         pyqtgraph.setConfigOptions(background=self.tokens.panel, foreground=self.tokens.soft, antialias=False)
         self.changed.emit()
+
+    def scale(self, steps: int) -> None:
+        """Sets all text `steps` points larger (or smaller) than at first."""
+        font = self._application.font()
+        font.setPointSizeF(POINTS + steps)
+        self._application.setFont(font)
+        self.apply(self.choice)
 
     def shut_down(self) -> None:
         """Stops to follow the desktop."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QHeaderView, QMenu, QTreeWidget, QTreeWidgetItem
 
 from kdstudio.gui.icons import icon
-from kdstudio.gui.theme import Theme
+from kdstudio.gui.theme import Theme, Tokens
 from kdstudio.project.folder import Project
 from kdstudio.project.runs.folder import RunFolder
-from kdstudio.project.runs.state import RunStatus, status_of
+from kdstudio.project.runs.state import RunStatus
+from kdstudio.project.runs.summary import RunSummary
 
 DATA = Qt.ItemDataRole.UserRole
+EXPERIMENT_MENU = ("run", "new-experiment", "duplicate", "rename", "delete")
+RUN_MENU = ("resume", "stop", "report", "open-folder", "delete")
 
 
 class ProjectTree(QTreeWidget):
@@ -30,32 +34,51 @@ class ProjectTree(QTreeWidget):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.theme = theme
+        self.menu_actions: dict[str, QAction] = {}
+        self._shown: tuple[object, ...] = ()
         self.setAccessibleName("Project")
-        self.setHeaderLabels(["Experiments and runs", "Score"])
+        self.setColumnCount(2)
         self.setHeaderHidden(True)
         self.setRootIsDecorated(True)
         self.setIndentation(14)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.customContextMenuRequested.connect(self._open_menu)
         self.header().setStretchLastSection(False)
+        self.header().setMinimumSectionSize(20)
         self.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.header().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self.currentItemChanged.connect(self._chosen)
 
-    def fill(self, project: Project | None) -> None:
-        """Reads the project's experiments and runs anew; what was chosen stays chosen, without a signal."""
+    def fill(self, project: Project | None, summaries: list[RunSummary], unsaved: Path | None = None) -> None:
+        """Shows the experiments and runs; what was chosen stays chosen, without a signal.
+
+        Args:
+            project: The open project.
+            summaries: Its runs.
+            unsaved: The experiment with changes that are not in its file.
+        """
+        files = project.experiment_files() if project is not None else []
+        mark = (self.theme.tokens, tuple(files), unsaved, tuple(summary.mark for summary in summaries))
+        if mark == self._shown:
+            return
+        self._shown = mark
         current = self.currentItem()
         chosen = current.data(0, DATA) if current is not None else None
-        closed = {item.text(0) for item in self._roots() if not item.isExpanded()}
+        closed = {item.data(0, DATA) for item in self._roots() if not item.isExpanded()}
         self.blockSignals(True)
         self.clear()
-        if project is not None:
-            for path in project.experiment_files():
-                root = QTreeWidgetItem([path.stem])
-                root.setData(0, DATA, path)
-                root.setIcon(0, icon("experiment", self.theme.tokens.soft))
-                self.addTopLevelItem(root)
-                for run in reversed(project.runs(path.stem)):
-                    root.addChild(self._run_item(run))
-                root.setExpanded(path.stem not in closed)
+        by_experiment: dict[str, list[RunSummary]] = {}
+        for summary in summaries:
+            by_experiment.setdefault(summary.run.experiment_name, []).append(summary)
+        for path in files:
+            root = QTreeWidgetItem([f"{path.stem} ●" if path == unsaved else path.stem])
+            root.setData(0, DATA, path)
+            root.setToolTip(0, f"{path.name}, with changes that are not saved" if path == unsaved else path.name)
+            root.setIcon(0, icon("experiment", self.theme.tokens.soft))
+            self.addTopLevelItem(root)
+            for summary in reversed(by_experiment.get(path.stem, [])):
+                root.addChild(self._run_item(summary))
+            root.setExpanded(path not in closed)
         if chosen is not None:
             self.choose(chosen)
         self.blockSignals(False)
@@ -64,28 +87,16 @@ class ProjectTree(QTreeWidget):
         found = [self.topLevelItem(index) for index in range(self.topLevelItemCount())]
         return [item for item in found if item is not None]
 
-    def _run_item(self, run: RunFolder) -> QTreeWidgetItem:
-        state = run.state()
-        status = status_of(state)
-        scorecard = run.scorecard()
-        score = ""
-        if scorecard is not None:
-            student = scorecard["networks"]["student"][scorecard["reported_split"]]
-            score = f"{100 * student['accuracy']:.1f}"
-        item = QTreeWidgetItem([run.path.name, score])
-        item.setData(0, DATA, run)
+    def _run_item(self, summary: RunSummary) -> QTreeWidgetItem:
+        score = f"{100 * summary.score:.1f}" if summary.score is not None else ""
+        item = QTreeWidgetItem([summary.run.path.name, score])
+        item.setData(0, DATA, summary.run)
         item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        tokens = self.theme.tokens
-        colours = {
-            RunStatus.FINISHED: tokens.good,
-            RunStatus.FAILED: tokens.bad,
-            RunStatus.INTERRUPTED: tokens.bad,
-            RunStatus.HOLDING: tokens.warn,
-            RunStatus.PARKED: tokens.warn,
-        }
-        name = status.value if not status.active or status is RunStatus.HOLDING else "active"
-        item.setIcon(0, icon(f"status-{name}", colours.get(status, tokens.accent if status.active else tokens.soft)))
-        item.setToolTip(0, f"{run.name}: {status.text(state)}")
+        name = status_icon(summary.status)
+        item.setIcon(0, icon(name, status_colour(summary.status, self.theme.tokens)))
+        words = summary.status.text(summary.state)
+        what = "accuracy on test samples" if summary.scorecard else "best validation accuracy so far"
+        item.setToolTip(0, f"{summary.run.name}: {words}" + (f"\n{score} %: {what}" if score else ""))
         return item
 
     def choose(self, what: Path | RunFolder) -> None:
@@ -97,9 +108,42 @@ class ProjectTree(QTreeWidget):
                     self.setCurrentItem(item)
                     return
 
+    def chosen(self) -> Path | RunFolder | None:
+        """What is selected."""
+        item = self.currentItem()
+        return item.data(0, DATA) if item is not None else None
+
     def _chosen(self, item: QTreeWidgetItem | None) -> None:
         what = item.data(0, DATA) if item is not None else None
         if isinstance(what, RunFolder):
             self.run_chosen.emit(what)
         elif isinstance(what, Path):
             self.experiment_chosen.emit(what)
+
+    def _open_menu(self, place: QPoint) -> None:
+        item = self.itemAt(place)
+        if item is None:
+            return
+        self.setCurrentItem(item)
+        menu = QMenu(self)
+        for name in RUN_MENU if isinstance(item.data(0, DATA), RunFolder) else EXPERIMENT_MENU:
+            menu.addAction(self.menu_actions[name])
+        menu.exec(self.viewport().mapToGlobal(place))
+        menu.deleteLater()
+
+
+def status_icon(status: RunStatus) -> str:
+    """The icon of a status."""
+    return f"status-{status.value if not status.active or status is RunStatus.HOLDING else 'active'}"
+
+
+def status_colour(status: RunStatus, tokens: Tokens) -> str:
+    """The colour of a status."""
+    colours = {
+        RunStatus.FINISHED: tokens.good,
+        RunStatus.FAILED: tokens.bad,
+        RunStatus.INTERRUPTED: tokens.bad,
+        RunStatus.HOLDING: tokens.warn,
+        RunStatus.PARKED: tokens.warn,
+    }
+    return colours.get(status, tokens.accent if status.active else tokens.soft)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import psutil
@@ -48,6 +49,7 @@ class Outcome:
     what: str
     why: str = ""
     fix: str = ""
+    details: str = ""
 
 
 def outcome_of(state: RunState, status: RunStatus, returncode: int | None, last_lines: str) -> Outcome:
@@ -61,20 +63,20 @@ def outcome_of(state: RunState, status: RunStatus, returncode: int | None, last_
     error = state.error or {}
     if status is RunStatus.FAILED:
         kind = OutcomeKind.OUT_OF_MEMORY if error.get("kind") == "out-of-memory" else OutcomeKind.FAILED
-        return Outcome(kind, error.get("what", "The run failed."), error.get("why", ""), error.get("fix", ""))
+        what = error.get("what", "The run failed.")
+        return Outcome(kind, what, error.get("why", ""), error.get("fix", ""), last_lines)
     if returncode in (-signal.SIGKILL, 137):
         why = "Its process was killed, as the system does when memory runs out."
     elif returncode is not None and returncode < 0:
         why = f"Its process died of signal {-returncode}."
     else:
         why = "Its process is gone."
-    if last_lines:
-        why += f"\n{last_lines}"
     return Outcome(
         OutcomeKind.KILLED,
         f"Interrupted at step {state.step}.",
         why,
         "Resume goes on from the last checkpoint; nothing before it is lost.",
+        last_lines,
     )
 
 
@@ -87,6 +89,7 @@ class TrainingWorker(QThread):
     Args:
         run: The run folder.
         start: Start (or resume) the engine. Without it the worker only follows.
+        until: With `teacher`, the engine parks when the teacher is trained.
     """
 
     metrics_changed = Signal()
@@ -96,8 +99,9 @@ class TrainingWorker(QThread):
     loaded = Signal()  # all that lay on disk has been read
     ended = Signal(object)  # Outcome; not for a run that was over before we looked
 
-    def __init__(self, run: RunFolder, start: bool, parent: QObject | None = None) -> None:
+    def __init__(self, run: RunFolder, start: bool, parent: QObject | None = None, until: str = "") -> None:
         super().__init__(parent)
+        self._until = until
         self.run_folder = run
         self.setObjectName(f"TrainingWorker {run.name}")
         self._start_engine = start
@@ -118,6 +122,12 @@ class TrainingWorker(QThread):
         """A copy of one series from its `start`-th sample on."""
         with self._lock:
             return self._follower.store.series(stage, split, key, start)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[MetricStore]:
+        """The store, held still meanwhile: for reading many series at once."""
+        with self._lock:
+            yield self._follower.store
 
     def series_keys(self) -> list[tuple[str, str, str]]:
         """The (stage, split, key) of all series so far."""
@@ -181,6 +191,7 @@ class TrainingWorker(QThread):
     def _launch(self) -> None:
         """Starts the engine in a session of its own, so that it outlives the window, and behind it in priority."""
         command = [sys.executable, "-m", "kdstudio", "run", str(self.run_folder.path), "--resume", "--quiet"]
+        command += ["--until", self._until] if self._until else []
         with self.run_folder.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -263,4 +274,4 @@ class TrainingWorker(QThread):
             lines = self.run_folder.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return ""
-        return "\n".join(lines[-5:])
+        return "\n".join(lines[-30:])

@@ -58,9 +58,10 @@ def test_a_click_on_run_trains_a_student_that_is_watched_and_exported(qtbot: QtB
     assert len(window.monitor.moment.infos) >= 2
     assert window.export.stack.currentIndex() == 1
     click(qtbot, page_button(window, "export"))
-    click(qtbot, window.export.button)
+    card = window.export.cards["onnx"]
+    click(qtbot, card.button)
     qtbot.waitUntil(lambda: not window.export.busy, timeout=PATIENCE)
-    assert "Checked in a fresh process" in window.export.result.text(), window.export.result.text()
+    assert "in a fresh process on" in card.result.text(), card.result.text()
     run = window.worker.run_folder
     assert json.loads((run.path / "exports" / "onnx" / "parity.json").read_text())["ok"]
 
@@ -109,7 +110,8 @@ def test_closing_the_window_leaves_the_run_as_asked(
     run = first.worker.run_folder
     qtbot.waitUntil(lambda: run.state().stage == "student", timeout=PATIENCE)
     monkeypatch.setattr(first, "ask_about_run", lambda: choice)
-    assert first.close()
+    first.close()
+    qtbot.waitUntil(lambda: not first.isVisible(), timeout=PATIENCE)
     second = make_window(digits)
     if choice == "keep":
         assert run.status().active

@@ -1,20 +1,27 @@
-"""The Runs page: a table of all runs with their figures."""
+"""The Runs page: a table of all runs with their figures, sorted and filtered; ticks compare."""
 
 from __future__ import annotations
 
-from typing import Any
+from PySide6.QtCore import QModelIndex, QSortFilterProxyModel, Qt, Signal
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QStackedLayout,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStackedLayout, QTableWidget, QTableWidgetItem, QWidget
-
+from kdstudio.gui.runs.table import MOST_COMPARED, SORT, RunsModel
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.widgets.empty import EmptyState
-from kdstudio.project.folder import Project
 from kdstudio.project.runs.folder import RunFolder
-from kdstudio.project.runs.state import RunStatus, status_of
-
-COLUMNS = ("Run", "Status", "Student %", "Alone %", "Teacher %", "Agreement %", "Parameters", "Smaller")
+from kdstudio.project.runs.summary import RunSummary
 
 
 class RunsPage(QWidget):
@@ -22,70 +29,90 @@ class RunsPage(QWidget):
 
     Signals:
         chosen: A run folder to be shown.
+        compared: The run folders whose curves are to be shown beside the shown run's.
     """
 
     chosen = Signal(object)
+    compared = Signal(list)
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self, theme: Theme, run_action: QAction) -> None:
         super().__init__()
-        self.theme = theme
-        self.runs: list[RunFolder] = []
-        self.table = QTableWidget(0, len(COLUMNS))
+        self.model = RunsModel(theme)
+        self.model.ticked.connect(self._ticked)
+        self.proxy = QSortFilterProxyModel()
+        self.proxy.setSourceModel(self.model)
+        self.proxy.setSortRole(SORT)
+        self.proxy.setFilterKeyColumn(-1)
+        self.proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Filter: a name, a status, a figure")
+        self.search.setAccessibleName("Filter the runs")
+        self.search.setClearButtonEnabled(True)
+        self.search.setMaximumWidth(320)
+        self.search.textChanged.connect(self.proxy.setFilterFixedString)
+        self.note = QLabel()
+        self.note.setObjectName("soft")
+        self.untick = QPushButton("Compare none")
+        self.untick.setToolTip("Take all ticks away")
+        self.untick.clicked.connect(self.model.clear_ticks)
+        self.table = QTableView()
         self.table.setAccessibleName("Runs")
-        self.table.setHorizontalHeaderLabels(COLUMNS)
+        self.table.setModel(self.proxy)
+        self.table.setSortingEnabled(True)
+        self.table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
         self.table.verticalHeader().hide()
-        self.table.verticalHeader().setDefaultSectionSize(32)
+        self.table.verticalHeader().setDefaultSectionSize(34)
         self.table.setShowGrid(False)
+        self.table.setWordWrap(False)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+        header.setStretchLastSection(True)
         header.setHighlightSections(False)
-        self.table.itemActivated.connect(lambda item: self.chosen.emit(self.runs[item.row()]))
-        self.stack = QStackedLayout(self)
-        self.stack.addWidget(EmptyState("No runs yet", "Every run of this project is listed here with its score."))
+        header.setMinimumSectionSize(48)
+        self.table.activated.connect(self._activated)
+        head = QHBoxLayout()
+        head.setSpacing(12)
+        head.addWidget(self.search, 1)
+        head.addStretch(1)
+        head.addWidget(self.note)
+        head.addWidget(self.untick)
         holder = QWidget()
-        inner = QStackedLayout(holder)
-        inner.setContentsMargins(10, 10, 10, 10)
-        inner.addWidget(self.table)
+        column = QVBoxLayout(holder)
+        column.setContentsMargins(10, 10, 10, 10)
+        column.setSpacing(8)
+        column.addLayout(head)
+        column.addWidget(self.table, 1)
+        self.stack = QStackedLayout(self)
+        words = "Every run of this project is listed here with its score. Tick runs to compare their curves."
+        self.stack.addWidget(EmptyState("No runs yet", words, run_action))
         self.stack.addWidget(holder)
+        self._ticked([])
 
-    def show_project(self, project: Project | None) -> None:
-        """Fills the table anew."""
-        self.runs = list(reversed(project.runs())) if project is not None else []
-        self.stack.setCurrentIndex(1 if self.runs else 0)
-        self.table.setRowCount(len(self.runs))
-        for row, run in enumerate(self.runs):
-            state = run.state()
-            status = status_of(state)
-            for column, text in enumerate([run.name, status.text(state), *figures(run.scorecard())]):
-                item = QTableWidgetItem(text)
-                if column > 1:
-                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                if column == 1 and status in (RunStatus.FAILED, RunStatus.INTERRUPTED):
-                    item.setForeground(QColor(self.theme.tokens.bad))
-                self.table.setItem(row, column, item)
+    def show_runs(self, summaries: list[RunSummary]) -> None:
+        """Fills the table anew; what is selected stays selected."""
+        chosen = self.chosen_run()
+        self.model.fill(summaries)
+        self.stack.setCurrentIndex(1 if summaries else 0)
+        self.table.resizeColumnToContents(0)
+        self.table.setColumnWidth(0, self.table.columnWidth(0) + 20)  # the tick is not in Qt's sum
+        for row, summary in enumerate(self.model.rows):
+            if summary.run == chosen:
+                self.table.setCurrentIndex(self.proxy.mapFromSource(self.model.index(row, 0)))
 
+    def chosen_run(self) -> RunFolder | None:
+        """The selected run."""
+        index = self.proxy.mapToSource(self.table.currentIndex())
+        return self.model.rows[index.row()].run if index.isValid() else None
 
-def figures(scorecard: dict[str, Any] | None) -> list[str]:
-    """What the table says of a run, from its scorecard; dashes where there is none."""
-    if scorecard is None:
-        return ["–"] * (len(COLUMNS) - 2)
-    networks, split = scorecard["networks"], scorecard["reported_split"]
+    def _activated(self, index: QModelIndex) -> None:
+        self.chosen.emit(self.model.rows[self.proxy.mapToSource(index).row()].run)
 
-    def accuracy(name: str) -> str:
-        measured = networks.get(name, {}).get(split)
-        return f"{100 * measured['accuracy']:.2f}" if measured else "–"
-
-    student = networks["student"]
-    fidelity = (student.get(split) or {}).get("fidelity")
-    teacher = networks.get("teacher")
-    return [
-        accuracy("student"),
-        accuracy("baseline"),
-        accuracy("teacher"),
-        f"{100 * fidelity['agreement']:.2f}" if fidelity else "–",
-        f"{student['parameters']:,}",
-        f"{teacher['parameters'] / student['parameters']:.1f} ×" if teacher else "–",
-    ]
+    def _ticked(self, runs: list[RunFolder]) -> None:
+        count = len(runs)
+        full = f", {MOST_COMPARED} is the most" if count == MOST_COMPARED else ""
+        self.note.setText(f"{count} compared on the Monitor page{full}" if count else "Tick runs to compare them")
+        self.untick.setEnabled(bool(count))
+        self.compared.emit(runs)

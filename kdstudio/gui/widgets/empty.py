@@ -14,7 +14,7 @@ class EmptyState(QWidget):
         super().__init__(parent)
         heading = QLabel(title)
         heading.setObjectName("heading")
-        words = QLabel(text)
+        self.words = words = QLabel(text)
         words.setObjectName("soft")
         words.setWordWrap(True)
         words.setMaximumWidth(420)
@@ -32,3 +32,7 @@ class EmptyState(QWidget):
             action.changed.connect(lambda: button.setEnabled(action.isEnabled()))
             layout.addWidget(button, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addStretch()
+
+    def set_text(self, text: str) -> None:
+        """Says something else."""
+        self.words.setText(text)

@@ -1,0 +1,34 @@
+"""What becomes of a run that is going when the window closes."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QMessageBox, QWidget
+
+
+def ask_about_runs(parent: QWidget, names: list[str]) -> str:
+    """Asks, and returns `keep`, `park`, `stop` or `cancel`.
+
+    Args:
+        parent: The window.
+        names: The runs that are going, for example `soft-targets/003`.
+    """
+    box = QMessageBox(parent)
+    box.setObjectName("closing")
+    box.setWindowTitle("Close KD Studio")
+    one = len(names) == 1
+    box.setText(f"{names[0]} is going." if one else f"{len(names)} runs are going: {', '.join(names)}.")
+    box.setInformativeText(
+        "Keep training: it goes on in the background, and the next start finds it.\n"
+        "Park: it is saved and its device is free; resume it later.\n"
+        "Stop: it ends after this step, is evaluated and saved."
+    )
+    roles = QMessageBox.ButtonRole
+    keep = box.addButton("Keep training", roles.AcceptRole)
+    park = box.addButton("Park", roles.ActionRole)
+    stop = box.addButton("Stop", roles.DestructiveRole)
+    cancel = box.addButton("Cancel", roles.RejectRole)
+    box.setDefaultButton(keep)
+    box.setEscapeButton(cancel)
+    box.exec()
+    clicked = box.clickedButton()
+    return "keep" if clicked is keep else "park" if clicked is park else "stop" if clicked is stop else "cancel"

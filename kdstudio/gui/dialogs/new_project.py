@@ -1,0 +1,149 @@
+"""A new project: a template, a name, a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from kdstudio.project.errors import KDStudioError
+from kdstudio.project.folder import Project, create_project, templates
+
+DATA = Qt.ItemDataRole.UserRole
+EMPTY = "An empty project: you add the experiments."
+
+
+def template_texts() -> list[tuple[str, str, str]]:
+    """(name, title, what it is for) of every template, the empty one last."""
+    found = []
+    for name, path in templates().items():
+        try:
+            file = Project.open(path).file
+        except KDStudioError:
+            continue
+        found.append((name, file.name, " ".join(file.notes.split())))
+    return [*found, ("empty", "Empty project", EMPTY)]
+
+
+def projects_home() -> Path:
+    """Where new projects go unless the person says otherwise."""
+    documents = Path.home() / "Documents"
+    return (documents if documents.is_dir() else Path.home()) / "KD Studio"
+
+
+class NewProjectDialog(QDialog):
+    """Asks for a template, a name and a place, and makes the project. `project` is it, once accepted."""
+
+    def __init__(self, parent: QWidget | None = None, template: str = "") -> None:
+        super().__init__(parent)
+        self.project: Project | None = None
+        self.setWindowTitle("New project")
+        self.resize(620, 440)
+        self.list = QListWidget()
+        self.list.setAccessibleName("Template")
+        self.list.setWordWrap(True)
+        for name, title, text in template_texts():
+            item = QListWidgetItem(f"{title}\n{text}")
+            item.setData(DATA, name)
+            self.list.addItem(item)
+        self.name = QLineEdit()
+        self.name.setAccessibleName("Name")
+        self.folder = QLineEdit(str(projects_home()))
+        self.folder.setAccessibleName("Folder")
+        browse = QPushButton("Browse...")
+        browse.clicked.connect(self._browse)
+        place = QHBoxLayout()
+        place.addWidget(self.folder, 1)
+        place.addWidget(browse)
+        form = QFormLayout()
+        form.setHorizontalSpacing(16)
+        form.setVerticalSpacing(8)
+        form.addRow("Name", self.name)
+        form.addRow("In the folder", place)
+        self.path = QLabel()
+        self.path.setObjectName("soft")
+        self.path.setWordWrap(True)
+        self.problem = QLabel()
+        self.problem.setObjectName("error")
+        self.problem.setWordWrap(True)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.make = QPushButton("Make project")
+        self.make.setObjectName("primary")
+        self.make.setDefault(True)
+        self.make.clicked.connect(self._make)
+        buttons.addButton(self.make, QDialogButtonBox.ButtonRole.ActionRole)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.setSpacing(12)
+        heading = QLabel("Start from")
+        heading.setObjectName("heading")
+        layout.addWidget(heading)
+        layout.addWidget(self.list, 1)
+        layout.addLayout(form)
+        layout.addWidget(self.path)
+        layout.addWidget(self.problem)
+        layout.addWidget(buttons)
+        self.list.currentItemChanged.connect(self._template_chosen)
+        self.name.textChanged.connect(self._check)
+        self.folder.textChanged.connect(self._check)
+        names = [self.list.item(row).data(DATA) for row in range(self.list.count())]
+        self.list.setCurrentRow(names.index(template) if template in names else 0)
+
+    @property
+    def target(self) -> Path:
+        return Path(self.folder.text()).expanduser() / self.name.text().strip()
+
+    def _template_chosen(self) -> None:
+        item = self.list.currentItem()
+        if item is None:
+            return
+        base = "my-project" if item.data(DATA) == "empty" else str(item.data(DATA))
+        name, number = base, 2
+        while (Path(self.folder.text()).expanduser() / name).exists():
+            name, number = f"{base}-{number}", number + 1
+        self.name.setText(name)
+        self._check()
+
+    def _browse(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder for the new project", self.folder.text())
+        if folder:
+            self.folder.setText(folder)
+
+    def _check(self) -> None:
+        problem = ""
+        if not self.name.text().strip():
+            problem = "Give the project a name."
+        elif self.target.exists() and any(self.target.iterdir() if self.target.is_dir() else [self.target]):
+            problem = "This folder exists and is not empty; choose another name."
+        self.problem.setText(problem)
+        self.problem.setVisible(bool(problem))
+        self.path.setText(f"It will lie in {self.target}")
+        self.path.setVisible(not problem)
+        self.make.setEnabled(not problem)
+
+    def _make(self) -> None:
+        item = self.list.currentItem()
+        if item is None:
+            return
+        try:
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            self.project = create_project(self.target, item.data(DATA))
+        except (KDStudioError, OSError) as error:
+            self.problem.setText(str(error))
+            self.problem.show()
+            return
+        self.accept()

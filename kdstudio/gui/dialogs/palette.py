@@ -1,0 +1,99 @@
+"""The command palette: every action, experiment, run and panel, found by a few letters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QDialog, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+
+MOST = 60
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that can be chosen: what it is called, where it comes from, what it does."""
+
+    text: str
+    kind: str
+    hint: str
+    run: Callable[[], None]
+
+
+def match(letters: str, text: str) -> int | None:
+    """How well the letters are found in the text, in their order; smaller is better, None is not at all."""
+    text, letters = text.lower(), letters.lower().strip()
+    if not letters:
+        return 0
+    at = text.find(letters)
+    if at >= 0:
+        return at if at == 0 or not text[at - 1].isalnum() else 10 + at
+    place, gaps = -1, 0
+    for letter in letters.replace(" ", ""):
+        found = text.find(letter, place + 1)
+        if found < 0:
+            return None
+        gaps += found - place - 1
+        place = found
+    return 100 + gaps
+
+
+class CommandPalette(QDialog):
+    """Type, choose with the arrow keys, Enter."""
+
+    def __init__(self, entries: list[Entry], parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Find an action")
+        self.setWindowFlags(Qt.WindowType.Dialog | Qt.WindowType.FramelessWindowHint)
+        self.resize(560, 420)
+        self.entries = entries
+        self.line = QLineEdit()
+        self.line.setPlaceholderText("Find an action, an experiment or a run")
+        self.line.setAccessibleName("Find")
+        self.line.textChanged.connect(self._filter)
+        self.line.installEventFilter(self)
+        self.list = QListWidget()
+        self.list.setAccessibleName("Found")
+        self.list.itemActivated.connect(lambda _: self.choose())
+        self.list.itemClicked.connect(lambda _: self.choose())
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 12, 12, 12)
+        layout.addWidget(self.line)
+        layout.addWidget(self.list, 1)
+        self._filter("")
+        corner = parent.mapToGlobal(parent.rect().center())
+        self.move(corner.x() - self.width() // 2, max(0, corner.y() - parent.height() // 2 + 72))
+
+    def _filter(self, letters: str) -> None:
+        scored = [(match(letters, f"{entry.text} {entry.kind}"), number) for number, entry in enumerate(self.entries)]
+        best = sorted((score, number) for score, number in scored if score is not None)
+        self.list.clear()
+        for _, number in best[:MOST]:
+            entry = self.entries[number]
+            hint = f"    {entry.hint}" if entry.hint else ""
+            item = QListWidgetItem(f"{entry.text}    {entry.kind}{hint}")
+            item.setData(Qt.ItemDataRole.UserRole, number)
+            self.list.addItem(item)
+        self.list.setCurrentRow(0)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self.line and isinstance(event, QKeyEvent) and event.type() is QEvent.Type.KeyPress:
+            steps = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1, Qt.Key.Key_PageDown: 8, Qt.Key.Key_PageUp: -8}
+            step = steps.get(Qt.Key(event.key()))
+            if step is not None:
+                row = max(0, min(self.list.count() - 1, self.list.currentRow() + step))
+                self.list.setCurrentRow(row)
+                return True
+            if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+                self.choose()
+                return True
+        return super().eventFilter(watched, event)
+
+    def choose(self) -> None:
+        """Does what is selected."""
+        item = self.list.currentItem()
+        self.accept()
+        if item is not None:
+            self.entries[item.data(Qt.ItemDataRole.UserRole)].run()

@@ -1,0 +1,127 @@
+"""One export format: what it is for, what was exported, and the button that exports and checks."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QUrl, Signal
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of `kdstudio export --format`."""
+
+    name: str
+    title: str
+    text: str
+
+
+FORMATS = (
+    Format("onnx", "ONNX", "Runs anywhere: onnxruntime, TensorRT, OpenVINO, browsers. Preprocessing is inside."),
+    Format(
+        "torch-export", "torch.export", "A .pt2 program for PyTorch alone, without KD Studio. Preprocessing is inside."
+    ),
+    Format("safetensors", "safetensors", "Weights, and the spec that rebuilds the student: to train or convert on."),
+)
+
+
+class ArtifactCard(QFrame):
+    """Exports in this format; shows what the check in a fresh process found.
+
+    Signals:
+        asked: Export, or cancel if that is going on.
+    """
+
+    asked = Signal(str)
+
+    def __init__(self, kind: Format) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.kind = kind
+        self.folder: Path | None = None
+        title = QLabel(kind.title)
+        title.setObjectName("heading")
+        text = QLabel(kind.text)
+        text.setObjectName("soft")
+        text.setWordWrap(True)
+        self.result = QLabel()
+        self.result.setWordWrap(True)
+        self.button = QPushButton("Export and check")
+        self.button.setAccessibleName(f"Export as {kind.title} and check")
+        self.button.clicked.connect(lambda: self.asked.emit(kind.name))
+        self.open_button = QPushButton("Open folder")
+        self.open_button.setAccessibleName(f"Open the folder of the {kind.title} export")
+        self.open_button.clicked.connect(self._open)
+        self.busy = QProgressBar()
+        self.busy.setRange(0, 0)
+        self.busy.setTextVisible(False)
+        self.busy.setFixedHeight(6)
+        self.busy.hide()
+        row = QHBoxLayout()
+        row.addWidget(self.button)
+        row.addWidget(self.open_button)
+        row.addStretch()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(16, 12, 16, 12)
+        layout.setSpacing(8)
+        layout.addWidget(title)
+        layout.addWidget(text)
+        layout.addStretch(1)
+        layout.addWidget(self.result)
+        layout.addWidget(self.busy)
+        layout.addLayout(row)
+
+    def show_folder(self, folder: Path | None) -> None:
+        """Shows what lies in the export folder of a run."""
+        self.folder = folder
+        metadata = _read(folder / "metadata.json") if folder is not None else None
+        parity = _read(folder / "parity.json") if folder is not None else None
+        self.open_button.setVisible(metadata is not None)
+        self.result.setVisible(metadata is not None)
+        self.button.setText("Export and check" if metadata is None else "Export again")
+        if metadata is None or folder is None:
+            return
+        file = folder / str(metadata.get("file", ""))
+        size = f"{file.stat().st_size / 1e6:.3f} MB" if file.is_file() else "missing"
+        self.result.setText(f"{file.name}, {size}\n{checked_text(parity)}")
+
+    def set_busy(self, busy: bool) -> None:
+        """Whether this format is being exported."""
+        self.busy.setVisible(busy)
+        if busy:
+            self.button.setText("Cancel")
+            self.result.setText("Writing it, and checking it in a fresh process...")
+            self.result.show()
+        else:
+            self.show_folder(self.folder)
+
+    def _open(self) -> None:
+        if self.folder is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.folder)))
+
+
+def checked_text(parity: dict[str, Any] | None) -> str:
+    """What the check found, in words."""
+    if parity is None:
+        return "Not checked."
+    if not parity.get("ok"):
+        return f"The check failed: {parity.get('problem', 'unknown')}"
+    when = time.strftime("%d %b %H:%M", time.localtime(parity.get("checked", 0)))
+    return (
+        f"Checked {when} in a fresh process on {parity['samples']:,} test samples: accuracy {parity['accuracy']:.2%}, "
+        f"agrees on {parity['agreement']:.2%}, largest difference {parity['max_difference']:.2g}."
+    )
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

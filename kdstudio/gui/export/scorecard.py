@@ -1,0 +1,156 @@
+"""The scorecard on the screen: three headline figures, and teacher, student and baseline side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+NETWORKS = {"teacher": "Teacher", "student": "Student", "baseline": "Student alone"}
+Row = tuple[str, str, Callable[[dict[str, Any], str], str]]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _spread(figure: dict[str, float], unit: str) -> str:
+    low, high = figure["median"] - figure["low"], figure["high"] - figure["median"]
+    return f"{amount(figure['median'])}{unit} ± {100 * max(low, high) / figure['median']:.0f} %"
+
+
+def amount(number: float) -> str:
+    """1,234,000 as `1.23 M`."""
+    for letter, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {letter}"
+    return f"{number:.3g}"
+
+
+#: Group, label, and how the cell is made of a network's entry and the split; a missing figure is a dash.
+ROWS: tuple[Row, ...] = (
+    ("Quality", "Accuracy", lambda n, s: _percent(n[s]["accuracy"])),
+    ("Quality", "Right class among the first five", lambda n, s: _percent(n[s]["top5"])),
+    ("Quality", "Negative log-likelihood", lambda n, s: f"{n[s]['nll']:.4f} nats"),
+    ("Fidelity", "Agrees with the teacher", lambda n, s: _percent(n[s]["fidelity"]["agreement"])),
+    ("Fidelity", "KL to the teacher", lambda n, s: f"{n[s]['fidelity']['kl']:.4f} nats"),
+    ("Calibration", "Expected calibration error", lambda n, s: _percent(n[s]["ece"])),
+    ("Size", "Parameters", lambda n, s: f"{n['parameters']:,}"),
+    ("Size", "File", lambda n, s: f"{n['file_bytes'] / 1e6:.3f} MB"),
+    ("Speed", "FLOPs a sample", lambda n, s: amount(n["flops"])),
+    ("Speed", "Latency, one sample", lambda n, s: _spread(n["speed"]["latency_ms"], " ms")),
+    ("Speed", "Samples a second, in batches", lambda n, s: _spread(n["speed"]["throughput"], "/s")),
+)
+SPREAD_TIP = "Median; ± is the larger distance to a quartile"
+
+
+def scorecard_rows(scorecard: dict[str, Any]) -> list[list[str]]:
+    """The scorecard as rows of text: a heading, then group, label and a cell for each network."""
+    networks, split = scorecard["networks"], scorecard["reported_split"]
+    shown = [name for name in NETWORKS if name in networks]
+    rows = [["", f"On {split} samples", *(NETWORKS[name] for name in shown)]]
+    for group, label, pick in ROWS:
+        cells = []
+        for name in shown:
+            try:
+                cells.append(pick(networks[name], split))
+            except (KeyError, TypeError):
+                cells.append("–")
+        if any(cell != "–" for cell in cells):
+            rows.append([group, label, *cells])
+    return rows
+
+
+def headline_figures(scorecard: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """(figure, what it is, what stands behind it) of the three that people quote, or fewer without a teacher."""
+    head, networks = scorecard["headline"], scorecard["networks"]
+    found = []
+    student, teacher = networks["student"], networks.get("teacher")
+    if head.get("smaller_by") is not None and teacher:
+        text = f"{teacher['parameters']:,} → {student['parameters']:,} parameters"
+        found.append((f"{100 * head['smaller_by']:.1f} %", "smaller", text))
+    if head.get("faster_by") is not None and teacher:
+        rates = [entry["speed"]["throughput"]["median"] for entry in (student, teacher)]
+        text = f"{rates[0] / rates[1]:.2f} × the samples a second, on {scorecard['environment']['device']}"
+        faster = head["faster_by"]
+        found.append((f"{100 * abs(faster):.1f} %", "less time" if faster >= 0 else "more time", text))
+    if head.get("keeps") is not None:
+        found.append((f"{100 * head['keeps']:.1f} %", "of the teacher's accuracy kept", _kept(scorecard)))
+    if not found:
+        found.append((f"{100 * head['score']:.2f} %", "accuracy", f"on {scorecard['reported_split']} samples"))
+    return found
+
+
+def _kept(scorecard: dict[str, Any]) -> str:
+    split = scorecard["reported_split"]
+    networks = scorecard["networks"]
+    text = f"{_percent(networks['teacher'][split]['accuracy'])} → {_percent(networks['student'][split]['accuracy'])}"
+    gain = scorecard["headline"].get("gain")
+    return text if gain is None else f"{text}; {100 * gain:+.2f} points against the student alone"
+
+
+class ScorecardView(QWidget):
+    """Headline and table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(12)
+        self._inner: QWidget | None = None
+
+    def show_scorecard(self, scorecard: dict[str, Any]) -> None:
+        """Builds the view anew."""
+        if self._inner is not None:
+            self._layout.removeWidget(self._inner)
+            self._inner.deleteLater()
+        self._inner = QWidget()
+        column = QVBoxLayout(self._inner)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(12)
+        row = QHBoxLayout()
+        row.setSpacing(12)
+        for figure, what, behind in headline_figures(scorecard):
+            row.addWidget(self._figure(figure, what, behind), 1)
+        column.addLayout(row)
+        column.addWidget(self._table(scorecard))
+        self._layout.addWidget(self._inner)
+
+    @staticmethod
+    def _figure(figure: str, what: str, behind: str) -> QFrame:
+        card = QFrame()
+        card.setObjectName("card")
+        card.setAccessibleName(f"{figure} {what}, {behind}")
+        layout = QVBoxLayout(card)
+        layout.setContentsMargins(16, 12, 16, 12)
+        layout.setSpacing(2)
+        for text, name in ((figure, "figure"), (what, "heading"), (behind, "soft")):
+            label = QLabel(text)
+            label.setObjectName(name)
+            label.setWordWrap(name == "soft")
+            layout.addWidget(label)
+        layout.addStretch()
+        return card
+
+    @staticmethod
+    def _table(scorecard: dict[str, Any]) -> QFrame:
+        card = QFrame()
+        card.setObjectName("card")
+        grid = QGridLayout(card)
+        grid.setContentsMargins(16, 12, 16, 12)
+        grid.setHorizontalSpacing(28)
+        grid.setVerticalSpacing(6)
+        before = ""
+        for place, (group, label, *cells) in enumerate(scorecard_rows(scorecard)):
+            for column, text in enumerate((group if group != before else "", label, *cells)):
+                cell = QLabel(text)
+                cell.setObjectName("heading" if place == 0 or column == 0 else "soft" if column == 1 else "")
+                cell.setToolTip(SPREAD_TIP if "±" in text else "")
+                cell.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+                side = Qt.AlignmentFlag.AlignLeft if column < 2 else Qt.AlignmentFlag.AlignRight
+                grid.addWidget(cell, place, column, side)
+            before = group
+        grid.setColumnStretch(1, 1)
+        return card

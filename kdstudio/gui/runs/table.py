@@ -1,0 +1,166 @@
+"""The table of runs as a model: ticks for comparison, figures that sort as numbers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtGui import QColor, QIcon
+
+from kdstudio.gui.icons import icon
+from kdstudio.gui.theme import Theme
+from kdstudio.gui.tree import status_colour, status_icon
+from kdstudio.project.runs.folder import RunFolder
+from kdstudio.project.runs.state import RunStatus
+from kdstudio.project.runs.summary import RunSummary
+
+#: Curves of more runs cannot be told apart.
+MOST_COMPARED = 20
+SORT = Qt.ItemDataRole.UserRole
+Index = QModelIndex | QPersistentModelIndex
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its heading, what it says of a run (a number or text), how a number is written, and what it means."""
+
+    title: str
+    value: Callable[[RunSummary], Any]
+    write: Callable[[Any], str]
+    tip: str
+    number: bool = True
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}"
+
+
+def _moment(value: float) -> str:
+    return time.strftime("%d %b %H:%M", time.localtime(value)) if value else ""
+
+
+def _smaller(summary: RunSummary) -> float | None:
+    student, teacher = summary.fact("student", "parameters"), summary.fact("teacher", "parameters")
+    return teacher / student if student and teacher else None
+
+
+COLUMNS = (
+    Column("Run", lambda s: s.run.name, str, "Experiment and number; tick it to compare its curves", False),
+    Column("Status", lambda s: s.status.text(s.state), str, "Where the run stands", False),
+    Column("Student %", lambda s: s.accuracy("student"), _percent, "The student's accuracy on test samples"),
+    Column("Alone %", lambda s: s.accuracy("baseline"), _percent, "The same student from hard labels alone"),
+    Column("Teacher %", lambda s: s.accuracy("teacher"), _percent, "The teacher's accuracy"),
+    Column("Keeps %", lambda s: s.headline("keeps"), _percent, "The student's accuracy as a share of the teacher's"),
+    Column("Agrees %", lambda s: s.headline("agreement"), _percent, "Samples on which student and teacher agree"),
+    Column("Parameters", lambda s: s.fact("student", "parameters"), lambda v: f"{v:,}", "Parameters of the student"),
+    Column("Smaller", _smaller, lambda v: f"{v:.1f} ×", "How many times more parameters the teacher has"),
+    Column("Seed", lambda s: (s.scorecard or {}).get("seed"), str, "The seed of the student's training"),
+    Column("Started", lambda s: s.state.started, _moment, "When it was started", False),
+)
+
+
+class RunsModel(QAbstractTableModel):
+    """One row a run, the newest first.
+
+    Signals:
+        ticked: The ticked runs have changed.
+    """
+
+    ticked = Signal(list)
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.theme = theme
+        self.rows: list[RunSummary] = []
+        self._ticked: list[RunFolder] = []
+        self._icons: dict[tuple[str, str], QIcon] = {}
+
+    def fill(self, summaries: list[RunSummary]) -> None:
+        """Shows these runs."""
+        self.beginResetModel()
+        self.rows = sorted(summaries, key=lambda s: (s.state.created, s.run.path.name), reverse=True)
+        self.endResetModel()
+        there = {summary.run for summary in summaries}
+        if any(run not in there for run in self._ticked):
+            self._ticked = [run for run in self._ticked if run in there]
+            self.ticked.emit(list(self._ticked))
+
+    @property
+    def compared(self) -> list[RunFolder]:
+        return list(self._ticked)
+
+    def clear_ticks(self) -> None:
+        """Compares nothing."""
+        self._ticked = []
+        self._tell_ticks()
+
+    def _tell_ticks(self) -> None:
+        if self.rows:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self.rows) - 1, 0))
+        self.ticked.emit(list(self._ticked))
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 (Qt's own signature)
+        return 0 if parent.isValid() else len(self.rows)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(COLUMNS)
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        found = super().flags(index)
+        return found | Qt.ItemFlag.ItemIsUserCheckable if index.column() == 0 else found
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if orientation is not Qt.Orientation.Horizontal or section >= len(COLUMNS):
+            return None
+        column = COLUMNS[section]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return column.title
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return column.tip
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            side = Qt.AlignmentFlag.AlignRight if column.number else Qt.AlignmentFlag.AlignLeft
+            return side | Qt.AlignmentFlag.AlignVCenter
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        summary, column = self.rows[index.row()], COLUMNS[index.column()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            value = column.value(summary)
+            return column.write(value) if value is not None else "–"
+        if role == SORT:
+            value = column.value(summary)
+            return value if value is not None else float("-inf")
+        if role == Qt.ItemDataRole.TextAlignmentRole and column.number:
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        if role == Qt.ItemDataRole.CheckStateRole and index.column() == 0:
+            return Qt.CheckState.Checked if summary.run in self._ticked else Qt.CheckState.Unchecked
+        if role == Qt.ItemDataRole.DecorationRole and index.column() == 1:
+            return self._icon(summary.status)
+        if role == Qt.ItemDataRole.ForegroundRole and index.column() == 1:
+            bad = summary.status in (RunStatus.FAILED, RunStatus.INTERRUPTED)
+            return QColor(self.theme.tokens.bad) if bad else None
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return column.tip
+        return None
+
+    def _icon(self, status: RunStatus) -> QIcon:
+        key = status_icon(status), status_colour(status, self.theme.tokens)
+        if key not in self._icons:
+            self._icons[key] = icon(*key)
+        return self._icons[key]
+
+    def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        if role != Qt.ItemDataRole.CheckStateRole or index.column() != 0:
+            return False
+        run = self.rows[index.row()].run
+        if Qt.CheckState(value) == Qt.CheckState.Checked:
+            if run in self._ticked or len(self._ticked) >= MOST_COMPARED:
+                return False
+            self._ticked.append(run)
+        elif run in self._ticked:
+            self._ticked.remove(run)
+        self._tell_ticks()
+        return True

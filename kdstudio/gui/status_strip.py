@@ -1,0 +1,121 @@
+"""The status strip: run, phase, step of total, time left, speed, memory; and the progress bar above."""
+
+from __future__ import annotations
+
+import time
+
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QStatusBar, QWidget
+
+from kdstudio.project.runs.folder import RunFolder
+from kdstudio.project.runs.state import RunState, RunStatus
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it: 42 s, 3 min 05 s, 2 h 10 min."""
+    whole = int(seconds + 0.5)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Pace:
+    """Steps a second of the stage at hand, smoothed; from it the time that is left."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, int, float] | None = None
+        self.rate = 0.0
+
+    def update(self, state: RunState) -> None:
+        """Takes the latest state."""
+        now = state.heartbeat or time.time()
+        last, self._last = self._last, (state.stage, state.step, now)
+        if last is None or last[0] != state.stage or state.step < last[1]:
+            self.rate = 0.0
+        elif now - last[2] > 0.2 and state.step > last[1]:
+            fresh = (state.step - last[1]) / (now - last[2])
+            self.rate = fresh if not self.rate else 0.7 * self.rate + 0.3 * fresh
+        else:
+            self._last = last if now - last[2] <= 0.2 else self._last
+
+    def left(self, state: RunState) -> float | None:
+        """Seconds to the end of the stage, None while nothing is known."""
+        return (state.total_steps - state.step) / self.rate if self.rate and state.total_steps else None
+
+
+class StatusStrip:
+    """Fills the window's status bar and its progress bar."""
+
+    def __init__(self, bar: QStatusBar) -> None:
+        self.run = QLabel()
+        self.phase = QLabel("Ready")
+        self.time = QLabel()
+        self.speed = QLabel()
+        self.memory = QLabel()
+        self.device = QLabel()
+        for label, name in ((self.run, "Run"), (self.phase, "Phase"), (self.time, "Time left"), (self.speed, "Speed")):
+            label.setAccessibleName(name)
+        bar.addWidget(self.run)
+        bar.addWidget(self.phase)
+        for label in (self.time, self.speed, self.memory, self.device):
+            bar.addPermanentWidget(label)
+        self.progress = QProgressBar()
+        self.progress.setAccessibleName("Progress of the shown run")
+        self.progress.setFixedWidth(230)
+        self.left = QLabel()
+        self.left.setObjectName("soft")
+        self.block = QWidget()
+        row = QHBoxLayout(self.block)
+        row.setContentsMargins(0, 0, 8, 0)
+        row.setSpacing(12)
+        row.addWidget(self.left)
+        row.addWidget(self.progress)
+        self._pace = Pace()
+        self.show(None, RunState(), RunStatus.CREATED)
+
+    def show(self, run: RunFolder | None, state: RunState, status: RunStatus) -> None:
+        """Shows where a run stands; None clears the strip."""
+        self.progress.setVisible(run is not None)
+        labels = (self.run, self.time, self.speed, self.memory, self.device, self.left)
+        if run is None:
+            for label in labels:
+                label.clear()
+            self.phase.setText("Ready")
+            self._pace = Pace()
+            return
+        words = self._words(state, status)
+        total = max(state.total_steps, 1)
+        done = state.progress if status.active and state.progress else None
+        if done and done.get("total"):
+            self.progress.setRange(0, 1000)
+            self.progress.setValue(int(1000 * done["done"] / done["total"]))
+        elif status is RunStatus.STARTING:
+            self.progress.setRange(0, 0)
+        else:
+            self.progress.setRange(0, total)
+            self.progress.setValue(total if status is RunStatus.FINISHED else min(state.step, total))
+        self.progress.setFormat(words)
+        self.run.setText(run.name)
+        position = f"step {state.step:,} of {state.total_steps:,}" if state.total_steps else ""
+        message = state.message if status.active else ""
+        self.phase.setText(" · ".join(part for part in (words, position, message) if part))
+        self._pace.update(state)
+        left = self._pace.left(state) if status is RunStatus.TRAINING else None
+        self.left.setText(f"{duration(left)} left" if left is not None else "")
+        self.time.setText(f"{state.stage}: {duration(left)} left" if left is not None else "")
+        fast = status is RunStatus.TRAINING and state.samples_per_second
+        self.speed.setText(f"{state.samples_per_second:,.0f} samples/s" if fast else "")
+        memory = f"{state.memory_bytes / 1e6:,.0f} MB" if state.memory_bytes and status.active else ""
+        if state.device_memory_bytes and status.active:
+            memory += f" · GPU {state.device_memory_bytes / 1e9:.2f} GB"
+        self.memory.setText(memory)
+        self.device.setText(state.device)
+
+    @staticmethod
+    def _words(state: RunState, status: RunStatus) -> str:
+        if status is RunStatus.TRAINING and state.total_epochs:
+            return f"{state.stage}: epoch {min(state.epoch + 1, state.total_epochs)} / {state.total_epochs}"
+        if status.active and state.progress:
+            return str(state.progress.get("label", status.text(state)))
+        return status.text(state)

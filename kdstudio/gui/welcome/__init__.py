@@ -1,0 +1,1 @@
+"""A first start that teaches: the welcome page and the tour."""
