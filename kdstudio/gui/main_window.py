@@ -439,7 +439,10 @@ class MainWindow(QMainWindow):
         timer.setInterval(100)
         timer.timeout.connect(lambda: None if any(run.status().active for run in active) else self.leave())
         timer.start()
-        QTimer.singleShot(LEAVE_MILLISECONDS, self, self.leave)
+        patience = QTimer(self)
+        patience.setSingleShot(True)
+        patience.timeout.connect(self.leave)
+        patience.start(LEAVE_MILLISECONDS)
 
     def _shut_down(self) -> None:
         self.settings.set("geometry", bytes(self.saveGeometry().toBase64().data()).decode())

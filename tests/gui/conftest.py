@@ -52,7 +52,11 @@ def no_timer_or_thread_of_qt_is_left(request: pytest.FixtureRequest) -> Iterator
             application.processEvents()
     for kind, known in before.items():
         left = _running(kind) - known
-        names = [repr(thing) for thing in gc.get_objects() if id(thing) in left and isinstance(thing, kind)]
+        names = [
+            f"{thing!r} of {thing.parent()!r}"
+            for thing in gc.get_objects()
+            if id(thing) in left and isinstance(thing, kind) and shiboken6.isValid(thing)
+        ]
         assert not left, f"left running: {names}"
 
 
