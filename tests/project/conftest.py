@@ -12,15 +12,14 @@ import pytest
 
 
 @pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
     """`mount("size=16k")` gives a small file system of its own; the test is skipped where that is not allowed."""
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         pytest.skip("only root can mount a file system")
     mounted: list[Path] = []
 
     def make(options: str) -> Path:
-        place = tmp_path / f"disk{len(mounted)}"
-        place.mkdir()
+        place = tmp_path_factory.mktemp("disk")
         done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], capture_output=True)
         if done.returncode:
             pytest.skip(f"mounting is not allowed here: {done.stderr.decode().strip()}")
@@ -33,7 +32,7 @@ def mount(tmp_path: Path) -> Iterator[Callable[..., Path]]:
 
 
 @pytest.fixture
-def read_only(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[Path], Path]]:
+def read_only(request: pytest.FixtureRequest) -> Iterator[Callable[[Path], Path]]:
     """`read_only(folder)` gives a folder with the same files that cannot be written, by whatever means there is."""
     locked: list[Path] = []
 
