@@ -122,10 +122,10 @@ def list_snapshots(run: Any, known: dict[Path, SnapshotInfo] | None = None) -> l
     known = {} if known is None else known
     found = []
     try:
-        paths = sorted(p for p in run.snapshots_dir.iterdir() if p.suffix == ".safetensors" and p.stem.isdigit())
+        paths = [p for p in run.snapshots_dir.iterdir() if p.suffix == ".safetensors" and p.stem.isdecimal()]
     except OSError:
         return []
-    for path in paths:
+    for path in sorted(paths, key=lambda path: int(path.stem)):
         info = known.get(path)
         if info is None:
             info = _info(path)
