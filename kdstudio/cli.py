@@ -28,6 +28,9 @@ VERBS = {
     "doctor": "doctor",
 }
 
+#: Qt ends the whole process where it finds none of these.
+SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+
 EPILOG = """\
 kdstudio [PROJECT] opens the window.
 Exit codes: 0 done, 2 the input is wrong, 1 it failed, 130 interrupted (and resumable)."""
@@ -95,6 +98,13 @@ def open_window(project: Path | None) -> int:
         raise InputError(
             f"there is no project '{project}', and no verb of that name either",
             fix=near or "kdstudio --help lists the verbs; kdstudio new PATH makes a project",
+        )
+    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in SCREENS):
+        raise KDStudioError(
+            "the window cannot start",
+            why="there is no screen: neither DISPLAY nor WAYLAND_DISPLAY is set",
+            fix="kdstudio run works without a window; xvfb-run -a kdstudio ... makes a screen in memory",
+            kind="qt",
         )
     try:
         from kdstudio.gui.app import run_app

@@ -39,8 +39,12 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def pick_precision(spec: TrainSpec, device: torch.device) -> str:
+def pick_precision(spec: TrainSpec, device: torch.device, field: str = "train") -> str:
     """accelerate's word for the arithmetic: `no`, `bf16` or `fp16`.
+
+    Args:
+        spec, device: What is trained, and where.
+        field: Where the spec stands, for messages.
 
     Raises:
         InputError: fp16 is asked for where only CUDA has it.
@@ -49,7 +53,7 @@ def pick_precision(spec: TrainSpec, device: torch.device) -> str:
         return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "no"
     if spec.precision == "fp16" and device.type != "cuda":
         raise InputError(
-            f"train.precision: fp16 needs a CUDA device, and this run uses {device.type}",
+            f"{field}.precision: fp16 needs a CUDA device, and this run uses {device.type}",
             fix="use auto, fp32 or bf16",
             kind="device",
         )
@@ -63,7 +67,8 @@ def seed_everything(seed: int, deterministic: bool) -> None:
     torch.manual_seed(seed)
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    # warns where a kernel has no deterministic form; use_deterministic_algorithms says the same and loads a compiler
+    torch.set_deterministic_debug_mode("warn" if deterministic else "default")
     torch.backends.cudnn.benchmark = not deterministic
 
 

@@ -42,7 +42,9 @@ def make_network(
     except ModelError as error:
         if error.what.startswith(f"{field}"):
             raise
-        raise ModelError(f"{field}: {error.what}", error.why, error.fix, kind=error.kind) from None
+        named = error.what.split(":")[0].split(".")[0] in ModelSpec.model_fields  # student.args.depth: ...
+        what = f"{field}.{error.what}" if named else f"{field}: {error.what}"
+        raise ModelError(what, error.why, error.fix, kind=error.kind) from None
     return model
 
 

@@ -157,6 +157,9 @@ class Session:
         self.root = run.project_root
         self.trusted = Project.open(self.root).trusted if (self.root / "project.yaml").exists() else False
         self.device = pick_device(self.experiment.train.device)
+        pick_precision(self.experiment.train, self.device)
+        if self.experiment.teacher is not None:
+            pick_precision(self.experiment.teacher.train, self.device, "teacher.train")
 
     def work(self, until: str = "") -> str:
         """All stages (see `execute`). Returns the last phase, `finished` or `stopped`."""

@@ -178,12 +178,12 @@ def pair(teacher: str, student: str) -> list[dict[str, Any]]:
         ),
         (
             {"student": {"model": "net.py:five"}},
-            r"student: model: net\.py:five gives outputs of shape \(5,\) for each sample",
+            r"student\.model: net\.py:five gives outputs of shape \(5,\) for each sample",
             "Make the last layer as wide as num_classes, and flatten what comes before it.",
         ),
         (
             {"student": {"model": "mlp", "widths": [12], "weights": "five.safetensors"}},
-            r"student: weights: five\.safetensors does not fit the model",
+            r"student\.weights: five\.safetensors does not fit the model",
             "The last layer differs: the weights are for another number of classes than the data has.",
         ),
         (

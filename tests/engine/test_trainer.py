@@ -151,7 +151,7 @@ def test_pickles_are_refused(lab: Any, monkeypatch: pytest.MonkeyPatch, side: st
     (lab.project.root / "bad.pt").write_bytes(pickle.dumps({"fc.weight": Bomb()}))
     network = {"model": "mlp", "widths": [12], "weights": "bad.pt"}
     run = lab.project.create_run(lab.experiment(**{side: network}))
-    with pytest.raises(ModelError, match=f"{side}: weights: .*bad.pt") as caught:
+    with pytest.raises(ModelError, match=rf"{side}\.weights: .*bad\.pt") as caught:
         execute(run)
     assert (caught.value.exit_code, caught.value.kind) == (2, "unsafe")
     assert not (lab.root / "exploded").exists()
