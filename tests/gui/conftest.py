@@ -97,6 +97,9 @@ def make_window(qtbot: QtBot, settings: Settings, theme: Theme) -> Iterator[Call
         window.resize(*size)
         window.show()
         qtbot.waitExposed(window)
+        window.activateWindow()
+        window.raise_()
+        qtbot.waitUntil(window.isActiveWindow, timeout=20_000)  # shortcuts are for the active window
         if project is not None:
             assert window.open_project(project.root)
         return window

@@ -1,0 +1,80 @@
+"""The Runs page: sorting, filtering, ticks that compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QPoint, Qt
+from pytestqt.qtbot import QtBot
+
+from kdstudio.gui.main_window import MainWindow
+from kdstudio.gui.runs.table import COLUMNS, MOST_COMPARED
+from kdstudio.project.folder import Project
+from tests.gui.synthetic import finished_run, interrupted_run
+
+LEFT = Qt.MouseButton.LeftButton
+STUDENT = [column.title for column in COLUMNS].index("Student %")
+
+
+def texts(window: MainWindow, column: int) -> list[str]:
+    proxy = window.runs.proxy
+    return [proxy.index(row, column).data() for row in range(proxy.rowCount())]
+
+
+def test_figures_sort_as_numbers_and_filter(
+    qtbot: QtBot, make_window: Callable[..., MainWindow], digits: Project
+) -> None:
+    for accuracy in (0.9, 1.0, 0.95):
+        finished_run(digits, accuracy=accuracy)
+    interrupted_run(digits, "hints")
+    window = make_window(digits)
+    window.show_page("runs")
+    page = window.runs
+    page.table.sortByColumn(STUDENT, Qt.SortOrder.DescendingOrder)
+    assert texts(window, STUDENT) == ["100.00", "95.00", "90.00", "–"]
+    qtbot.keyClicks(page.search, "hints")
+    assert texts(window, 0) == ["hints/001"]
+    page.search.clear()
+    assert len(texts(window, 0)) == 4
+
+
+def test_ticks_compare_on_the_monitor_page(
+    qtbot: QtBot, make_window: Callable[..., MainWindow], digits: Project
+) -> None:
+    runs = [finished_run(digits, accuracy=0.9 + number / 100) for number in range(3)]
+    window = make_window(digits)
+    window.show_page("runs")
+    table, model = window.runs.table, window.runs.model
+    for row in range(2):
+        index = window.runs.proxy.index(row, 0)
+        rect = table.visualRect(index)
+        qtbot.mouseClick(table.viewport(), LEFT, pos=rect.topLeft() + QPoint(16, rect.height() // 2))
+    assert len(model.compared) == 2
+    compared = [worker.run_folder for worker in window.monitor.compared]
+    assert compared == model.compared
+    assert set(compared) < set(runs)
+    qtbot.mouseClick(window.runs.untick, LEFT)
+    assert window.monitor.compared == []
+
+
+def test_at_most_twenty_are_compared(make_window: Callable[..., MainWindow], digits: Project) -> None:
+    for _ in range(MOST_COMPARED + 2):
+        finished_run(digits, steps=3)
+    window = make_window(digits)
+    model = window.runs.model
+    for row in range(model.rowCount()):
+        model.setData(model.index(row, 0), Qt.CheckState.Checked, Qt.ItemDataRole.CheckStateRole)
+    assert len(model.compared) == MOST_COMPARED
+    assert "20 is the most" in window.runs.note.text()
+    model.clear_ticks()
+
+
+def test_enter_shows_a_run(qtbot: QtBot, make_window: Callable[..., MainWindow], digits: Project) -> None:
+    run = finished_run(digits)
+    window = make_window(digits)
+    window.show_page("runs")
+    window.runs.table.setCurrentIndex(window.runs.proxy.index(0, 0))
+    window.runs.table.setFocus()
+    qtbot.keyClick(window.runs.table, Qt.Key.Key_Return)
+    assert window.control.run == run
+    assert window.pages.currentWidget() is window.monitor
