@@ -62,7 +62,7 @@ class Panel(QFrame):
         for kind, text in (("png", "Save as PNG..."), ("svg", "Save as SVG..."), ("csv", "Save the data as CSV...")):
             menu.addAction(text).triggered.connect(lambda checked=False, kind=kind: self._ask_save(kind))
         self.menu_button.setMenu(menu)
-        outer = QHBoxLayout(self.head_widget)
+        self.head_row = outer = QHBoxLayout(self.head_widget)
         outer.setContentsMargins(12, 6, 8, 2)
         outer.setSpacing(8)
         self.head = QHBoxLayout()

@@ -6,6 +6,7 @@ from PySide6.QtCore import QByteArray, Qt, QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDockWidget, QFrame, QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
+from kdstudio.gui.monitor.alignment import AlignmentPanel
 from kdstudio.gui.monitor.base import Panel
 from kdstudio.gui.monitor.log import LogPanel
 from kdstudio.gui.monitor.losses import LossesPanel
@@ -33,8 +34,9 @@ class MonitorPage(QWidget):
         self.losses = LossesPanel(theme)
         self.quality = QualityPanel(theme)
         self.soft_targets = SoftTargetsPanel(theme, self.moment)
+        self.alignment = AlignmentPanel(theme, self.moment)
         self.log = LogPanel(theme)
-        self.panels: list[Panel] = [self.losses, self.quality, self.soft_targets, self.log]
+        self.panels: list[Panel] = [self.losses, self.quality, self.soft_targets, self.alignment, self.log]
         #: Earlier runs that are shown for comparison, each with a worker that only reads.
         self.compared: list[TrainingWorker] = []
         self.docks: dict[str, QDockWidget] = {}
@@ -91,6 +93,7 @@ class MonitorPage(QWidget):
         area.splitDockWidget(docks["losses"], docks["soft-targets"], Qt.Orientation.Horizontal)
         area.splitDockWidget(docks["losses"], docks["quality"], Qt.Orientation.Vertical)
         area.addDockWidget(AREAS.BottomDockWidgetArea, docks["log"])
+        area.tabifyDockWidget(docks["soft-targets"], docks["alignment"])
         docks["soft-targets"].raise_()
         self._share()
 

@@ -1,0 +1,104 @@
+"""The alignment panel, hint pairs: CKA and error of each pair of the objective over time."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout
+
+from kdstudio.gui.monitor.align_state import AlignState, pair_name
+from kdstudio.gui.monitor.time_plot import Line, TimePlot
+from kdstudio.gui.monitor.views import View
+from kdstudio.gui.theme import Theme, Tokens, term_colour
+from kdstudio.project.runs.snapshots import SnapshotInfo
+
+NO_PAIRS = (
+    "The objective has no hint pairs. Add a hint term on the Setup page to lead layers of the student; "
+    "until then the chosen pair of the map is shown."
+)
+
+
+class PairsView(View):
+    """Two plots over steps: how alike the layers of each pair are, and how large the hint's error is."""
+
+    title = "Hint pairs"
+    share = 2
+    hint = "CKA and error of the layer pairs of the objective over time"
+
+    def __init__(self, theme: Theme, state: AlignState) -> None:
+        super().__init__(theme)
+        self.state = state
+        self.legend = QLabel()
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
+        self.legend.setWordWrap(True)
+        self.legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.logarithmic = QCheckBox("log error")
+        self.logarithmic.setToolTip("A logarithmic scale for the error")
+        self.logarithmic.toggled.connect(self._set_logarithmic)
+        self.note = QLabel(NO_PAIRS)
+        self.note.setObjectName("soft")
+        self.note.setWordWrap(True)
+        self.cka = TimePlot(theme, "CKA of the hint pairs over time", "CKA", x_label="")
+        self.error = TimePlot(theme, "Error of the hint pairs over time", "error")
+        for plot in (self.cka, self.error):
+            plot.picked.connect(state.moment.go_to_step)
+            plot.setToolTip("Click to go to a moment")
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.legend, 1)
+        row.addWidget(self.logarithmic, 0, Qt.AlignmentFlag.AlignTop)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.note)
+        layout.addLayout(row)
+        layout.addWidget(self.cka, 1)
+        layout.addWidget(self.error, 1)
+
+    def recolour(self) -> None:
+        for plot in (self.cka, self.error):
+            plot.recolour()
+        self.redraw()
+
+    def redraw(self) -> None:
+        info = self.state.moment.info
+        if info is None:
+            return
+        infos = self.state.moment.infos
+        names = pair_names(infos)
+        lines = [self._line(infos, name, index, error=False) for index, name in enumerate(names)]
+        errors = [self._line(infos, name, index, error=True) for index, name in enumerate(names)]
+        chosen = self.state.chosen
+        if chosen is not None and pair_name(*chosen) not in names:
+            steps, values = self.state.over_time(chosen)
+            lines.append(Line(f"{pair_name(*chosen)} (chosen)", steps, values, _accent))
+        self.note.setVisible(not names)
+        self.error.setVisible(bool(names))
+        self.logarithmic.setVisible(bool(names))
+        self.cka.show_lines(lines, info.step, 0.0, 1.0)
+        self.error.show_lines(errors, info.step)
+        self.legend.setText(self.cka.legend())
+
+    def _line(self, infos: list[SnapshotInfo], name: str, index: int, error: bool) -> Line:
+        found = [(info.step, (info.pair_error if error else info.pair_cka).get(name, np.nan)) for info in infos]
+        steps, values = np.array(found, float).reshape(-1, 2).T
+        return Line(name, steps, values, partial(_term_colour, index), style=index)
+
+    def _set_logarithmic(self, on: bool) -> None:
+        self.error.set_logarithmic(on)
+        self.redraw()
+
+
+def pair_names(infos: list[SnapshotInfo]) -> list[str]:
+    """The hint pairs of a run, in the order of its objective."""
+    return list(dict.fromkeys(name for info in infos for name in info.pair_cka))
+
+
+def _term_colour(index: int, tokens: Tokens) -> str:
+    return term_colour(tokens, index)
+
+
+def _accent(tokens: Tokens) -> str:
+    return tokens.accent

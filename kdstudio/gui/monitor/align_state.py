@@ -1,0 +1,79 @@
+"""What the views of the alignment panel share: the shown map, the chosen pair, and CKA of any pair over time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kdstudio.gui.monitor.moment import Moment
+from kdstudio.project.runs.snapshots import SnapshotInfo, read_cka
+
+#: Seconds that one redraw may spend on reading maps; a map takes about 0.03 ms.
+READING = 0.004
+Pair = tuple[str, str]
+
+
+def pair_name(teacher: str, student: str) -> str:
+    """A pair as the engine names it in its snapshots."""
+    return f"{teacher} → {student}"
+
+
+@dataclass
+class AlignState:
+    """The shared moment and what the views found out about it."""
+
+    moment: Moment
+    hints: list[Pair] = field(default_factory=list)
+    chosen: Pair | None = None
+    _maps: dict[int, np.ndarray | None] = field(default_factory=dict)
+
+    def clear(self) -> None:
+        """Forgets a run."""
+        self.hints = []
+        self.chosen = None
+        self._maps = {}
+
+    def map_of(self, info: SnapshotInfo) -> np.ndarray | None:
+        """The CKA map of a snapshot, read once; None where it has none or is damaged."""
+        if info.number not in self._maps:
+            self._maps[info.number] = read_cka(info)
+        return self._maps[info.number]
+
+    @property
+    def table(self) -> np.ndarray | None:
+        """The CKA map at the shown moment."""
+        info = self.moment.info
+        return None if info is None else self.map_of(info)
+
+    def read_on(self) -> bool:
+        """Reads maps that are still missing, for a few milliseconds. True when all have been read."""
+        deadline = time.perf_counter() + READING
+        for info in self.moment.infos:
+            if info.number not in self._maps:
+                self.map_of(info)
+                if time.perf_counter() > deadline:
+                    return False
+        return True
+
+    def over_time(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+        """CKA of a pair of layers in every snapshot read so far: steps, values."""
+        steps, values = [], []
+        for info in self.moment.infos:
+            table = self._maps.get(info.number)
+            if table is not None and pair[0] in info.teacher_layers and pair[1] in info.student_layers:
+                steps.append(info.step)
+                values.append(float(table[info.teacher_layers.index(pair[0]), info.student_layers.index(pair[1])]))
+        return np.array(steps, float), np.array(values, float)
+
+    def best_matches(self) -> list[tuple[str, str, float]]:
+        """Of each teacher layer at the shown moment: its name, the student layer most alike, their CKA."""
+        info, table = self.moment.info, self.table
+        if info is None or table is None or not table.size:
+            return []
+        best = np.nan_to_num(table, nan=-1.0).argmax(axis=1)
+        return [
+            (name, info.student_layers[column], float(table[row, column]))
+            for row, (name, column) in enumerate(zip(info.teacher_layers, best.tolist()))
+        ]

@@ -1,0 +1,104 @@
+"""The alignment panel: how alike teacher's and student's layers are, now and over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtWidgets import QVBoxLayout
+
+from kdstudio.gui.monitor.align_layers import LayersView
+from kdstudio.gui.monitor.align_pairs import PairsView, pair_names
+from kdstudio.gui.monitor.align_state import AlignState, pair_name
+from kdstudio.gui.monitor.base import Panel
+from kdstudio.gui.monitor.moment import Moment
+from kdstudio.gui.monitor.views import ViewStack
+from kdstudio.gui.theme import Theme
+from kdstudio.gui.worker import TrainingWorker
+
+#: Every view of the panel, in the order of the switch; each is made with the theme and the shared state.
+VIEWS = (LayersView, PairsView)
+
+EMPTY = "How alike the layers of teacher and student are appears here, as soon as the student trains."
+NO_TEACHER = (
+    "This run has no teacher, and alignment compares a teacher's layers with the student's. "
+    "Choose a teacher on the Setup page to see it."
+)
+NO_MAP = (
+    "The snapshots of this run hold no alignment: it needs at least four validation samples, "
+    "and layers that both networks give out."
+)
+
+
+class AlignmentPanel(Panel):
+    """Views of the layers' likeness at the shared moment."""
+
+    def __init__(self, theme: Theme, moment: Moment) -> None:
+        super().__init__("alignment", "Alignment", EMPTY, theme)
+        self.moment = moment
+        moment.changed.connect(self.mark_stale)
+        self.state = AlignState(moment)
+        self.views = [view(theme, self.state) for view in VIEWS]
+        self.switch = ViewStack(self.views, self.head_row)
+        layout = QVBoxLayout(self.body)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.switch)
+
+    def set_worker(self, worker: TrainingWorker | None) -> None:
+        super().set_worker(worker)
+        experiment = self.moment.experiment if worker is not None else None
+        text = EMPTY
+        if experiment is not None:
+            terms = [term for term in experiment.objective if term.term == "hint"]
+            self.state.hints = [(pair.teacher, pair.student) for term in terms for pair in term.pairs]
+            if experiment.teacher is None:
+                text = NO_TEACHER
+        self.empty.set_text(text)
+
+    def clear(self) -> None:
+        self.state.clear()
+        for view in self.views:
+            view.clear()
+
+    def recolour(self) -> None:
+        for view in self.views:
+            view.recolour()
+
+    def redraw(self) -> None:
+        if self.moment.info is None:
+            return
+        if self.state.table is None and self.stack.currentIndex() == 0:
+            experiment = self.moment.experiment
+            self.empty.set_text(NO_TEACHER if experiment is not None and experiment.teacher is None else NO_MAP)
+            return
+        self.show_empty(False)
+        if not self.state.read_on():
+            self.stale = True  # the rest is read in the next frames
+        self.switch.redraw()
+
+    def table(self) -> Sequence[Sequence[object]]:
+        """Hint pairs over time, the chosen pair over time, and the map at the shown moment."""
+        rows: list[Sequence[object]] = [("part", "step", "epoch", "teacher layer", "student layer", "cka", "error")]
+        infos = self.moment.infos
+        for name in pair_names(infos):
+            teacher, _, student = name.partition(" → ")
+            rows += [
+                ("hint pair", info.step, info.epoch, teacher, student, info.pair_cka[name], info.pair_error.get(name))
+                for info in infos
+                if name in info.pair_cka
+            ]
+        chosen = self.state.chosen
+        if chosen is not None and pair_name(*chosen) not in pair_names(infos):
+            steps, values = self.state.over_time(chosen)
+            epochs = {info.step: info.epoch for info in infos}
+            rows += [
+                ("chosen pair", int(step), epochs.get(int(step), ""), *chosen, value, "")
+                for step, value in zip(steps.tolist(), values.tolist())
+            ]
+        info, table = self.moment.info, self.state.table
+        if info is not None and table is not None:
+            rows += [
+                ("map", info.step, info.epoch, teacher, student, float(table[row, column]), "")
+                for row, teacher in enumerate(info.teacher_layers)
+                for column, student in enumerate(info.student_layers)
+            ]
+        return rows

@@ -1,0 +1,250 @@
+"""The soft-targets panel, dark knowledge: what each network gives the other classes, class by class."""
+
+from __future__ import annotations
+
+from functools import partial
+from math import ceil
+
+import numpy as np
+from PySide6.QtCore import QRect, Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from kdstudio.gui.monitor.colour_bar import ColourBar
+from kdstudio.gui.monitor.maps import Matrix, MatrixMap
+from kdstudio.gui.monitor.palettes import Scale, diverging, number, viridis
+from kdstudio.gui.monitor.soft_data import SoftTargets
+from kdstudio.gui.monitor.soft_state import SoftState
+from kdstudio.gui.monitor.views import View
+from kdstudio.gui.theme import Theme
+
+MAPS = ("teacher", "student", "difference")
+SHOWN = ("All three", "Teacher", "Student", "Difference")
+CELLS = ("Wrong classes", "Shares of wrong", "All classes")
+CELL_TIPS = (
+    "The diagonal is left out, so that the dark knowledge shows",
+    "The diagonal is left out and each row sums to 1: which wrong classes, however sure the network is",
+    "With the diagonal: how much the right class gets",
+)
+MOST_CONFUSED = 10
+NAME_SHARE = 0.2
+FLOOR = 1e-6
+LOWEST = 1e-5
+#: A logarithmic difference is coloured up to this power of ten.
+RATIO = 1.0
+GAP = 12
+
+
+class DarkView(View):
+    """Matrices of teacher and student on one scale, and their difference. Row: the label; column: what it is given."""
+
+    title = "Dark knowledge"
+    hint = "The mean output for the samples of each class: what the teacher knows about likeness"
+
+    def __init__(self, theme: Theme, state: SoftState) -> None:
+        super().__init__(theme)
+        self.state = state
+        self._shown: dict[str, np.ndarray] = {}
+        self._classes: list[int] = []
+        self._names: list[str] = []
+        self.cells = QComboBox()
+        self.cells.setAccessibleName("Cells")
+        self.cells.addItems(CELLS)
+        for index, tip in enumerate(CELL_TIPS):
+            self.cells.setItemData(index, tip, Qt.ItemDataRole.ToolTipRole)
+        self.cells.setToolTip("Which cells count: dark knowledge is what the wrong classes get")
+        self.which = QComboBox()
+        self.which.setAccessibleName("Maps")
+        self.which.setToolTip("All maps side by side, or one with the whole room")
+        self.which.addItems(SHOWN)
+        self.few = QCheckBox(f"{MOST_CONFUSED} most alike")
+        self.few.setChecked(True)
+        self.few.setToolTip(f"Only the {MOST_CONFUSED} classes that the teacher confuses the most with each other")
+        self.cells.currentIndexChanged.connect(lambda _: self.redraw())
+        self.which.currentIndexChanged.connect(lambda _: self._show_maps())
+        self.few.toggled.connect(lambda _: self.redraw())
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.cells)
+        row.addWidget(self.which)
+        row.addWidget(self.few)
+        row.addStretch(1)
+        self.field = _MapField(theme, self)
+        self.maps = self.field.maps
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addLayout(row)
+        layout.addWidget(self.field, 1)
+
+    def clear(self) -> None:
+        self._shown = {}
+        for shown in self.maps.values():
+            shown.show_matrix(None)
+
+    def recolour(self) -> None:
+        self.field.recolour()
+        self.redraw()
+
+    def redraw(self) -> None:
+        data = self.state.data
+        if data is None:
+            return
+        self.few.setVisible(len(data.names) > MOST_CONFUSED)
+        self._classes = self._pick(data)
+        self._names = [data.name(label) for label in self._classes]
+        self._shown = self._matrices(data)
+        self._show_maps()
+
+    def _pick(self, data: SoftTargets) -> list[int]:
+        if self.few.isVisibleTo(self) and self.few.isChecked():
+            return sorted(data.confused[:MOST_CONFUSED])
+        return list(range(len(data.names)))
+
+    def _matrices(self, data: SoftTargets) -> dict[str, np.ndarray]:
+        """The values that are drawn, by the map's name."""
+        found = {}
+        for name, side in (("teacher", data.teacher), ("student", data.student)):
+            if side is not None:
+                found[name] = self._cells_of(side.matrix)
+        if "teacher" in found:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                found["difference"] = (
+                    np.log10(np.maximum(found["student"], FLOOR) / np.maximum(found["teacher"], FLOOR))
+                    if self.state.logarithmic
+                    else found["student"] - found["teacher"]
+                )
+        return found
+
+    def _cells_of(self, matrix: np.ndarray) -> np.ndarray:
+        matrix = matrix.copy()
+        if self.cells.currentIndex() < 2:
+            np.fill_diagonal(matrix, np.nan)
+        if self.cells.currentIndex() == 1:
+            sums = np.nansum(matrix, axis=1, keepdims=True)
+            matrix /= np.where(sums > 0, sums, np.nan)
+        if len(self._classes) < len(matrix):
+            matrix = matrix[np.ix_(self._classes, self._classes)]
+        return matrix
+
+    def _show_maps(self) -> None:
+        if not self._shown:
+            return
+        chosen = MAPS if self.which.currentIndex() == 0 else (MAPS[self.which.currentIndex() - 1],)
+        names = [name for name in chosen if name in self._shown] or ["student"]
+        self.which.setEnabled("teacher" in self._shown)
+        logarithmic = self.state.logarithmic
+        # the teacher sets the scales, so that they stand still while time passes
+        top = max(_highest(self._shown.get("teacher", self._shown["student"])), 1e-4 if logarithmic else 1e-6)
+        shared = Scale(LOWEST, top, True) if logarithmic else Scale(0.0, top)
+        extent = RATIO if logarithmic else top
+        beyond = _highest(self._shown["student"]) > 1.01 * top
+        for name in names:
+            scale = Scale(-extent, extent) if name == "difference" else shared
+            self.maps[name].show_matrix(Matrix(self._shown[name], self._names, self._names, scale))
+        self.field.show_maps(names, shared, extent, beyond, logarithmic)
+
+    def describe(self, row: int, column: int) -> str:
+        """A cell in words, with the values of all maps."""
+        lines = [f"Label {self._names[row]}, given to {self._names[column]}"]
+        for name in MAPS:
+            if name in self._shown:
+                value = float(self._shown[name][row, column])
+                if name == "difference" and self.state.logarithmic:
+                    lines.append(f"student ÷ teacher: {number(10**value)}")
+                elif name == "difference":
+                    lines.append(f"student − teacher: {value:+.2g}".replace("-", "−"))
+                else:
+                    lines.append(f"{name}: {number(value)}")
+        return "\n".join(lines)
+
+
+def _highest(values: np.ndarray) -> float:
+    return float(np.nanmax(values)) if np.isfinite(values).any() else 0.0
+
+
+class _MapField(QWidget):
+    """The maps side by side, of one size, with names of the rows beside the first, and their colour bars."""
+
+    def __init__(self, theme: Theme, view: DarkView) -> None:
+        super().__init__()
+        self.theme = theme
+        self.maps: dict[str, MatrixMap] = {}
+        self.titles: dict[str, QLabel] = {}
+        self.names: list[str] = []
+        for name in MAPS:
+            palette = self._diverging if name == "difference" else viridis
+            shown = MatrixMap(theme, f"Dark knowledge: {name}", palette, view.describe)
+            shown.setParent(self)
+            shown.hovered.connect(partial(self._point, name))
+            title = QLabel(self)
+            title.setObjectName("soft")
+            self.maps[name], self.titles[name] = shown, title
+        self.shared_bar = ColourBar(theme, "Scale of teacher and student")
+        self.difference_bar = ColourBar(theme, "Scale of the difference", self._diverging)
+        for bar in (self.shared_bar, self.difference_bar):
+            bar.setParent(self)
+        self.setMinimumHeight(110)
+
+    def _diverging(self) -> np.ndarray:
+        return diverging(self.theme.tokens)
+
+    def recolour(self) -> None:
+        for shown in self.maps.values():
+            shown.recolour()
+
+    def _point(self, source: str, row: int, column: int) -> None:
+        """The same cell is marked in all maps."""
+        for name, shown in self.maps.items():
+            if name != source and name in self.names:
+                shown.point_at(row, column)
+
+    def show_maps(self, names: list[str], shared: Scale, extent: float, beyond: bool, logarithmic: bool) -> None:
+        """Shows these maps and the scales that they are on; `beyond` says that the student's values pass the end."""
+        self.names = names
+        ratio = "Student ÷ teacher" if logarithmic else "Student − teacher"
+        for name in MAPS:
+            self.titles[name].setText(ratio if name == "difference" else name.capitalize())
+            for widget in (self.maps[name], self.titles[name]):
+                widget.setVisible(name in names)
+        end = f"≥ {number(shared.high)}" if beyond else number(shared.high)
+        ticks = [(shared.low, number(shared.low)), (shared.high, end)]
+        if logarithmic:
+            ticks[0] = (shared.low, f"≤ {number(shared.low)}")
+            ticks[1:1] = [(value, number(value)) for value in (1e-4, 1e-3, 1e-2, 0.1) if value < 0.7 * shared.high]
+        else:
+            ticks.insert(1, (shared.high / 2, number(shared.high / 2)))
+        self.shared_bar.show_scale(shared, ticks)
+        words = number(10**extent) if logarithmic else number(extent)
+        low, high = (f"÷ {words}", f"× {words}") if logarithmic else (f"−{words}", f"+{words}")
+        middle = "same" if logarithmic else "0"
+        self.difference_bar.show_scale(Scale(-extent, extent), [(-extent, low), (0.0, middle), (extent, high)])
+        self.shared_bar.setVisible(names != ["difference"])
+        self.difference_bar.setVisible("difference" in names)
+        self._place()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._place()
+
+    def _place(self) -> None:
+        if not self.names:
+            return
+        head, foot = self.titles["teacher"].sizeHint().height() + 2, self.shared_bar.height() + 4
+        height = max(40, self.height() - head - foot)
+        margin = ceil(self.maps[self.names[0]].wanted_margin(NAME_SHARE * self.width()))
+        gaps = GAP * (len(self.names) - 1)
+        inner = (self.width() - margin - gaps) // len(self.names)
+        left = 0
+        for index, name in enumerate(self.names):
+            shown = self.maps[name]
+            shown.margin = margin if index == 0 else 0
+            wide = inner + shown.margin
+            shown.setGeometry(QRect(left, head, wide, height))
+            self.titles[name].setGeometry(left + wide - inner, 0, inner, head - 2)
+            left += wide + GAP
+        for bar, covered in ((self.shared_bar, ("teacher", "student")), (self.difference_bar, ("difference",))):
+            under = [self.maps[name].geometry() for name in self.names if name in covered]
+            if under:
+                begin = under[0].left() + (margin if self.names[0] in covered else 0)
+                bar.setGeometry(begin, head + height + 4, under[-1].right() - begin, bar.height())

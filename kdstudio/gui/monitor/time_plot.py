@@ -1,0 +1,121 @@
+"""A small plot of curves over the run's snapshots, with a line at the shown moment. A click goes there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyqtgraph
+from PySide6.QtCore import QSize, Qt, Signal
+
+from kdstudio.gui.theme import Theme, Tokens
+
+STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
+MARKS = ("━━", "╌╌", "┈┈", "─·")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve: its name, steps and values, and its colour by the theme. `style` picks the dashes."""
+
+    name: str
+    steps: np.ndarray
+    values: np.ndarray
+    colour: Callable[[Tokens], str]
+    style: int = 0
+
+
+class TimePlot(pyqtgraph.PlotWidget):
+    """Curves over steps.
+
+    Signals:
+        picked: The step at which the plot was clicked.
+    """
+
+    picked = Signal(float)
+
+    def __init__(self, theme: Theme, name: str, y_label: str, x_label: str = "step") -> None:
+        super().__init__()
+        self.theme = theme
+        self.lines: list[Line] = []
+        self.logarithmic = False
+        self._curves: list[pyqtgraph.PlotCurveItem] = []
+        self.setAccessibleName(name)
+        self.setMenuEnabled(False)
+        self.setMouseEnabled(False, False)
+        self.hideButtons()
+        item = self.getPlotItem()
+        for axis, words in (("bottom", x_label), ("left", y_label)):
+            if words:
+                item.setLabel(axis, words)
+            item.getAxis(axis).enableAutoSIPrefix(False)
+        item.getAxis("left").setWidth(52 if y_label else 36)
+        item.showGrid(x=True, y=True, alpha=0.12)
+        self.marker = pyqtgraph.InfiniteLine(angle=90)
+        item.addItem(self.marker)
+        self.scene().sigMouseClicked.connect(self._clicked)
+        self.recolour()
+
+    def sizeHint(self) -> QSize:
+        return QSize(240, 110)
+
+    def set_logarithmic(self, on: bool) -> None:
+        """Whether the y axis is logarithmic; the next `show_lines` draws so."""
+        self.logarithmic = on
+        self.getPlotItem().getAxis("left").setLogMode(False, on)
+
+    def show_lines(self, lines: list[Line], moment: float, low: float | None = None, high: float | None = None) -> None:
+        """Draws curves and the line at the shown step. With `low` and `high` the y axis stays."""
+        item = self.getPlotItem()
+        while len(self._curves) > len(lines):
+            item.removeItem(self._curves.pop())
+        while len(self._curves) < len(lines):
+            self._curves.append(pyqtgraph.PlotCurveItem())
+            item.addItem(self._curves[-1])
+        self.lines = lines
+        tokens = self.theme.tokens
+        tops, lows, ends = [], [], []
+        for curve, line in zip(self._curves, lines):
+            values = line.values
+            if self.logarithmic:
+                values = np.log10(np.where(values > 0, values, np.nan))
+            keep = np.isfinite(values)
+            curve.setData(line.steps[keep], values[keep])
+            curve.setPen(pyqtgraph.mkPen(line.colour(tokens), width=2, style=STYLES[line.style % len(STYLES)]))
+            if keep.any():
+                tops.append(float(values[keep].max()))
+                lows.append(float(values[keep].min()))
+                ends.append((float(line.steps[keep].min()), float(line.steps[keep].max())))
+        self.marker.setValue(moment)
+        self.marker.setVisible(bool(ends))
+        if ends:
+            item.setXRange(min(end[0] for end in ends), max(end[1] for end in ends) or 1.0, padding=0.02)
+            bottom, top = (min(lows), max(tops)) if low is None or high is None else (low, high)
+            item.setYRange(bottom, top if top > bottom else bottom + 1, padding=0.05)
+
+    def recolour(self) -> None:
+        tokens = self.theme.tokens
+        self.setBackground(tokens.panel)
+        for name in ("left", "bottom"):
+            axis = self.getPlotItem().getAxis(name)
+            axis.setPen(tokens.line)
+            axis.setTextPen(tokens.soft)
+        self.marker.setPen(pyqtgraph.mkPen(tokens.ink, width=1, style=Qt.PenStyle.DotLine))
+        for curve, line in zip(self._curves, self.lines):
+            curve.setPen(pyqtgraph.mkPen(line.colour(tokens), width=2, style=STYLES[line.style % len(STYLES)]))
+
+    def legend(self) -> str:
+        """The names of the curves in their colours, as rich text."""
+        tokens = self.theme.tokens
+        return "&nbsp;&nbsp; ".join(
+            f'<span style="color:{line.colour(tokens)}">{MARKS[line.style % len(MARKS)]}</span>&nbsp;'
+            + line.name.replace(" ", "&nbsp;")
+            for line in self.lines
+        )
+
+    def _clicked(self, event: object) -> None:
+        place = event.scenePos()  # type: ignore[attr-defined]
+        view = self.getPlotItem().getViewBox()
+        if view.sceneBoundingRect().contains(place):
+            self.picked.emit(float(view.mapSceneToView(place).x()))

@@ -1,0 +1,113 @@
+"""Views of a panel, and the switch between them. Where there is room, the first view stays above the chosen one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QTabBar, QVBoxLayout, QWidget
+
+from kdstudio.gui.theme import Theme
+
+ROOM_FOR_TWO = 560
+
+
+class View(QWidget):
+    """One way to look at what a panel shows. It draws only when it is asked to, and only while it can be seen."""
+
+    title = ""
+    hint = ""
+    #: Its share of the height where two views are shown.
+    share = 1
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.theme = theme
+        self.setAccessibleName(self.title)
+
+    def clear(self) -> None:
+        """Forgets a run."""
+
+    def redraw(self) -> None:
+        """Draws the shown moment."""
+        raise TypeError("a view can be redrawn")
+
+    def recolour(self) -> None:
+        """Takes over the colours of a theme that has just changed."""
+        raise TypeError("a view follows the theme")
+
+
+class ViewStack(QWidget):
+    """Views and a segmented switch between them.
+
+    In a low panel the switch stands in the panel's head and one view is shown. In a tall one the first view is always
+    shown, and the switch stands below it and chooses among the rest.
+
+    Args:
+        views: In their order on the switch.
+        head: The row that takes the switch in a low panel, before its stretch.
+
+    Signals:
+        tall_changed: The panel has become tall, or low.
+    """
+
+    tall_changed = Signal(bool)
+
+    def __init__(self, views: Sequence[View], head: QBoxLayout) -> None:
+        super().__init__()
+        self.views = list(views)
+        self._head = head
+        self.tall = False
+        self.switch = QTabBar()
+        self.switch.setObjectName("segments")
+        self.switch.setAccessibleName("View")
+        self.switch.setDrawBase(False)
+        self.switch.setExpanding(False)
+        self.switch.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        for index, view in enumerate(self.views):
+            self.switch.addTab(view.title)
+            self.switch.setTabToolTip(index, view.hint)
+        self.switch.currentChanged.connect(lambda _: self._arrange())
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(6)
+        head.insertWidget(1, self.switch)
+        for view in self.views:
+            self._column.addWidget(view, view.share)
+        self._arrange()
+
+    def choose(self, index: int) -> None:
+        """Shows a view."""
+        self.switch.setCurrentIndex(index)
+
+    def shown(self) -> list[View]:
+        """The views that are on the panel now."""
+        chosen = self.views[max(0, self.switch.currentIndex())]
+        return [self.views[0], chosen] if self.tall and chosen is not self.views[0] else [chosen]
+
+    def redraw(self) -> None:
+        """Redraws what is shown."""
+        for view in self.shown():
+            view.redraw()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        tall = self.height() >= ROOM_FOR_TWO and len(self.views) > 1
+        if tall != self.tall:
+            self.tall = tall
+            if tall:
+                self._column.insertWidget(1, self.switch)
+            else:
+                self._head.insertWidget(1, self.switch)
+            self.switch.setTabVisible(0, not tall)
+            if tall and self.switch.currentIndex() == 0:
+                self.switch.setCurrentIndex(1)
+            self.tall_changed.emit(tall)
+            self._arrange()
+
+    def _arrange(self) -> None:
+        shown = self.shown()
+        for view in self.views:
+            view.setVisible(view in shown)
+        self.redraw()
