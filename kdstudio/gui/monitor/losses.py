@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
-from PySide6.QtWidgets import QCheckBox, QComboBox, QVBoxLayout
+import numpy as np
+from PySide6.QtWidgets import QComboBox, QVBoxLayout
 
 from kdstudio.gui.monitor.base import Panel
-from kdstudio.gui.monitor.plot import Curve, SeriesPlot
+from kdstudio.gui.monitor.marks import event_marks, term_marks
+from kdstudio.gui.monitor.plot import Curve, Line, SeriesPlot
+from kdstudio.gui.monitor.plot_tools import PlotTools
+from kdstudio.gui.monitor.run_styles import RunStyles
+from kdstudio.gui.monitor.xaxis import steps_per_epoch
 from kdstudio.gui.theme import Theme, Tokens, term_colour
+from kdstudio.gui.worker import TrainingWorker
+from kdstudio.project.errors import KDStudioError
+from kdstudio.project.runs.evaluation import Scorecards
+from kdstudio.project.runs.metrics import MetricStore, Series
+from kdstudio.project.runs.state import RunState
+from kdstudio.project.spec import Experiment
+
+TOTAL, VALIDATION = "total", "validation"
+TOTAL_TIP = "The weighted sum of all terms: what is minimised"
+VALIDATION_TIP = "Cross-entropy with the labels on validation samples, without augmentation"
 
 
 class LossesPanel(Panel):
@@ -20,27 +36,54 @@ class LossesPanel(Panel):
         self.stage = QComboBox()
         self.stage.setAccessibleName("Stage")
         self.stage.setToolTip("The network whose training is shown")
-        self.stage.activated.connect(self._chosen)
+        self.stage.activated.connect(self._stage_chosen)
         self.weighted = QComboBox()
         self.weighted.addItems(["weighted", "unweighted"])
         self.weighted.setAccessibleName("Weighted or unweighted terms")
         self.weighted.setToolTip("Weighted: what is summed and optimised. Unweighted: each loss itself")
         self.weighted.activated.connect(self._again)
-        self.log = QCheckBox("log")
-        self.log.setToolTip("Logarithmic axis")
-        self.log.toggled.connect(self._log_toggled)
-        for widget in (self.stage, self.weighted, self.log):
-            self.head.addWidget(widget)
         self.series = SeriesPlot(theme, "loss")
+        self.tools = PlotTools(self.series, theme, "Losses")
+        for widget in (self.stage, self.weighted, self.tools):
+            self.head.addWidget(widget)
         layout = QVBoxLayout(self.body)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.series)
+        self.compared: list[TrainingWorker] = []
+        self._styles = RunStyles()
+        self._scorecards = Scorecards()
+        self._experiment: Experiment | None = None
+        self._state: RunState | None = None
         self._follow = True
+        self._comparing = False
+
+    # -- following -------------------------------------------------------------------------------------------
+
+    def set_worker(self, worker: TrainingWorker | None) -> None:
+        super().set_worker(worker)
+        self._state = self._experiment = None
+        if worker is not None:
+            worker.state_changed.connect(self._state_changed)
+            try:
+                self._experiment = worker.run_folder.experiment()
+            except KDStudioError:
+                self._experiment = None
+
+    def _state_changed(self, state: RunState) -> None:
+        if self.sender() is self.worker:
+            self._state = state
+
+    def compare(self, workers: list[TrainingWorker]) -> None:
+        self.compared = list(workers)
+        self._styles.keep([worker.run_folder for worker in workers])
+        self.mark_stale()
 
     def clear(self) -> None:
         self.series.clear()
+        self.series.legend.set_hidden(set())
         self.stage.clear()
         self._follow = True
+        self._comparing = False
 
     def table(self) -> Sequence[Sequence[object]]:
         return self.series.table()
@@ -48,57 +91,161 @@ class LossesPanel(Panel):
     def recolour(self) -> None:
         self.series.recolour()
 
-    def _chosen(self) -> None:
+    def _stage_chosen(self) -> None:
         self._follow = False
+        self.series.clear()
         self._again()
 
     def _again(self) -> None:
-        self.series.clear()
         self.mark_stale()
         self.redraw_if_stale()
 
-    def _log_toggled(self, on: bool) -> None:
-        self.series.item.setLogMode(y=on)
-        self.mark_stale()
+    # -- drawing ---------------------------------------------------------------------------------------------
 
     def redraw(self) -> None:
         if self.worker is None:
             return
         keys = self.worker.series_keys()
-        stages = list(dict.fromkeys(stage for stage, split, _ in keys if split == "train"))
+        stage = self._choose_stage(list(dict.fromkeys(stage for stage, split, _ in keys if split == "train")))
+        curves = self._own_curves(stage, [(split, key) for where, split, key in keys if where == stage])
+        others = [worker for worker in self.compared if worker.run_folder != self.worker.run_folder]
+        for worker in others:
+            curves += self._compared_curves(worker, stage)
+        self._hide_terms(bool(others), curves)
+        self.series.set_curves(curves)
+        self.series.set_lines(self._lines(stage))
+        events = self.worker.store().events
+        per_epoch = self._steps_per_epoch(stage)
+        self.series.set_marks([*event_marks(events, stage), *term_marks(self._experiment, stage, per_epoch)])
+        self.show_empty(not self.series.update_from(self.worker, self._state))
+
+    def _choose_stage(self, stages: list[str]) -> str:
         if stages != [self.stage.itemText(index) for index in range(self.stage.count())]:
             chosen = self.stage.currentText()
             self.stage.clear()
             self.stage.addItems(stages)
             follow = "student" if "student" in stages else (stages or [""])[-1]
-            self.stage.setCurrentText(follow if self._follow else chosen)
-        stage = self.stage.currentText()
-        self.series.set_curves(self._curves(stage, keys))
-        self.show_empty(not self.series.update_from(self.worker))
+            self.stage.setCurrentText(follow if self._follow or chosen not in stages else chosen)
+        return self.stage.currentText()
 
-    def _curves(self, stage: str, keys: list[tuple[str, str, str]]) -> list[Curve]:
-        own = [(split, key) for where, split, key in keys if where == stage]
+    def _steps_per_epoch(self, stage: str) -> float:
+        if self.worker is None:
+            return 1.0
+        with self.worker.reading() as store:
+            return steps_per_epoch(store, stage, self._state)
+
+    def _own_curves(self, stage: str, keys: list[tuple[str, str]]) -> list[Curve]:
         curves = []
-        if ("train", "loss") in own:
-            curves.append(Curve(stage, "train", "loss", "total", _total, smooth=True))
-        suffix = ".weighted" if self.weighted.currentText() == "weighted" else ""
-        terms = [key for split, key in own if split == "train" and key.startswith("term.") and key.count(".") == 1]
-        if len(terms) > 1 or suffix == "":
-            for index, term in enumerate(terms):
-                colour = functools.partial(_term, index)
-                if ("train", term + suffix) in own:
-                    curves.append(Curve(stage, "train", term + suffix, term.removeprefix("term."), colour, smooth=True))
-        if ("validation", "loss") in own:
-            curves.append(Curve(stage, "validation", "loss", "validation (hard)", _student, dashed=True))
+        if ("train", "loss") in keys:
+            curves.append(Curve(stage, "train", "loss", TOTAL, _total, smooth=True, tip=TOTAL_TIP))
+        weighted = self.weighted.currentText() == "weighted"
+        terms = [key for split, key in keys if split == "train" and key.startswith("term.") and key.count(".") == 1]
+        alone = len(terms) == 1 and weighted  # then the term is the total
+        for index, term in enumerate([] if alone else terms):
+            colour = functools.partial(_term, index)
+            key = f"{term}.weighted" if weighted else term
+            name = term.removeprefix("term.")
+            curves.append(Curve(stage, "train", key, name, colour, smooth=True, tip=self._term_tip(name)))
+        if ("validation", "loss") in keys:
+            curves.append(
+                Curve(stage, "validation", "loss", VALIDATION, _total, dash="dash", dots=True, tip=VALIDATION_TIP)
+            )
+        for index, term in enumerate([] if alone else terms):
+            if ("validation", term) in keys and not self._repeats_loss(stage, term, weighted):
+                curves.append(_validation_term(stage, term, index, weighted))
         return curves
+
+    def _term_tip(self, name: str) -> str:
+        """The first sentence of what the spec says of a term."""
+        terms = self._experiment.objective if self._experiment is not None else []
+        kinds: dict[str, str] = {term.term: type(term).__doc__ or "" for term in terms}
+        return kinds.get(name, kinds.get(name.rpartition("-")[0], "")).partition("\n")[0]
+
+    def _repeats_loss(self, stage: str, term: str, weighted: bool) -> bool:
+        """Whether a validation term is the validation loss once more, as hard labels without smoothing are."""
+        assert self.worker is not None
+        with self.worker.reading() as store:
+            own, loss = (store.series(stage, "validation", key).values for key in (term, "loss"))
+        return not weighted and len(own) > 0 and len(own) == len(loss) and bool(np.array_equal(own, loss))
+
+    def _compared_curves(self, worker: TrainingWorker, stage: str) -> list[Curve]:
+        style = self._styles.of(worker.run_folder)
+        name = worker.run_folder.name
+        tip = "Total loss, and with dots the validation loss"
+        common: dict[str, Any] = {"dash": style.dash, "worker": worker, "entry": name, "tip": tip}
+        return [
+            Curve(stage, "train", "loss", name, style.colour, smooth=True, **common),
+            Curve(stage, "validation", "loss", f"{name}, validation", style.colour, dots=True, **common),
+        ]
+
+    def _hide_terms(self, comparing: bool, curves: list[Curve]) -> None:
+        """Beside other runs a single run's terms would be too much; a click on the legend brings them back."""
+        if comparing == self._comparing:
+            return
+        self._comparing = comparing
+        own = {curve.entry for curve in curves if curve.worker is None} - {TOTAL, VALIDATION}
+        hidden = self.series.legend.hidden
+        self.series.legend.set_hidden(hidden | own if comparing else hidden - own)
+
+    def _lines(self, stage: str) -> list[Line]:
+        """What teacher and baseline reached on validation samples, where the validation loss can be held against it."""
+        if self.worker is None or stage not in ("student", "baseline"):
+            return []
+        card = self._scorecards.of(self.worker.run_folder) or {}
+        roles: dict[str, Any] = {"teacher": _teacher, "baseline": _baseline}
+        lines = []
+        for name in [name for name in roles if name != stage]:
+            value = card.get("networks", {}).get(name, {}).get("validation", {}).get("nll")
+            if value is None and name == "teacher":
+                with self.worker.reading() as store:
+                    value = best_validation_loss(store, "teacher")
+            if value is not None:
+                words = {"teacher": "teacher's validation", "baseline": "hard labels' validation"}[name]
+                tip = f"Validation loss that the {name} reached: cross-entropy with the labels"
+                lines.append(Line(float(value), words, roles[name], tip))
+        return lines
+
+
+def best_validation_loss(store: MetricStore, stage: str) -> float | None:
+    """The validation loss of a stage's best epoch, None where there is none."""
+    best = [record for record in store.events if record.stage == stage and record.event == "best"]
+    series = store.series(stage, "validation", "loss")
+    if not best or not len(series.steps):
+        return None
+    place = int(np.searchsorted(series.steps, best[-1].step))
+    return float(series.values[min(place, len(series.values) - 1)])
+
+
+def _validation_term(stage: str, term: str, index: int, weighted: bool) -> Curve:
+    name = f"{term.removeprefix('term.')}, validation"
+    colour = functools.partial(_term, index)
+    pull = functools.partial(_weighted, stage, term) if weighted else None
+    key = f"{term}.weighted" if weighted else term
+    tip = "The term on validation samples" + (", times the weight that it has in training" if weighted else "")
+    return Curve(stage, "validation", key, name, colour, dash="dash", dots=True, pull=pull, tip=tip)
+
+
+def _weighted(stage: str, term: str, store: MetricStore, start: int, stop: int | None) -> Series:
+    """A validation term times the weight that it had at that step of training."""
+    series = store.series(stage, "validation", term, start, stop)
+    weights = np.empty(len(series.steps))
+    for place, step in enumerate(series.steps.tolist()):
+        plain = store.value_at(stage, "train", term, step)
+        weighted = store.value_at(stage, "train", f"{term}.weighted", step)
+        weights[place] = weighted / plain if plain else np.nan
+    return Series(series.steps, series.times, series.values * weights)
 
 
 def _total(tokens: Tokens) -> str:
     return tokens.total
 
 
-def _student(tokens: Tokens) -> str:
-    return tokens.student
+def _teacher(tokens: Tokens) -> str:
+    return tokens.teacher
+
+
+def _baseline(tokens: Tokens) -> str:
+    return tokens.baseline
 
 
 def _term(index: int, tokens: Tokens) -> str:

@@ -1,165 +1,444 @@
-"""A plot of growing series with a legend beside its title, where it hides no curve."""
+"""A plot of growing series: legend above it, marks and reference lines, a crosshair, and a view that stays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
+import numpy as np
 import pyqtgraph
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from kdstudio.gui.monitor.curves import Decimated
+from kdstudio.gui.monitor.chart import Chart
+from kdstudio.gui.monitor.curve import Curve
+from kdstudio.gui.monitor.legend import DASHES, Entry, Legend
+from kdstudio.gui.monitor.marks import Mark
+from kdstudio.gui.monitor.readout import Reading, Readout
+from kdstudio.gui.monitor.words import figure
+from kdstudio.gui.monitor.xaxis import Placing, placing_of, time_unit
 from kdstudio.gui.theme import Theme, Tokens
 from kdstudio.gui.worker import TrainingWorker
+from kdstudio.project.runs.state import RunState
 
-FAINT = 90
+__all__ = ["Curve", "Line", "SeriesPlot"]
+
+LEAST_POINTS, MOST_POINTS = 100, 500
+PIXELS_PER_POINT = 1.5
+#: From so many smoothed curves on their lines are thin: quicker to draw, and easier to tell apart.
+THIN_FROM = 10
+DEFAULT_SMOOTHING = 0.95
 
 
-@dataclass
-class Curve:
-    """One series on a plot. `colour` picks it from the theme's tokens, so a theme switch keeps its role."""
+@dataclass(frozen=True)
+class Line:
+    """A horizontal reference line."""
 
-    stage: str
-    split: str
-    key: str
+    value: float
     label: str
     colour: Callable[[Tokens], str]
-    dashed: bool = False
-    smooth: bool = False
-    data: Decimated = field(default_factory=Decimated)
-    raw: pyqtgraph.PlotDataItem | None = None
-    line: pyqtgraph.PlotDataItem | None = None
+    tip: str = ""
 
 
 class SeriesPlot(QWidget):
-    """Curves over steps. New samples are added to what is drawn; a resume that took samples back redraws them."""
+    """Curves of one run, and of others beside it.
 
-    def __init__(self, theme: Theme, y_label: str) -> None:
+    Args:
+        y_label: Words at the left axis.
+        words: Puts a value into words.
+        factor: What values are multiplied by on the axis; 100 for per cent.
+
+    Signals:
+        options_changed: The x axis, the y axis or the smoothing are others now.
+    """
+
+    options_changed = Signal()
+
+    def __init__(self, theme: Theme, y_label: str, words: Callable[[float], str] = figure, factor: float = 1.0) -> None:
         super().__init__()
         self.theme = theme
-        self.curves: dict[tuple[str, str, str], Curve] = {}
-        self._lines: list[tuple[float, str, Callable[[Tokens], str]]] = []
-        self._line_items: list[pyqtgraph.InfiniteLine] = []
-        self._resumes = 0
+        self.words = words
+        self.y_label = y_label
+        self.x_kind = "step"
+        self.logarithmic = False
+        self.smoothing = DEFAULT_SMOOTHING
+        self.curves: list[Curve] = []
+        self.lines: list[Line] = []
+        self.marks: list[Mark] = []
+        self.state: RunState | None = None
         self._worker: TrainingWorker | None = None
-        self.plot = pyqtgraph.PlotWidget()
-        self.plot.setMenuEnabled(False)
-        self.plot.hideButtons()
-        self.item = self.plot.getPlotItem()
-        self.item.setLabel("bottom", "step")
-        self.item.setLabel("left", y_label)
-        self.item.getAxis("left").setWidth(56)
-        self.item.getAxis("left").enableAutoSIPrefix(False)
-        self.item.getAxis("bottom").enableAutoSIPrefix(False)
-        self.item.showGrid(x=True, y=True, alpha=0.12)
-        self.legend = QLabel()
-        self.legend.setTextFormat(Qt.TextFormat.RichText)
-        self.legend.setWordWrap(True)
-        row = QHBoxLayout()
-        row.setContentsMargins(4, 0, 0, 0)
-        row.addWidget(self.legend, 1)
+        self._line_items: list[pyqtgraph.InfiniteLine] = []
+        self._mark_items: list[pyqtgraph.InfiniteLine] = []
+        self._placings: dict[tuple[TrainingWorker, str], tuple[object, Placing]] = {}
+        self._thin = False
+        self._drawing = False
+        self._at: float | None = None
+        self.legend = Legend(theme)
+        self.chart = Chart(theme, y_label)
+        self.chart.item.getAxis("left").setScale(factor)
+        self.item = self.chart.item
+        self.readout = Readout(self.chart)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addLayout(row)
-        layout.addWidget(self.plot, 1)
+        layout.addWidget(self.legend)
+        layout.addWidget(self.chart, 1)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(0)
+        self._later.timeout.connect(self._draw)
+        self.legend.changed.connect(self._draw)
+        self.chart.moved.connect(self._moved)
+        self.chart.fitted.connect(self._draw)
+        self.chart.pointed.connect(self._point)
+        self.chart.walked.connect(self._walk)
+        self.chart.ended.connect(self._walk_to_end)
+        self._label()
         self.recolour()
+
+    # -- what is shown ---------------------------------------------------------------------------------------
 
     def clear(self) -> None:
-        for curve in self.curves.values():
-            self._remove(curve)
-        self.curves = {}
-        self._resumes = 0
+        """Forgets a run. What a person chose of the axes stays."""
+        self.set_curves([])
         self.set_lines([])
+        self.set_marks([])
+        self._placings.clear()
+        self._worker = self.state = None
+        self._at = None
+        self.readout.hide()
+        self.chart.fit()
 
-    def _remove(self, curve: Curve) -> None:
-        for item in (curve.raw, curve.line):
-            if item is not None:
-                self.item.removeItem(item)
+    def set_curves(self, wanted: Sequence[Curve]) -> None:
+        """Shows these curves; those that are there already keep what was read."""
+        known = {curve.identity: curve for curve in self.curves}
+        curves = [known.pop(curve.identity, curve) for curve in wanted]
+        for curve in known.values():
+            self.item.removeItem(curve.raw)
+            self.item.removeItem(curve.line)
+        fresh = [curve for curve in curves if curve not in self.curves]
+        for curve in fresh:
+            self.item.addItem(curve.raw, ignoreBounds=True)
+            self.item.addItem(curve.line, ignoreBounds=True)
+        changed = bool(fresh or known)
+        self.curves = curves
+        if changed:
+            self._entries()
+            self.recolour()
 
-    def set_curves(self, wanted: list[Curve]) -> None:
-        """Shows these curves; those that are there already keep what they hold."""
-        keys = {(curve.stage, curve.split, curve.key) for curve in wanted}
-        if keys == set(self.curves):
+    def set_lines(self, lines: Sequence[Line]) -> None:
+        """Shows these reference lines."""
+        if [(line.value, line.label) for line in lines] == [(line.value, line.label) for line in self.lines]:
             return
-        for key in [key for key in self.curves if key not in keys]:
-            self._remove(self.curves.pop(key))
-        for curve in wanted:
-            key = (curve.stage, curve.split, curve.key)
-            if key not in self.curves:
-                if curve.smooth:
-                    curve.raw = self.item.plot([], [])
-                curve.line = self.item.plot([], [])
-                self.curves[key] = curve
-        self.recolour()
-
-    def set_lines(self, lines: list[tuple[float, str, Callable[[Tokens], str]]]) -> None:
-        """Horizontal reference lines: value, label, colour."""
-        if [line[:2] for line in lines] == [line[:2] for line in self._lines]:
-            return
-        self._lines = lines
+        self.lines = list(lines)
         for item in self._line_items:
             self.item.removeItem(item)
-        self._line_items = []
-        for value, _, _ in lines:
-            item = pyqtgraph.InfiniteLine(pos=value, angle=0)
-            self.item.addItem(item)
-            self._line_items.append(item)
+        self._line_items = [pyqtgraph.InfiniteLine(angle=0) for _ in lines]
+        for item in self._line_items:
+            item.setZValue(-5)
+            self.item.addItem(item, ignoreBounds=True)
+        self._entries()
         self.recolour()
 
-    def update_from(self, worker: TrainingWorker) -> bool:
-        """Takes new samples from the worker and draws them. Returns whether there is anything to see."""
+    def set_marks(self, marks: Sequence[Mark]) -> None:
+        """Shows these upright marks; they belong to the stage of the first curve."""
+        if list(marks) == self.marks:
+            return
+        self.marks = list(marks)
+        for item in self._mark_items:
+            self.item.removeItem(item)
+        self._mark_items = [pyqtgraph.InfiniteLine(angle=90) for _ in marks]
+        for item in self._mark_items:
+            item.setZValue(-4)
+            self.item.addItem(item, ignoreBounds=True)
+        self.recolour()
+
+    def set_options(
+        self, x_kind: str | None = None, logarithmic: bool | None = None, smoothing: float | None = None
+    ) -> None:
+        """Changes the axes or the smoothing."""
+        other_x = x_kind is not None and x_kind != self.x_kind
+        other_y = logarithmic is not None and logarithmic != self.logarithmic
+        self.x_kind = x_kind or self.x_kind
+        if logarithmic is not None:
+            self.logarithmic = self.chart.logarithmic = logarithmic
+            self.item.getAxis("left").setLogMode(logarithmic)
+        if smoothing is not None:
+            self.smoothing = smoothing
+        self.chart.follows_x = self.chart.follows_x or other_x
+        self.chart.follows_y = self.chart.follows_y or other_y
+        self._at = None if other_x else self._at
+        self._label()
+        self.recolour()
+        self._read()
+        self._draw()
+        self.options_changed.emit()
+
+    def _entries(self) -> None:
+        entries: dict[str, Entry] = {}
+        for curve in self.curves:
+            entries.setdefault(curve.entry, Entry(curve.entry, curve.colour, curve.dash, curve.dots, curve.tip))
+        for line in self.lines:
+            entries.setdefault(line.label, Entry(line.label, line.colour, "dot", tip=line.tip))
+        self.legend.show_entries(list(entries.values()))
+
+    def shown_curves(self) -> list[Curve]:
+        """Curves that hold samples and are not hidden."""
+        return [curve for curve in self.curves if curve.data.count and self.legend.shown(curve.entry)]
+
+    # -- reading and drawing ---------------------------------------------------------------------------------
+
+    def update_from(self, worker: TrainingWorker, state: RunState | None = None) -> bool:
+        """Takes new samples and draws them. Returns whether there is anything to see."""
         self._worker = worker
-        resumes = sum(record.event == "resume" for record in worker.store().events)
-        again = resumes != self._resumes
-        self._resumes = resumes
-        seen = False
-        for (stage, split, key), curve in self.curves.items():
-            if again:
-                curve.data.clear()
-            series = worker.series(stage, split, key, curve.data.count)
-            if len(series.steps):
-                curve.data.extend(series.steps, series.values)
-                if curve.raw is not None:
-                    curve.raw.setData(*curve.data.envelope())
-                if curve.line is not None:
-                    curve.line.setData(*(curve.data.smoothed() if curve.smooth else curve.data.envelope()))
-            seen = seen or curve.data.count > 0
-        return seen
+        self.state = state or self.state
+        self._read()
+        self._draw()
+        return any(curve.data.count for curve in self.curves)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Holds the stores of all runs still."""
+        with ExitStack() as stack:
+            for worker in {id(found): found for found in map(self._source, self.curves) if found}.values():
+                stack.enter_context(worker.reading())
+            yield
+
+    def _source(self, curve: Curve) -> TrainingWorker | None:
+        return curve.worker or self._worker
+
+    def _read(self) -> None:
+        for curve in self.curves:
+            worker = self._source(curve)
+            if worker is not None:
+                with worker.reading() as store:
+                    curve.read(store, self.placing(worker, curve.stage))
+
+    def placing(self, worker: TrainingWorker, stage: str) -> Placing:
+        """How samples of a run's stage stand on the x axis now."""
+        store = worker.store()
+        state = self.state if worker is self._worker else None
+        about = (state.stage, state.total_steps, state.total_epochs) if state is not None else ()
+        mark = (self.x_kind, len(store.events), store.length(stage, "validation", "loss"), about, id(store))
+        known = self._placings.get((worker, stage))
+        if known is None or known[0] != mark:
+            known = (mark, placing_of(store, stage, self.x_kind, state))
+            self._placings[worker, stage] = known
+        return known[1]
+
+    def _moved(self) -> None:
+        if not self._drawing:
+            self._later.start()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._later.start()
+
+    def _draw(self) -> None:
+        if self._drawing:
+            return
+        self._drawing = True
+        try:
+            shown = self.shown_curves()
+            if shown:
+                extent = (min(curve.data.first for curve in shown), max(curve.data.last for curve in shown))
+                self.chart.show_extent(extent, None)
+            self._draw_curves(shown)
+            self._draw_marks()
+        finally:
+            self._drawing = False
+        if self._at is not None:
+            self._show_readings(self._at)
+
+    def _draw_curves(self, shown: list[Curve]) -> None:
+        low, high = self.chart.visible()
+        most = int(min(max(self.chart.view.width() / PIXELS_PER_POINT, LEAST_POINTS), MOST_POINTS))
+        thin = sum(curve.smooth for curve in shown) > THIN_FROM and self.smoothing > 0
+        if thin != self._thin:
+            self._thin = thin
+            self.recolour()
+        with self._reading():
+            for curve in shown:
+                curve.look(low, high, most, self.smoothing)
+        self.chart.show_extent(None, self._y_extent(shown, low, high))
+        for curve in self.curves:
+            curve.draw(self.logarithmic, curve in shown)
+        for line, item in zip(self.lines, self._line_items):
+            place = self._y(line.value)
+            item.setVisible(math.isfinite(place) and self.legend.shown(line.label))
+            item.setPos(place if math.isfinite(place) else 0.0)
+        if self.x_kind == "time":
+            unit, seconds = time_unit(high)
+            self.item.getAxis("bottom").setScale(1 / seconds)
+            self._label(unit)
+
+    def _y(self, value: float) -> float:
+        """Where a value stands on the y axis; NaN where it has no place."""
+        if not self.logarithmic:
+            return value
+        return math.log10(value) if value > 0 else math.nan
+
+    def _y_extent(self, shown: list[Curve], low: float, high: float) -> tuple[float, float] | None:
+        values: list[np.ndarray] = [np.array([line.value for line in self.lines if self.legend.shown(line.label)])]
+        for curve in shown:
+            window = curve.window
+            if window is not None:
+                inside = (window.x >= low) & (window.x <= high)
+                inside = inside if inside.any() else np.ones(len(window.x), bool)
+                faint = curve.smoothed is not None and curve.worker is not None
+                values += [curve.smoothed[1]] if faint and curve.smoothed else [window.low[inside], window.high[inside]]
+        every = np.concatenate(values)
+        every = every[np.isfinite(every)]
+        if self.logarithmic:
+            every = np.log10(every[every > 0])
+        return (float(every.min()), float(every.max())) if len(every) else None
+
+    def _draw_marks(self) -> None:
+        """Places marks, with names above the plot where they do not run into each other."""
+        axis = self.item.getAxis("top")
+        first = self.curves[0] if self.curves else None
+        if not self.marks or first is None:
+            if axis.isVisible():
+                self.item.showAxis("top", False)
+            return
+        low, high = self.chart.visible()
+        per_pixel = (high - low) / max(self.chart.view.width(), 1.0)
+        metrics = self.fontMetrics()
+        ticks: list[tuple[float, str]] = []
+        free = -math.inf
+        for mark, item in zip(self.marks, self._mark_items):
+            x = self._mark_place(mark, first)
+            item.setVisible(math.isfinite(x))
+            if not math.isfinite(x):
+                continue
+            item.setPos(x)
+            half = metrics.horizontalAdvance(mark.words) / 2 * per_pixel
+            if low + half <= x <= high - half * 0.6 and x - half >= free:
+                ticks.append((x, mark.words))
+                free = x + half + 6 * per_pixel
+        axis.setTicks([ticks])
+        if not axis.isVisible():
+            self.item.showAxis("top", True)
+            axis.setHeight(metrics.height())
+
+    def _mark_place(self, mark: Mark, curve: Curve) -> float:
+        time = mark.time
+        if curve.placing.kind == "time" and not time:
+            worker = self._source(curve)
+            if worker is None:
+                return math.nan
+            with worker.reading() as store:
+                series = store.series(curve.stage, "validation", "loss")
+            after = int(np.searchsorted(series.steps, mark.step))
+            if after >= len(series.times):
+                return math.nan
+            time = float(series.times[after])
+        return float(curve.placing.place(np.array([mark.step]), np.array([time]))[0])
+
+    # -- crosshair -------------------------------------------------------------------------------------------
+
+    def _lead(self) -> Curve | None:
+        """The curve whose samples the crosshair visits: the one of the shown run with the most."""
+        shown = self.shown_curves()
+        own = [curve for curve in shown if curve.worker is None] or shown
+        return max(own, key=lambda curve: curve.data.count, default=None)
+
+    def _point(self, x: float) -> None:
+        lead = self._lead()
+        if lead is None or math.isnan(x):
+            self._at = None
+            self.readout.hide()
+            return
+        with self._reading():
+            found = lead.data.nearest(x, lead.fetch)
+        if found is not None:
+            self._at = found[1]
+            self._show_readings(found[1])
+
+    def _walk(self, by: int) -> None:
+        lead = self._lead()
+        if lead is None:
+            return
+        low, high = self.chart.visible()
+        with self._reading():
+            if self._at is None or not low <= self._at <= high:
+                found = lead.data.nearest((low + high) / 2, lead.fetch)
+                place = found[0] if found is not None else 0
+            else:
+                found = lead.data.nearest(self._at, lead.fetch)
+                place = (found[0] if found is not None else 0) + by
+            place = max(0, min(place, lead.data.count - 1))
+            x, _ = lead.fetch(place, place + 1)
+        self._visit(float(x[0]))
+
+    def _walk_to_end(self, end: int) -> None:
+        lead = self._lead()
+        if lead is not None:
+            self._visit(lead.data.first if end < 0 else lead.data.last)
+
+    def _visit(self, x: float) -> None:
+        """Shows a sample, and pans to it where it is out of sight."""
+        low, high = self.chart.visible()
+        if not low <= x <= high:
+            self.chart.pan(x - (low + high) / 2)
+        self._at = x
+        self._show_readings(x)
+
+    def _show_readings(self, x: float) -> None:
+        lead = self._lead()
+        if lead is None:
+            return
+        tokens = self.theme.tokens
+        readings = []
+        with self._reading():
+            step = abs(lead.data.last - lead.data.first) / max(1, lead.data.count - 1)
+            for curve in self.shown_curves():
+                found = curve.data.nearest(x, curve.fetch)
+                if found is None:
+                    continue
+                _, place, value = found
+                y, smoothed = value, ""
+                if curve.smoothed is not None and len(curve.smoothed[0]):
+                    y = float(np.interp(place, *curve.smoothed))
+                    smoothed = self.words(y)
+                elsewhere = abs(place - x) > 0.51 * step
+                note = f"at {curve.placing.words(place)}" if elsewhere else ""
+                colour = curve.colour(tokens)
+                readings.append(Reading(curve.label, colour, place, self._y(y), self.words(value), smoothed, note))
+        self.readout.show(x, lead.placing.words(x), readings)
+
+    # -- looks and export ------------------------------------------------------------------------------------
+
+    def _label(self, unit: str = "") -> None:
+        if self.x_kind != "time":
+            self.item.getAxis("bottom").setScale(1.0)
+        self.chart.set_labels({"time": f"{unit} of training"}.get(self.x_kind, self.x_kind), self.y_label)
 
     def table(self) -> list[list[object]]:
-        """Every sample of the shown curves: stage, split, key, step, value."""
-        rows: list[list[object]] = [["stage", "split", "key", "step", "value"]]
-        for (stage, split, key), _ in self.curves.items():
-            if self._worker is not None:
-                series = self._worker.series(stage, split, key)
-                rows += [[stage, split, key, s, v] for s, v in zip(series.steps.tolist(), series.values.tolist())]
+        """Every sample of the shown curves: run, stage, split, key, step, seconds since 1970, value."""
+        rows: list[list[object]] = [["run", "stage", "split", "key", "step", "time", "value"]]
+        for curve in self.shown_curves():
+            worker = self._source(curve)
+            if worker is None:
+                continue
+            with worker.reading() as store:
+                series = curve.samples(store, 0, None)
+            about = [worker.run_folder.name, curve.stage, curve.split, curve.key]
+            rows += [[*about, *sample] for sample in zip(*(column.tolist() for column in series))]
         return rows
 
     def recolour(self) -> None:
         tokens = self.theme.tokens
-        self.plot.setBackground(tokens.panel)
-        for name in ("left", "bottom"):
-            axis = self.item.getAxis(name)
-            axis.setPen(tokens.line)
-            axis.setTextPen(tokens.soft)
-        names = []
-        for curve in self.curves.values():
-            colour = curve.colour(tokens)
-            style = Qt.PenStyle.DashLine if curve.dashed else Qt.PenStyle.SolidLine
-            if curve.raw is not None:
-                faint = pyqtgraph.mkColor(colour)
-                faint.setAlpha(FAINT)
-                curve.raw.setPen(pyqtgraph.mkPen(faint, width=1))
-            if curve.line is not None:
-                curve.line.setPen(pyqtgraph.mkPen(colour, width=2, style=style))
-            names.append(_legend(colour, "╌╌" if curve.dashed else "━━", curve.label))
-        for item, (_, label, pick) in zip(self._line_items, self._lines):
-            item.setPen(pyqtgraph.mkPen(pick(tokens), width=1, style=Qt.PenStyle.DotLine))
-            names.append(_legend(pick(tokens), "┈┈", label))
-        self.legend.setText("&nbsp;&nbsp; ".join(names))
-
-
-def _legend(colour: str, mark: str, label: str) -> str:
-    return f'<span style="color:{colour}">{mark}</span> {label.replace(" ", "&nbsp;")}'
+        self.chart.recolour()
+        self.legend.recolour()
+        for curve in self.curves:
+            curve.dress(tokens, self.smoothing, self._thin)
+        for item, line in zip(self._line_items, self.lines):
+            item.setPen(pyqtgraph.mkPen(line.colour(tokens), width=1, style=DASHES["dot"]))
+        for item, mark in zip(self._mark_items, self.marks):
+            item.setPen(pyqtgraph.mkPen(mark.colour(tokens), width=1, style=DASHES[mark.dash]))
+        if self._at is not None:
+            self._show_readings(self._at)

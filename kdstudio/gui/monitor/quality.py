@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from PySide6.QtWidgets import QVBoxLayout
 
 from kdstudio.gui.monitor.base import Panel
-from kdstudio.gui.monitor.plot import Curve, SeriesPlot
+from kdstudio.gui.monitor.plot import Curve, Line, SeriesPlot
 from kdstudio.gui.theme import Theme, Tokens
 
+DASH = {"baseline": "dash"}
 ROLES = {"teacher": lambda t: t.teacher, "student": lambda t: t.student, "baseline": lambda t: t.baseline}
 
 
@@ -38,14 +39,14 @@ class QualityPanel(Panel):
         curves = []
         for stage, split, key in self.worker.series_keys():
             if split == "validation" and key == "accuracy" and stage in ROLES:
-                curves.append(Curve(stage, split, key, stage, ROLES[stage], dashed=stage == "baseline"))
+                curves.append(Curve(stage, split, key, stage, ROLES[stage], dash=DASH.get(stage, "solid")))
             elif split == "validation" and key == "agreement" and stage == "student":
                 curves.append(Curve(stage, split, key, "agrees with teacher", _agreement))
         self.series.set_curves(curves)
         scorecard = self.worker.run_folder.scorecard()
         teacher = (scorecard or {}).get("networks", {}).get("teacher", {}).get("validation")
         if teacher:
-            self.series.set_lines([(teacher["accuracy"], "teacher, finished", ROLES["teacher"])])
+            self.series.set_lines([Line(teacher["accuracy"], "teacher, finished", ROLES["teacher"])])
         self.show_empty(not self.series.update_from(self.worker))
 
 

@@ -140,16 +140,22 @@ class MetricStore:
         column = self._columns.get(stage, {}).get(split, {}).get(key)
         return len(column.steps) if column else 0
 
-    def series(self, stage: str, split: str, key: str, start: int = 0) -> Series:
-        """A copy of one series from its `start`-th sample on; empty where there is none."""
+    def value_at(self, stage: str, split: str, key: str, step: int) -> float:
+        """The last value at or before a step; NaN where there is none."""
+        column = self._columns.get(stage, {}).get(split, {}).get(key)
+        place = bisect_right(column.steps, step) if column else 0
+        return column.values[place - 1] if column and place else np.nan
+
+    def series(self, stage: str, split: str, key: str, start: int = 0, stop: int | None = None) -> Series:
+        """A copy of one series from its `start`-th sample on (up to the `stop`-th); empty where there is none."""
         column = self._columns.get(stage, {}).get(split, {}).get(key)
         if column is None:
             return Series(np.empty(0, np.int64), np.empty(0), np.empty(0))
         # slices copy, so the arrays stay free to grow
         return Series(
-            np.frombuffer(column.steps[start:], dtype=np.int64) if len(column.steps) > start else np.empty(0, np.int64),
-            np.frombuffer(column.times[start:], dtype=np.float64) if len(column.times) > start else np.empty(0),
-            np.frombuffer(column.values[start:], dtype=np.float64) if len(column.values) > start else np.empty(0),
+            np.array(column.steps[start:stop], dtype=np.int64),
+            np.array(column.times[start:stop], dtype=np.float64),
+            np.array(column.values[start:stop], dtype=np.float64),
         )
 
 
