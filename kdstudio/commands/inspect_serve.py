@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from kdstudio.engine.data import DataBundle
 
 THUMBNAIL = 64
+#: Pictures of all classes together; of many classes fewer pictures of each are sent.
+MOST_EXAMPLES = 240
 NICE = 10
 
 
@@ -133,7 +135,8 @@ class Server:
 
     def _data(self, question: dict[str, Any]) -> dict[str, Any]:
         _, bundle = self._read_data(question)
-        return data_report(bundle, int(question.get("examples", 0)), THUMBNAIL)
+        each = max(1, min(int(question.get("examples", 0)), MOST_EXAMPLES // len(bundle.classes)))
+        return data_report(bundle, each, THUMBNAIL)
 
     def _model(self, question: dict[str, Any]) -> dict[str, Any]:
         from kdstudio.engine.networks import weights_path

@@ -86,7 +86,8 @@ class Theme(QObject):
         icons = resource("icons").as_posix()
         template = string.Template(resource("themes/window.qss").read_text(encoding="utf-8"))
         points = self._application.font().pointSizeF()
-        sizes = {"title_points": f"{1.5 * points:.1f}", "figure_points": f"{2 * points:.1f}"}
+        shares = {"small_points": 0.88, "title_points": 1.5, "figure_points": 2.0}
+        sizes = {name: f"{share * points:.1f}" for name, share in shares.items()}
         self._application.setStyleSheet(template.substitute(asdict(self.tokens), icons=icons, **sizes))
         pyqtgraph.setConfigOptions(background=self.tokens.panel, foreground=self.tokens.soft, antialias=False)
         self.changed.emit()

@@ -102,24 +102,30 @@ def update_yaml(path: Path, data: dict[str, Any], full: dict[str, Any] | None = 
     """
     try:
         raw = path.read_bytes().decode("utf-8")
-        text = raw.replace("\r\n", "\n")
-        old = parse_yaml(text)
-    except (OSError, UnicodeDecodeError, InputError):
-        write_yaml(path, data)
-        return
-    if old is None:  # nothing but comments
-        new = text.rstrip("\n") + "\n" * bool(text.strip()) + dump_yaml(data)
-    elif isinstance(old, dict):
-        wanted = data if full is None else with_written(old, data, full)
-        try:
-            new = edit_yaml(text, old, wanted)
-        except CannotEdit:
-            new = ""
-        if not _reads_as(new, wanted):  # a form of YAML that is not edited in place, such as an anchor that went
-            new = dump_yaml(data)
-    else:
-        new = dump_yaml(data)
+    except (OSError, UnicodeDecodeError):
+        raw = ""
+    text = raw.replace("\r\n", "\n")
+    new = updated_text(text, data, full)
     write_text(path, new.replace("\n", "\r\n") if text != raw else new)
+
+
+def updated_text(text: str, data: dict[str, Any], full: dict[str, Any] | None = None) -> str:
+    """The text of a YAML file brought to `data`; see `update_yaml`."""
+    try:
+        old = parse_yaml(text)
+    except InputError:
+        return dump_yaml(data)
+    if old is None:  # nothing but comments
+        return text.rstrip("\n") + "\n" * bool(text.strip()) + dump_yaml(data)
+    if not isinstance(old, dict):
+        return dump_yaml(data)
+    wanted = data if full is None else with_written(old, data, full)
+    try:
+        new = edit_yaml(text, old, wanted)
+    except CannotEdit:
+        new = ""
+    # A form of YAML that is not edited in place, such as an anchor that went, is written anew
+    return new if _reads_as(new, wanted) else dump_yaml(data)
 
 
 def _reads_as(text: str, data: Any) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QSpinBox, QWidget
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPlainTextEdit, QSizePolicy, QWidget
 
+from kdstudio.gui.setup.inputs import Combo, Line, NumberSpin, Spin
 from kdstudio.gui.setup.schema import FieldSchema
+from kdstudio.gui.setup.words import OFFERED, choice_text, empty_text
 from kdstudio.project.errors import InputError
 from kdstudio.project.yaml_io import parse_yaml
 from kdstudio.project.yaml_text import flow_yaml
@@ -28,13 +29,27 @@ class Editor(QWidget):
         self._row.setContentsMargins(0, 0, 0, 0)
         self._row.setSpacing(8)
 
-    def _adopt(self, widget: QWidget, stretch: int = 1) -> None:
-        widget.setToolTip(self.schema.description)
+    def _adopt(self, widget: QWidget, stretch: int = 0) -> None:
+        widget.setToolTip(self.schema.tip)
         widget.setAccessibleName(self.schema.label)
         widget.setAccessibleDescription(self.schema.description)
         self._row.addWidget(widget, stretch)
-        if stretch:
+        if self.focusProxy() is None:
             self.setFocusProxy(widget)
+
+    def add_unit(self, text: str) -> None:
+        """Says behind the field what its numbers count."""
+        unit = QLabel(text)
+        unit.setObjectName("soft")
+        self._row.addWidget(unit)
+
+    def finish(self) -> None:
+        """Called when all is in the row: fields of a fixed width stand at its left."""
+        items = [self._row.itemAt(index) for index in range(self._row.count())]
+        widgets = [item.widget() for item in items if item is not None]
+        policies = {widget.sizePolicy().horizontalPolicy() for widget in widgets if widget is not None}
+        if not policies & {QSizePolicy.Policy.Expanding, QSizePolicy.Policy.MinimumExpanding}:
+            self._row.addStretch(1)
 
     def value(self) -> Any:
         raise TypeError("an editor gives a value")
@@ -45,7 +60,7 @@ class Editor(QWidget):
     def mark(self, wrong: bool) -> None:
         """Shows or hides the mark of a wrong value."""
         for widget in self.findChildren(QWidget):
-            if widget.property("wrong") != wrong:
+            if bool(widget.property("wrong")) != wrong:
                 widget.setProperty("wrong", wrong)
                 widget.style().unpolish(widget)
                 widget.style().polish(widget)
@@ -54,9 +69,10 @@ class Editor(QWidget):
 class BoolEditor(Editor):
     def __init__(self, schema: FieldSchema) -> None:
         super().__init__(schema)
-        self.box = QCheckBox()
+        self.box = QCheckBox(schema.label)
+        self.box.setMinimumHeight(line_height(self))
         self._adopt(self.box)
-        self.box.toggled.connect(self.edited)
+        self.box.toggled.connect(lambda _: self.edited.emit())
 
     def value(self) -> bool:
         return self.box.isChecked()
@@ -65,41 +81,28 @@ class BoolEditor(Editor):
         self.box.setChecked(bool(value))
 
 
-class _Spin(QSpinBox):
-    """A wheel over a form scrolls the form; it must not change a number that was passed over."""
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
-
-
-class _Combo(QComboBox):
-    """See `_Spin`."""
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
-
-
 class IntEditor(Editor):
+    """A whole number. One that may be left out is empty below its smallest value, and says what that means."""
+
     def __init__(self, schema: FieldSchema) -> None:
         super().__init__(schema)
-        self.spin = _Spin()
-        low = int(schema.low) if schema.low is not None else -INT_LIMIT
-        self.spin.setRange(low + (1 if schema.strict_low else 0), int(min(schema.high or INT_LIMIT, INT_LIMIT)))
-        self.spin.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.spin = Spin()
+        low = int(schema.low) + int(schema.strict_low) if schema.low is not None else -INT_LIMIT
+        self._none = low - 1
+        if schema.optional:
+            self.spin.setSpecialValueText(empty_text(schema.description))
+            low = self._none
+        self.spin.setRange(low, int(min(schema.high or INT_LIMIT, INT_LIMIT)))
         self._adopt(self.spin)
         self.spin.valueChanged.connect(lambda _: self.edited.emit())
 
-    def value(self) -> int:
-        return self.spin.value()
+    def value(self) -> int | None:
+        number = self.spin.value()
+        return None if self.schema.optional and number == self._none else number
 
     def set_value(self, value: Any) -> None:
-        self.spin.setValue(int(value) if isinstance(value, (int, float)) else self.spin.minimum())
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        self.spin.setValue(int(value) if number else self.spin.minimum())
 
 
 class TextEditor(Editor):
@@ -107,9 +110,9 @@ class TextEditor(Editor):
 
     def __init__(self, schema: FieldSchema) -> None:
         super().__init__(schema)
-        self.line = QLineEdit()
+        self.line = Line()
         if schema.optional:
-            self.line.setPlaceholderText("not set")
+            self.line.setPlaceholderText(empty_text(schema.description))
         self._adopt(self.line)
         self.line.textEdited.connect(lambda _: self.edited.emit())
 
@@ -122,22 +125,50 @@ class TextEditor(Editor):
         self.line.setCursorPosition(0)
 
 
-class NumberEditor(TextEditor):
-    """A number as people write it: 0.05, 1e-3."""
+class NotesEditor(Editor):
+    """Text of several lines."""
+
+    def __init__(self, schema: FieldSchema) -> None:
+        super().__init__(schema)
+        self.text = QPlainTextEdit()
+        self.text.setObjectName("notes")
+        self.text.setTabChangesFocus(True)
+        self.text.setUndoRedoEnabled(False)  # the window's undo does it
+        self.text.setFixedHeight(72)
+        self.text.setPlaceholderText("What is this experiment to find out?")
+        self._adopt(self.text)
+        self.text.textChanged.connect(self.edited)
+
+    def value(self) -> str:
+        return self.text.toPlainText()
+
+    def set_value(self, value: Any) -> None:
+        self.text.setPlainText(str(value or ""))
+
+
+class NumberEditor(Editor):
+    def __init__(self, schema: FieldSchema) -> None:
+        super().__init__(schema)
+        self.spin = NumberSpin()
+        self.line = self.spin.lineEdit()
+        if schema.optional:
+            self.line.setPlaceholderText(empty_text(schema.description))
+        self._adopt(self.spin)
+        self.spin.typed.connect(self.edited)
 
     def value(self) -> Any:
         text = self.line.text().strip()
         if self.schema.optional and not text:
             return None
         try:
-            number = float(text)
+            return float(text)
         except ValueError:
             return text
-        return int(number) if self.schema.kind == "int" and number == int(number) else number
 
     def set_value(self, value: Any) -> None:
-        text = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-        super().set_value(text)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        self.line.setText("" if value is None else f"{value:.12g}" if number else str(value))
+        self.line.setCursorPosition(0)
 
 
 class ListEditor(TextEditor):
@@ -161,11 +192,16 @@ class ListEditor(TextEditor):
                 return text
 
     def set_value(self, value: Any) -> None:
-        super().set_value(", ".join(str(item) for item in value) if value else "")
+        items = value if isinstance(value, list) else [] if value is None else [value]
+        super().set_value(", ".join(str(item) for item in items))
 
 
 class MappingEditor(TextEditor):
     """Keyword arguments, as YAML on one line: {drop_rate: 0.1}."""
+
+    def __init__(self, schema: FieldSchema) -> None:
+        super().__init__(schema)
+        self.line.setPlaceholderText("drop_rate: 0.1, depth: 4")
 
     def value(self) -> Any:
         text = self.line.text().strip()
@@ -177,24 +213,59 @@ class MappingEditor(TextEditor):
             return text
 
     def set_value(self, value: Any) -> None:
-        super().set_value(", ".join(f"{flow_yaml(key)}: {flow_yaml(item)}" for key, item in (value or {}).items()))
+        if not isinstance(value, dict):
+            super().set_value(value)
+            return
+        super().set_value(flow_yaml(value)[1:-1] if value else "")
 
 
 class ChoiceEditor(Editor):
+    """One of a few choices, in people's words. A value that is none of them is shown as it is."""
+
     def __init__(self, schema: FieldSchema) -> None:
         super().__init__(schema)
-        self.combo = _Combo()
-        self.combo.addItems([*(["not set"] if schema.optional else []), *schema.choices])
-        self.combo.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.combo = Combo()
+        if schema.optional:
+            self.combo.addItem(empty_text(schema.description), None)
+        for choice in schema.choices:
+            self.combo.addItem(choice_text(schema.name, choice), choice)
+        self._own = self.combo.count()
         self._adopt(self.combo)
         self.combo.activated.connect(lambda _: self.edited.emit())
 
     def value(self) -> Any:
-        text = self.combo.currentText()
-        return None if self.schema.optional and text == "not set" else text
+        return self.combo.currentData()
 
     def set_value(self, value: Any) -> None:
-        self.combo.setCurrentText("not set" if value is None else str(value))
+        while self.combo.count() > self._own:
+            self.combo.removeItem(self._own)
+        index = self.combo.findData(value)
+        if index < 0:
+            self.combo.addItem("not set" if value is None else str(value), value)
+            index = self._own
+        self.combo.setCurrentIndex(index)
+
+
+class OfferedEditor(Editor):
+    """Text with a few usual values to choose from."""
+
+    def __init__(self, schema: FieldSchema) -> None:
+        super().__init__(schema)
+        self.combo = Combo()
+        self.combo.setEditable(True)
+        self.line = Line()
+        self.combo.setLineEdit(self.line)
+        self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.combo.addItems(OFFERED[schema.name])
+        self._adopt(self.combo)
+        self.combo.activated.connect(lambda _: self.edited.emit())
+        self.line.textEdited.connect(lambda _: self.edited.emit())
+
+    def value(self) -> str:
+        return self.combo.currentText()
+
+    def set_value(self, value: Any) -> None:
+        self.combo.setCurrentText("" if value is None else str(value))
 
 
 class FlagsEditor(Editor):
@@ -202,11 +273,13 @@ class FlagsEditor(Editor):
 
     def __init__(self, schema: FieldSchema) -> None:
         super().__init__(schema)
-        self.boxes = {choice: QCheckBox(choice) for choice in schema.choices}
-        for box in self.boxes.values():
-            self._adopt(box, 0)
+        self.boxes = {choice: QCheckBox(choice_text(schema.name, choice)) for choice in schema.choices}
+        for choice, box in self.boxes.items():
+            self._adopt(box)
+            box.setMinimumHeight(line_height(self))
+            box.setAccessibleName(f"{schema.label}: {choice_text(schema.name, choice)}")
             box.toggled.connect(lambda _: self.edited.emit())
-        self._row.addStretch(1)
+        self._row.setSpacing(16)
 
     def value(self) -> list[str]:
         return [choice for choice, box in self.boxes.items() if box.isChecked()]
@@ -214,6 +287,11 @@ class FlagsEditor(Editor):
     def set_value(self, value: Any) -> None:
         for choice, box in self.boxes.items():
             box.setChecked(choice in (value or []))
+
+
+def line_height(widget: QWidget) -> int:
+    """The height of a field of one line: a check box beside one is as high."""
+    return widget.fontMetrics().height() + 14
 
 
 EDITORS: dict[str, type[Editor]] = {
@@ -230,7 +308,9 @@ EDITORS: dict[str, type[Editor]] = {
 
 
 def editor_for(schema: FieldSchema) -> Editor:
-    """The editor of a field. A whole number that may be left out is typed, because a spin box is never empty."""
-    if schema.kind == "int" and schema.optional:
-        return NumberEditor(schema)
+    """The editor of a field by its kind."""
+    if schema.name == "notes":
+        return NotesEditor(schema)
+    if schema.kind == "text" and schema.name in OFFERED:
+        return OfferedEditor(schema)
     return EDITORS[schema.kind](schema)

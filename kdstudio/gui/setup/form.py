@@ -1,317 +1,278 @@
-"""The form: generated from a spec model, nested as the spec is, with errors at their fields."""
+"""Forms generated from spec models: common fields first, the others under Advanced, models inside models below."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import (
-    QCheckBox,
-    QFormLayout,
-    QGroupBox,
-    QHBoxLayout,
-    QLabel,
-    QMenu,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QMenu, QPushButton, QVBoxLayout, QWidget
 
-from kdstudio.gui.setup.editors import ChoiceEditor, Editor, editor_for
-from kdstudio.gui.setup.schema import FieldSchema, fields_of, plain, variants_of
-from kdstudio.project.errors import Problem
+from kdstudio.gui.setup.context import Context
+from kdstudio.gui.setup.editors import ChoiceEditor
+from kdstudio.gui.setup.fields import FieldBox, FieldGrid, Fold
+from kdstudio.gui.setup.pickers import has_special_editor
+from kdstudio.gui.setup.schema import FieldSchema, complete, fields_of, variants_of
+from kdstudio.gui.setup.words import COMMON, is_relevant
+
+NESTED = ("model", "variants", "models")
+
+
+def below(path: str, name: str) -> str:
+    """The path of a field below a path."""
+    return f"{path}.{name}" if path else name
 
 
 class ModelForm(QWidget):
     """The fields of one spec model.
 
     Args:
+        context: Of the page.
+        path: Where the model's data are in the document; empty for the experiment itself.
         model: The spec model.
         skip: Fields that are shown elsewhere.
     """
 
-    edited = Signal()
-
-    def __init__(self, model: type[BaseModel], skip: tuple[str, ...] = ()) -> None:
+    def __init__(self, context: Context, path: str, model: type[BaseModel], skip: tuple[str, ...] = ()) -> None:
         super().__init__()
+        self.context = context
+        self.path = path
         self.model = model
-        self.parts: dict[str, Editor | NestedForm | ListForm] = {}
-        self._errors: dict[str, QLabel] = {}
-        self._extra: dict[str, Any] = {}
+        schemas = fields_of(model, skip)
+        plain = [s for s in schemas if s.kind not in NESTED or has_special_editor(s, model.__name__)]
+        common = COMMON.get(model.__name__)
+        first = [s.name for s in plain] if common is None else [n for n in common if n in {s.name for s in plain}]
+        by_name = {schema.name: schema for schema in plain}
+        self.boxes = {
+            schema.name: FieldBox(context, below(path, schema.name), schema, model.__name__) for schema in plain
+        }
+        self.grid = FieldGrid([self.boxes[name] for name in first])
+        self.rest = FieldGrid([self.boxes[name] for name in by_name if name not in first])
+        self.nested: list[NestedForm | ListForm] = []
+        for schema in schemas:
+            if schema not in plain:
+                kind = ListForm if schema.kind == "models" else NestedForm
+                self.nested.append(kind(context, below(path, schema.name), schema))
+        self.error = error_label()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(10)
-        rows: QFormLayout | None = None
-        for schema in fields_of(model, skip):
-            if schema.kind in ("model", "variants"):
-                part: Editor | NestedForm | ListForm = NestedForm(schema)
-            elif schema.kind == "models":
-                part = ListForm(schema)
-            else:
-                part = editor_for(schema)
-            part.edited.connect(self.edited)
-            part.setObjectName(schema.name)
-            self.parts[schema.name] = part
-            error = QLabel()
-            error.setObjectName("error")
-            error.setWordWrap(True)
-            error.hide()
-            self._errors[schema.name] = error
-            if isinstance(part, Editor):
-                if rows is None:
-                    rows = QFormLayout()
-                    rows.setHorizontalSpacing(16)
-                    rows.setVerticalSpacing(8)
-                    rows.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-                    rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-                    layout.addLayout(rows)
-                label = QLabel(schema.label)
-                label.setToolTip(schema.description)
-                label.setBuddy(part)
-                label.setMinimumWidth(140)
-                rows.addRow(label, part)
-                rows.addRow("", error)
-                rows.setRowVisible(error, False)
-            else:
-                rows = None
+        layout.setSpacing(12)
+        layout.addWidget(self.error)
+        layout.addWidget(self.grid)
+        self.fold: Fold | None = None
+        if self.rest.boxes or (self.nested and common is not None):
+            content = QWidget()
+            inner = QVBoxLayout(content)
+            inner.setContentsMargins(0, 0, 0, 0)
+            inner.setSpacing(12)
+            inner.addWidget(self.rest)
+            for part in self.nested:
+                inner.addWidget(part)
+            self.fold = Fold(context, "Advanced", content)
+            layout.addWidget(self.fold)
+        else:
+            for part in self.nested:
                 layout.addWidget(part)
-                layout.addWidget(error)
-        self._rows = list(self.findChildren(QFormLayout))
 
-    def value(self) -> dict[str, Any]:
-        """The form's contents as plain data, unchecked."""
-        return {**self._extra, **{name: part.value() for name, part in self.parts.items()}}
+    def refresh(self) -> None:
+        """Shows what the document says now."""
+        values = self.context.document.get(self.path)
+        values = values if isinstance(values, dict) else {}
+        changed = 0
+        for name, box in self.boxes.items():
+            box.refresh(values)
+            shown = is_relevant(name, values) or not box.is_default or bool(self.context.problem_below(box.path))
+            grid = self.grid if box in self.grid.boxes else self.rest
+            grid.set_shown(box, shown)
+            changed += grid is self.rest and not box.is_default
+        self.grid.place()
+        self.rest.place()
+        for part in self.nested:
+            part.refresh()
+            changed += part.used
+        if self.fold is not None:
+            self.fold.set_changed(changed)
+            self.fold.setVisible(self.rest.any_shown or bool(self.nested))
+        known = tuple(self.model.model_fields)
+        show_error(self.error, self.context.own_problems(self.path, known))
 
-    def set_value(self, value: dict[str, Any]) -> None:
-        """Fills the form; keys that it does not show are kept."""
-        self._extra = {key: item for key, item in value.items() if key not in self.parts}
-        for name, part in self.parts.items():
-            schema = part.schema
-            part.set_value(value.get(name, schema.default))
-
-    def show_problems(self, problems: list[Problem]) -> list[Problem]:
-        """Shows each problem at its field; returns those that belong to no field here."""
-        rest = []
-        own: dict[str, list[str]] = {}
-        nested: dict[str, list[Problem]] = {}
-        for problem in problems:
-            name, _, tail = problem.path.partition(".")
-            part = self.parts.get(name)
-            if part is None:
-                rest.append(problem)
-            elif isinstance(part, Editor) or not tail:
-                own.setdefault(name, []).append(Problem("", problem.message, problem.fix).text())
-            else:
-                nested.setdefault(name, []).append(Problem(tail, problem.message, problem.fix))
-        for name, part in self.parts.items():
-            texts = own.get(name, [])
-            if not isinstance(part, Editor):
-                left = part.show_problems(nested.get(name, []))
-                texts += [problem.text() for problem in left]
-            else:
-                part.mark(bool(texts))
-            self._say(name, "\n".join(texts))
-        return rest
-
-    def _say(self, name: str, text: str) -> None:
-        label = self._errors[name]
-        label.setText(text)
-        label.setVisible(bool(text))
-        for rows in self._rows:
-            if rows.indexOf(label) >= 0:
-                rows.setRowVisible(label, bool(text))
-
-    def editors(self) -> Iterator[tuple[str, Editor]]:
-        """All value editors with their dotted paths."""
-        for name, part in self.parts.items():
-            if isinstance(part, Editor):
-                yield name, part
-            else:
-                for path, editor in part.editors():
-                    yield f"{name}.{path}", editor
+    def forget(self) -> None:
+        """The form goes away."""
+        for box in self.boxes.values():
+            box.forget()
+        for part in self.nested:
+            part.forget()
 
 
-class NestedForm(QGroupBox):
+class NestedForm(QFrame):
     """A model inside a model: one fixed kind, or one of several variants; with a check box where it may be absent."""
 
-    edited = Signal()
-
-    def __init__(self, schema: FieldSchema) -> None:
-        super().__init__(schema.label)
+    def __init__(self, context: Context, path: str, schema: FieldSchema, title: bool = True) -> None:
+        super().__init__()
+        self.context = context
+        self.path = path
         self.schema = schema
-        self.setToolTip(schema.description)
-        self._layout = QVBoxLayout(self)
-        self._layout.setSpacing(8)
+        self.setObjectName("group")
         self.form: ModelForm | None = None
         self.present: QCheckBox | None = None
         self.tag: ChoiceEditor | None = None
-        self._table: dict[str, type[BaseModel]] = {}
-        self._key = ""
+        self._key, self._table = "", {"": schema.models[0]}
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(12, 12, 12, 12)
+        self._layout.setSpacing(12)
         if schema.optional:
-            self.present = QCheckBox(f"Use a {schema.label.lower()}")
+            self.present = QCheckBox(schema.label)
             self.present.setToolTip(schema.description)
             self.present.toggled.connect(self._toggled)
             self._layout.addWidget(self.present)
+        elif title:
+            heading = QLabel(schema.label)
+            heading.setObjectName("heading")
+            heading.setToolTip(schema.description)
+            self._layout.addWidget(heading)
         if schema.kind == "variants":
             self._key, self._table = variants_of(schema.models)
-            text = f"Which {self._key}"
-            tag = FieldSchema(self._key, "choice", text, None, True, choices=tuple(self._table))
+            tag = FieldSchema(self._key, "choice", f"Which {self._key}.", None, True, choices=tuple(self._table))
             self.tag = ChoiceEditor(tag)
-            self.tag.setObjectName(self._key)
+            self.tag.setObjectName(below(path, self._key))
             self.tag.edited.connect(self._variant_chosen)
-            row = QFormLayout()
-            row.setHorizontalSpacing(16)
-            label = QLabel(tag.label)
-            label.setMinimumWidth(140)
-            row.addRow(label, self.tag)
-            self._layout.addLayout(row)
+            self._layout.addWidget(self.tag, 0, Qt.AlignmentFlag.AlignLeft)
 
-    def _build(self, model: type[BaseModel]) -> ModelForm:
-        if self.form is None or self.form.model is not model:
-            if self.form is not None:
-                self.form.setParent(None)
-                self.form.deleteLater()
-            self.form = ModelForm(model, skip=(self._key,) if self._key else ())
-            self.form.edited.connect(self.edited)
-            self._layout.addWidget(self.form)
-        return self.form
+    @property
+    def used(self) -> bool:
+        """Whether there is something in it that may be absent."""
+        return self.present is not None and self.present.isChecked()
 
-    def _toggled(self, on: bool) -> None:
-        form = self._build(self.schema.models[0])
-        form.setVisible(on)
-        self.edited.emit()
-
-    def _variant_chosen(self) -> None:
-        assert self.tag is not None
-        kept = self.form.value() if self.form is not None else {}
-        model = self._table[str(self.tag.value())]
-        changed = self.form is None or self.form.model is not model
-        form = self._build(model)
-        if changed:  # what both variants have stays
-            form.set_value({key: item for key, item in kept.items() if key in model.model_fields})
-        self.edited.emit()
-
-    def value(self) -> Any:
-        if self.present is not None and not self.present.isChecked():
-            return None
-        if self.form is None:
-            return {}
-        value = self.form.value()
-        return {self._key: self.tag.value(), **value} if self.tag is not None else value
-
-    def set_value(self, value: Any) -> None:
+    def refresh(self) -> None:
+        value = self.context.document.get(self.path, self.schema.default)
         if self.present is not None:
             self.present.blockSignals(True)
             self.present.setChecked(value is not None)
             self.present.blockSignals(False)
+        if value is None:
+            self._build(None)
+            return
+        word = str(value.get(self._key)) if isinstance(value, dict) and self._key else ""
         if self.tag is not None:
-            first = next(iter(self._table))
-            chosen = str((value or {}).get(self._key, first))
-            self.tag.set_value(chosen)
-            model = self._table.get(chosen, self._table[first])
-        else:
-            model = self.schema.models[0]
-        form = self._build(model)
-        form.set_value({key: item for key, item in (value or {}).items() if key != self._key})
-        form.setVisible(value is not None)
+            self.tag.set_value(word)
+        self._build(self._table.get(word, next(iter(self._table.values()))))
+        if self.form is not None:
+            self.form.refresh()
 
-    def show_problems(self, problems: list[Problem]) -> list[Problem]:
-        return self.form.show_problems(problems) if self.form is not None else problems
+    def _build(self, model: type[BaseModel] | None) -> None:
+        if self.form is not None and self.form.model is not model:
+            self.form.forget()
+            self.form.setParent(None)
+            self.form.deleteLater()
+            self.form = None
+        if self.form is None and model is not None:
+            self.form = ModelForm(self.context, self.path, model, skip=(self._key,) if self._key else ())
+            self._layout.addWidget(self.form)
 
-    def editors(self) -> Iterator[tuple[str, Editor]]:
-        if self.tag is not None:
-            yield self._key, self.tag
-        if self.form is not None and (self.present is None or self.present.isChecked()):
-            yield from self.form.editors()
+    def _toggled(self, on: bool) -> None:
+        value = complete(next(iter(self._table.values())), {}) if on else None
+        verb = "Add" if on else "Remove"
+        self.context.document.edit(f"{verb} {self.schema.label.lower()}", {self.path: value})
+
+    def _variant_chosen(self) -> None:
+        assert self.tag is not None
+        choose_variant(self.context, self.path, self._key, self._table, str(self.tag.value()))
+
+    def forget(self) -> None:
+        if self.form is not None:
+            self.form.forget()
 
 
-class ListForm(QGroupBox):
+def choose_variant(context: Context, path: str, key: str, table: dict[str, type[BaseModel]], word: str) -> None:
+    """Changes which variant stands at a path; what both have stays."""
+    old = context.document.get(path)
+    kept = {name: value for name, value in (old or {}).items() if name in table[word].model_fields and name != key}
+    context.document.edit(f"Change {key}", {path: complete(table[word], {key: word, **kept})})
+
+
+class ListForm(QFrame):
     """A list of models, each in a frame of its own, with Add and Remove."""
 
-    edited = Signal()
+    used = False
 
-    def __init__(self, schema: FieldSchema) -> None:
-        super().__init__(schema.label)
+    def __init__(self, context: Context, path: str, schema: FieldSchema) -> None:
+        super().__init__()
+        self.context = context
+        self.path = path
         self.schema = schema
-        self.setToolTip(schema.description)
-        self._layout = QVBoxLayout(self)
-        self._layout.setSpacing(10)
+        self.setObjectName("group")
         self.items: list[NestedForm] = []
-        self._item_schema = FieldSchema(
-            "", "variants" if len(schema.models) > 1 else "model", schema.description, None, True, models=schema.models
-        )
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(12, 12, 12, 12)
+        self._layout.setSpacing(8)
+        heading = QLabel(schema.label)
+        heading.setObjectName("heading")
+        heading.setToolTip(schema.description)
+        self._layout.addWidget(heading)
+        kind = "variants" if len(schema.models) > 1 else "model"
+        self._item = FieldSchema("", kind, schema.description, None, True, models=schema.models)
         self.add_button = QPushButton("Add")
-        if len(schema.models) > 1:
-            _, table = variants_of(schema.models)
+        self.add_button.setAccessibleName(f"Add to {schema.label.lower()}")
+        if kind == "variants":
+            key, table = variants_of(schema.models)
             menu = QMenu(self.add_button)
             for name in table:
-                menu.addAction(name).triggered.connect(functools.partial(self._add_variant, name))
+                menu.addAction(name).triggered.connect(functools.partial(self._add, complete(table[name], {key: name})))
             self.add_button.setMenu(menu)
         else:
-            self.add_button.clicked.connect(lambda: self._added({}))
-        row = QHBoxLayout()
-        row.addWidget(self.add_button)
-        row.addStretch()
-        self._layout.addLayout(row)
+            self.add_button.clicked.connect(functools.partial(self._add, complete(schema.models[0], {})))
+        self._layout.addWidget(self.add_button, 0, Qt.AlignmentFlag.AlignLeft)
 
-    def _add_variant(self, name: str, checked: bool = False) -> None:
-        key, _ = variants_of(self.schema.models)
-        self._added({key: name})
+    def _value(self) -> list[Any]:
+        value = self.context.document.get(self.path)
+        return value if isinstance(value, list) else []
 
-    def _added(self, value: dict[str, Any]) -> None:
-        self._append(value)
-        self.edited.emit()
+    def _add(self, value: dict[str, Any], checked: bool = False) -> None:
+        self.context.document.edit(f"Add to {self.schema.label.lower()}", {self.path: [*self._value(), value]})
 
-    def _append(self, value: Any) -> None:
-        frame = NestedForm(self._item_schema)
-        frame.setTitle("")
-        frame.edited.connect(self.edited)
-        frame.set_value(value)
-        remove = QPushButton("Remove")
-        remove.setObjectName("flat")
-        remove.clicked.connect(lambda: self._remove(frame))
-        line = QHBoxLayout()
-        line.addStretch()
-        line.addWidget(remove)
-        frame.layout().addLayout(line)  # type: ignore[union-attr]
-        self.items.append(frame)
-        self._layout.insertWidget(len(self.items) - 1, frame)
+    def _remove(self, index: int) -> None:
+        rest = [item for place, item in enumerate(self._value()) if place != index]
+        self.context.document.edit(f"Remove from {self.schema.label.lower()}", {self.path: rest})
 
-    def _remove(self, frame: NestedForm) -> None:
-        self.items.remove(frame)
-        frame.setParent(None)
-        frame.deleteLater()
-        self.edited.emit()
-
-    def value(self) -> list[Any]:
-        return [item.value() for item in self.items]
-
-    def set_value(self, value: Any) -> None:
-        for item in self.items:
+    def refresh(self) -> None:
+        wanted = len(self._value())
+        while len(self.items) > wanted:
+            item = self.items.pop()
+            item.forget()
             item.setParent(None)
             item.deleteLater()
-        self.items = []
-        for entry in plain(value) or []:
-            self._append(entry)
+        while len(self.items) < wanted:
+            index = len(self.items)
+            item = NestedForm(self.context, f"{self.path}.{index}", self._item, title=False)
+            remove = QPushButton("Remove")
+            remove.setObjectName("flat")
+            remove.clicked.connect(functools.partial(self._remove, index))
+            line = QHBoxLayout()
+            line.addStretch()
+            line.addWidget(remove)
+            item._layout.insertLayout(0, line)
+            self.items.append(item)
+            self._layout.insertWidget(len(self.items), item)
+        for item in self.items:
+            item.refresh()
 
-    def show_problems(self, problems: list[Problem]) -> list[Problem]:
-        rest = []
-        by_item: dict[int, list[Problem]] = {}
-        for problem in problems:
-            head, _, tail = problem.path.partition(".")
-            if head.isdigit() and int(head) < len(self.items):
-                by_item.setdefault(int(head), []).append(Problem(tail, problem.message, problem.fix))
-            else:
-                rest.append(problem)
-        for index, item in enumerate(self.items):
-            left = item.show_problems(by_item.get(index, []))
-            rest += [Problem(f"{index}.{p.path}" if p.path else str(index), p.message, p.fix) for p in left]
-        return rest
+    def forget(self) -> None:
+        for item in self.items:
+            item.forget()
 
-    def editors(self) -> Iterator[tuple[str, Editor]]:
-        for index, item in enumerate(self.items):
-            for path, editor in item.editors():
-                yield f"{index}.{path}", editor
+
+def error_label() -> QLabel:
+    """The label for problems of a group as a whole."""
+    label = QLabel()
+    label.setObjectName("error")
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.hide()
+    return label
+
+
+def show_error(label: QLabel, texts: list[str]) -> None:
+    label.setText("\n".join(texts))
+    label.setVisible(bool(texts))

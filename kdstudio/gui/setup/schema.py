@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from kdstudio.gui.setup.words import choice_text, label_of
 from kdstudio.project.spec.walk import is_model, members, models_in, tags_of
 
 
@@ -43,10 +44,23 @@ class FieldSchema:
     @property
     def label(self) -> str:
         """The name in people's words."""
-        words = self.name.replace("_", " ")
-        special = {"lr": "learning rate", "clip norm": "clip gradient norm"}
-        words = special.get(words, words)
-        return words[:1].upper() + words[1:]
+        return label_of(self.name)
+
+    @property
+    def tip(self) -> str:
+        """What the field is, with its default."""
+        default = self.default
+        if self.kind in ("model", "variants", "models") or default in (None, "", [], {}) or self.required:
+            return self.description
+        text = (
+            choice_text(self.name, default) if isinstance(default, str) else f"{default:g}" if _number(default) else ""
+        )
+        words = text or {True: "yes", False: "no"}.get(default, "") if not isinstance(default, (list, dict)) else ""
+        return f"{self.description} Default: {words}." if words else self.description
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def fields_of(model: type[BaseModel], skip: tuple[str, ...] = ()) -> list[FieldSchema]:
@@ -145,3 +159,73 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         return [plain(item) for item in value]
     return value
+
+
+def complete(model: type[BaseModel], data: Any) -> Any:
+    """Plain data of a spec with the defaults filled in, keys in the model's order. What is wrong in it stays as it is.
+
+    A required key without a default stays away, and unknown keys stay at the end.
+    """
+    if not isinstance(data, dict):
+        return data
+    found: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        if name in data:
+            found[name] = _completed(models_in_field(field.annotation), data[name])
+        elif not field.is_required():
+            found[name] = plain(field.get_default(call_default_factory=True, validated_data={}))
+    return {**found, **{key: value for key, value in data.items() if key not in found}}
+
+
+def models_in_field(annotation: Any) -> list[type[BaseModel]]:
+    """The models of a field: its own, its variants, or those of its items."""
+    found = []
+    for member in members(annotation):
+        found += models_in(get_args(member)[0]) if get_origin(member) is list else models_in(member)
+    return found
+
+
+def _completed(models: list[type[BaseModel]], value: Any) -> Any:
+    if isinstance(value, list):
+        return [_completed(models, item) for item in value] if models else value
+    if not isinstance(value, dict) or not models:
+        return value
+    if len(models) == 1:
+        return complete(models[0], value)
+    key, table = variants_of(tuple(models))
+    chosen = table.get(str(value.get(key)))
+    return complete(chosen, value) if chosen is not None else value
+
+
+def lean(model: type[BaseModel], data: Any) -> Any:
+    """Plain data of a spec without what is at its default, as a person would write it; also of a wrong spec."""
+    if not isinstance(data, dict):
+        return data
+    found: dict[str, Any] = {}
+    for name, value in data.items():
+        field = model.model_fields.get(name)
+        if field is None:
+            found[name] = value
+            continue
+        tag = get_origin(field.annotation) is Literal and name != "version"
+        if not tag and not field.is_required():
+            default = field.get_default(call_default_factory=True, validated_data={})
+            if value == plain(default) and name != "version":
+                continue
+        found[name] = _leaned(models_in_field(field.annotation), value)
+    return found
+
+
+def _leaned(models: list[type[BaseModel]], value: Any) -> Any:
+    if isinstance(value, list):
+        return [_leaned(models, item) for item in value] if models else value
+    if not isinstance(value, dict) or not models:
+        return value
+    if len(models) == 1:
+        return lean(models[0], value)
+    key, table = variants_of(tuple(models))
+    chosen = table.get(str(value.get(key)))
+    if chosen is None:
+        return value
+    result = lean(chosen, value)
+    return {key: result.pop(key), **result}

@@ -1,0 +1,123 @@
+"""The bars above the sections: how many settings need attention, and unsaved changes of a session that ended badly."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton
+
+from kdstudio.gui.icons import icon
+from kdstudio.gui.setup.draft import Found
+from kdstudio.gui.setup.words import path_text
+from kdstudio.gui.theme import Theme
+
+
+class ProblemBar(QFrame):
+    """One line that says what is wrong. A click goes to the field, the next click to the next one.
+
+    Signals:
+        chosen: The path of the field to show.
+    """
+
+    chosen = Signal(str)
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.setObjectName("message")
+        self.theme = theme
+        self._paths: list[str] = []
+        self._next = 0
+        self.icon = QLabel()
+        self.text = QLabel()
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
+        self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.button = QPushButton("Show")
+        self.button.setObjectName("flat")
+        self.button.setAccessibleName("Show the setting that needs attention")
+        self.button.clicked.connect(self._clicked)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 4, 8, 4)
+        row.setSpacing(8)
+        row.addWidget(self.icon)
+        row.addWidget(self.text, 1)
+        row.addWidget(self.button)
+        theme.changed.connect(self._recolour)
+        self._recolour()
+        self.hide()
+
+    def _recolour(self) -> None:
+        self.icon.setPixmap(icon("alert", self.theme.tokens.bad).pixmap(16, 16))
+
+    def tell(self, problems: dict[str, list[str]]) -> None:
+        """Shows what is wrong, by path."""
+        self._paths = list(problems)
+        self._next = min(self._next, max(len(self._paths) - 1, 0))
+        if self._paths:
+            path, (text, *_) = next(iter(problems.items()))
+            where = f"{path_text(path)}: " if path else ""
+            more = len(self._paths) - 1
+            self.text.setText(where + text + (f"  ·  {more} more" if more else ""))
+            self.text.setToolTip(
+                "\n".join(f"{path_text(p) if p else 'Experiment'}: {t[0]}" for p, t in problems.items())
+            )
+        self.setVisible(bool(self._paths))
+
+    def _clicked(self) -> None:
+        if self._paths:
+            path = self._paths[self._next % len(self._paths)]
+            self._next = (self._next + 1) % len(self._paths)
+            self.chosen.emit(path)
+
+
+class RecoveryBar(QFrame):
+    """Offers unsaved changes that were found.
+
+    Signals:
+        restored, discarded: What the person wants.
+    """
+
+    restored = Signal()
+    discarded = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("message")
+        self.setProperty("tone", "note")
+        self.text = QLabel()
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
+        self.text.setWordWrap(True)
+        self.restore = QPushButton("Restore them")
+        self.restore.setObjectName("primary")
+        self.restore.clicked.connect(self.restored)
+        self.discard = QPushButton("Discard")
+        self.discard.clicked.connect(self.discarded)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 6, 8, 6)
+        row.setSpacing(8)
+        row.addWidget(self.text, 1)
+        row.addWidget(self.restore)
+        row.addWidget(self.discard)
+        self.hide()
+
+    def offer(self, found: Found | None) -> None:
+        """Shows the offer, or hides it where there is nothing."""
+        if found is not None:
+            when = datetime.fromtimestamp(found.time).strftime("%d %B, %H:%M")
+            self.text.setText(f"KD Studio ended with unsaved changes of this experiment ({when}).")
+        self.setVisible(found is not None)
+
+
+def tool_button(theme: Theme, name: str, tip: str) -> QToolButton:
+    """A small button with an icon that follows the theme."""
+    button = QToolButton()
+    button.setToolTip(tip)
+    button.setAccessibleName(tip)
+    button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    def recolour() -> None:
+        button.setIcon(icon(name, theme.tokens.soft, theme.tokens.line))
+
+    theme.changed.connect(recolour)
+    recolour()
+    return button

@@ -1,0 +1,75 @@
+"""The Data section: where the samples come from, and what is in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from kdstudio.gui.setup.context import Context
+from kdstudio.gui.setup.data_view import DataCard
+from kdstudio.gui.setup.fields import FieldBox, FieldGrid
+from kdstudio.gui.setup.form import ModelForm, choose_variant
+from kdstudio.gui.setup.schema import FieldSchema, variants_of
+from kdstudio.gui.setup.section import Card, Section
+from kdstudio.project.spec import Digits, ImageFolder, KnownImages, NumpyFile
+
+
+class SourceBox(FieldBox):
+    """The choice of the source: it changes which other fields there are."""
+
+    def __init__(self, context: Context, table: dict[str, type[BaseModel]], key: str) -> None:
+        schema = FieldSchema(key, "choice", "Where the samples come from.", None, True, choices=tuple(table))
+        super().__init__(context, f"data.{key}", schema)
+        self._table = table
+
+    def _edited(self) -> None:
+        choose_variant(self.context, "data", self.schema.name, self._table, str(self.editor.value()))
+
+
+class DataSection(Section):
+    """Source, batches and views; examples and counts per class; problems found."""
+
+    def __init__(self, context: Context) -> None:
+        sentence = "The transfer set: what the student learns from, and how it is split."
+        super().__init__(context, "Data", sentence, ("data",))
+        self._key, self._table = variants_of((Digits, KnownImages, ImageFolder, NumpyFile))
+        self.source = SourceBox(context, self._table, self._key)
+        self.words = QLabel()
+        self.words.setObjectName("soft")
+        self.words.setWordWrap(True)
+        self.form: ModelForm | None = None
+        self.card = Card("Where the samples come from")
+        self.card.body.addWidget(FieldGrid([self.source]))
+        self.card.body.addWidget(self.words)
+        self._holder = QWidget()
+        self._inner = QVBoxLayout(self._holder)
+        self._inner.setContentsMargins(0, 0, 0, 0)
+        self.card.body.addWidget(self._holder)
+        self.view = DataCard(context)
+        self.columns.add(self.card)
+        self.columns.add(self.view, side=True)
+
+    def refresh(self) -> None:
+        super().refresh()
+        value: Any = self.context.document.get("data")
+        value = value if isinstance(value, dict) else {}
+        model = self._table.get(str(value.get(self._key)))
+        if self.form is not None and self.form.model is not model:
+            self.form.forget()
+            self.form.setParent(None)
+            self.form.deleteLater()
+            self.form = None
+        if self.form is None and model is not None:
+            self.form = ModelForm(self.context, "data", model, skip=(self._key,))
+            self._inner.addWidget(self.form)
+        self.words.setText((model.__doc__ or "").strip() if model is not None else "")
+        self.source.refresh(value)
+        if self.form is not None:
+            self.form.refresh()
+        self.view.refresh()
+
+    def facts_changed(self, part: str) -> None:
+        if part == "data":
+            self.view.refresh()

@@ -1,0 +1,199 @@
+"""What is in the data: examples and counts of each class, the splits, and the problems that were found."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QHelpEvent, QPainter, QPaintEvent, QPixmap
+from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QToolTip, QWidget
+
+from kdstudio.gui.setup.bars import tool_button
+from kdstudio.gui.setup.context import Context
+from kdstudio.gui.setup.fact_status import FactStatus
+from kdstudio.gui.setup.joins import shape_text
+from kdstudio.gui.setup.section import Card
+from kdstudio.gui.theme import Theme
+
+PICTURE = 32
+ROW, BARE_ROW = 38, 24
+#: Names longer than this are cut; the tooltip has them whole.
+NAME_WIDTH = 132
+NUMBER_WIDTH = 52
+BAR_WIDTH = 90
+#: More rows than this scroll inside the card.
+ROWS = 12
+SPLITS = ("train", "validation", "test")
+
+
+def split_colours(theme: Theme) -> dict[str, str]:
+    tokens = theme.tokens
+    return {"train": tokens.accent, "validation": tokens.curve3, "test": tokens.curve1}
+
+
+class ClassTable(QWidget):
+    """A row for each class: name, pictures, a bar of its samples by split, and their number. Painted."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.theme = theme
+        self.setAccessibleName("Samples of each class")
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._classes: list[str] = []
+        self._counts: dict[str, list[int]] = {}
+        self._pictures: dict[int, list[QPixmap]] = {}
+        theme.changed.connect(self.update)
+
+    def show_data(self, report: dict[str, Any]) -> None:
+        """Takes over the engine's answer."""
+        self._classes, self._counts = report["classes"], report["counts"]
+        self._pictures = {}
+        for example in report.get("examples", []):
+            pixmap = QPixmap()
+            pixmap.loadFromData(base64.b64decode(example["png"]))
+            self._pictures.setdefault(example["label"], []).append(pixmap)
+        rows = [f"{name}: {self._row_text(index)}" for index, name in enumerate(self._classes)]
+        self.setAccessibleDescription("; ".join(rows[:20]))
+        self.setFixedHeight(self.row_height * len(self._classes))
+        self.update()
+
+    @property
+    def row_height(self) -> int:
+        return ROW if self._pictures else BARE_ROW
+
+    def sizeHint(self) -> QSize:
+        return QSize(420, self.row_height * max(len(self._classes), 1))
+
+    def _row_text(self, index: int) -> str:
+        return ", ".join(f"{self._counts[split][index]:,} {split}" for split in SPLITS)
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            index = event.pos().y() // self.row_height
+            if 0 <= index < len(self._classes):
+                QToolTip.showText(event.globalPos(), f"{self._classes[index]}: {self._row_text(index)}", self)
+                return True
+        return super().event(event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        tokens = self.theme.tokens
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)  # small pictures stay sharp
+        height = self.row_height
+        first = max(0, event.rect().top() // height)
+        last = min(len(self._classes) - 1, event.rect().bottom() // height)
+        largest = max(
+            (sum(self._counts[split][row] for split in SPLITS) for row in range(len(self._classes))), default=1
+        )
+        metrics = painter.fontMetrics()
+        names = min(NAME_WIDTH, max(map(metrics.horizontalAdvance, self._classes), default=0) + 16)
+        room = self.width() - names - NUMBER_WIDTH - 16
+        pictures = max(0, min(max(map(len, self._pictures.values()), default=0), (room - BAR_WIDTH) // (PICTURE + 4)))
+        bars = names + pictures * (PICTURE + 4) + (8 if pictures else 0)
+        for row in range(first, last + 1):
+            top = row * height
+            painter.setPen(QColor(tokens.ink))
+            name = metrics.elidedText(self._classes[row], Qt.TextElideMode.ElideRight, names - 12)
+            painter.drawText(QRect(0, top, names - 8, height), Qt.AlignmentFlag.AlignVCenter, name)
+            for place, pixmap in enumerate(self._pictures.get(row, [])[:pictures]):
+                corner = QPoint(names + place * (PICTURE + 4), top + (height - PICTURE) // 2)
+                _draw_picture(painter, QRect(corner, QSize(PICTURE, PICTURE)), pixmap)
+            area = QRectF(bars, top + height / 2 - 5, self.width() - bars - NUMBER_WIDTH - 8, 10)
+            self._draw_bar(painter, area, row, largest)
+            painter.setPen(QColor(tokens.soft))
+            number = f"{sum(self._counts[split][row] for split in SPLITS):,}"
+            right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            painter.drawText(QRect(self.width() - NUMBER_WIDTH, top, NUMBER_WIDTH, height), right, number)
+
+    def _draw_bar(self, painter: QPainter, area: QRectF, row: int, largest: int) -> None:
+        left = area.left()
+        painter.setPen(Qt.PenStyle.NoPen)
+        for split, colour in split_colours(self.theme).items():
+            width = area.width() * self._counts[split][row] / max(largest, 1)
+            painter.setBrush(QColor(colour))
+            painter.drawRect(QRectF(left, area.top(), max(width - 1, 0), area.height()))
+            left += width
+
+
+def _draw_picture(painter: QPainter, area: QRect, pixmap: QPixmap) -> None:
+    size = pixmap.size().scaled(area.size(), Qt.AspectRatioMode.KeepAspectRatio)
+    target = QRect(QPoint(0, 0), size)
+    target.moveCenter(area.center())
+    painter.drawPixmap(target, pixmap)
+
+
+class DataCard(Card):
+    """The engine's answer about the data, in words and pictures."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__("What is in it")
+        self.context = context
+        self.again = tool_button(context.theme, "refresh", "Read the data again: files were added, removed or changed")
+        self.again.clicked.connect(lambda: context.facts.look_again("data"))
+        self.head.addWidget(self.again)
+        self.status = FactStatus(context, "data", "Reading the data")
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.legend = QLabel()
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
+        self.legend.setWordWrap(True)
+        self.problems = QLabel()
+        self.problems.setObjectName("warning")
+        self.problems.setWordWrap(True)
+        self.problems.setTextFormat(Qt.TextFormat.PlainText)
+        self.table = ClassTable(context.theme)
+        self.area = QScrollArea()
+        self.area.setWidgetResizable(True)
+        self.area.setFrameShape(QFrame.Shape.NoFrame)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area.setWidget(self.table)
+        self.area.setAccessibleName("Classes")
+        for widget in (self.status, self.words, self.problems, self.legend, self.area):
+            self.body.addWidget(widget)
+        self._shown: dict[str, Any] | None = None
+        context.theme.changed.connect(self._write_legend)
+
+    def refresh(self) -> None:
+        """Shows what is known now; an older answer stays while it is asked again."""
+        self.status.refresh()
+        report = self.context.facts.data.answer
+        for widget in (self.words, self.legend, self.area):
+            widget.setVisible(report is not None)
+        self.problems.setVisible(bool(report and report["problems"]))
+        self.setEnabled(True)
+        if report is None or report is self._shown:
+            return
+        self._shown = report
+        self.words.setText(in_words(report))
+        self.problems.setText("\n".join(report["problems"]))
+        self._write_legend()
+        self.table.show_data(report)
+        rows = min(len(report["classes"]), ROWS)
+        self.area.setFixedHeight(rows * self.table.row_height + 2)
+
+    def _write_legend(self) -> None:
+        if self._shown is None:
+            return
+        parts = [
+            f'<span style="color:{colour}">■</span>&nbsp;{split}&nbsp;{self._shown["samples"][split]:,}'
+            for split, colour in split_colours(self.context.theme).items()
+        ]
+        self.legend.setText("&nbsp;&nbsp; ".join(parts))
+
+
+def in_words(report: dict[str, Any]) -> str:
+    """What the data are, in sentences."""
+    shape, classes = report["input_shape"], len(report["classes"])
+    total = sum(report["samples"].values())
+    if len(shape) == 3:
+        kind = {1: "grey pictures", 3: "colour pictures"}.get(shape[0], f"pictures of {shape[0]} channels")
+        size = shape_text(shape[1:])
+        return f"{total:,} {kind} of {size} pixels in {classes} classes; a network sees {shape_text(shape)}."
+    low, high = min(report["mean"]), max(report["mean"])
+    spread = f"means from {low:.3g} to {high:.3g}, deviations from {min(report['std']):.3g} to {max(report['std']):.3g}"
+    return (
+        f"{total:,} rows of {shape[0]:,} numbers in {classes} classes. They are features, so there are no pictures; "
+        f"{spread}. Each is standardised before a network sees it."
+    )

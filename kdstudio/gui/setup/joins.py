@@ -1,0 +1,92 @@
+"""Which layers can be joined by a hint, and which pairs are worth a try. The engine's regressor has the same rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Join:
+    """Whether two layers can be joined, and how, in words."""
+
+    possible: bool
+    text: str
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """A shape for people: 64 × 8 × 8."""
+    return " × ".join(str(size) for size in shape) or "1"
+
+
+def join(student: Shape, teacher: Shape) -> Join:
+    """How a regressor would map a student's layer to a teacher's; shapes are without the batch dimension."""
+    if len(student) == len(teacher) == 3:
+        words = f"1 × 1 convolution, {student[0]} to {teacher[0]} channels"
+        if student[1:] != teacher[1:]:
+            larger = student[1] >= teacher[1] and student[2] >= teacher[2]
+            how = "averaged down" if larger else "enlarged"
+            words += f"; the student's map is {how} from {shape_text(student[1:])} to {shape_text(teacher[1:])}"
+        return Join(True, words)
+    if len(student) == len(teacher) == 1:
+        return Join(True, f"a linear map, {student[0]} to {teacher[0]} numbers")
+    if len(student) == len(teacher) == 2 and student[0] == teacher[0]:
+        return Join(True, f"a linear map for each of {student[0]} tokens, {student[1]} to {teacher[1]} numbers")
+    return Join(
+        False,
+        f"{_kind(teacher)} of the teacher and {_kind(student)} of the student cannot be joined: "
+        "vectors go with vectors, maps with maps, tokens with as many tokens",
+    )
+
+
+def _kind(shape: Shape) -> str:
+    kinds = {1: "a vector", 2: "tokens", 3: "a map"}
+    return f"{kinds.get(len(shape), 'an output')} ({shape_text(shape)})"
+
+
+def shapes_of(report: dict[str, Any] | None) -> dict[str, Shape]:
+    """Output shapes by layer name from the engine's report of a network; empty for none."""
+    return {layer["name"]: tuple(layer["output_shape"]) for layer in (report or {}).get("layers", [])}
+
+
+def suggested(teacher: list[dict[str, Any]], student: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Pairs of layers at the same stage: of the same name, else the last ones at each size of map.
+
+    Args:
+        teacher, student: Layers with `name` and `output_shape`, in the order of the network. The last one is taken
+            for the classifier, which soft targets are for.
+    """
+    shapes = {
+        side: {layer["name"]: tuple(layer["output_shape"]) for layer in layers[:-1]}
+        for side, layers in (("teacher", teacher), ("student", student))
+    }
+    tops = [name for name in shapes["teacher"] if "." not in name and name in shapes["student"]]
+    stages = [name for name in tops if name.rstrip("0123456789") != name]
+    pairs = [(name, name) for name in stages if _joins(shapes, name, name)]
+    named = [name for name, _ in pairs if name.startswith(("layer", "stage", "hidden", "block"))]
+    if named:
+        return [(name, name) for name in named]
+    if pairs:
+        return pairs
+    last: dict[str, dict[Shape, str]] = {"teacher": {}, "student": {}}
+    for side, layers in shapes.items():
+        for name, shape in layers.items():
+            last[side][shape[1:]] = name
+    both = [size for size in last["teacher"] if size in last["student"]]
+    return [
+        (last["teacher"][size], last["student"][size])
+        for size in both
+        if _joins(shapes, last["teacher"][size], last["student"][size])
+    ]
+
+
+def _joins(shapes: dict[str, dict[str, Shape]], teacher: str, student: str) -> bool:
+    return join(shapes["student"][student], shapes["teacher"][teacher]).possible
+
+
+def middle(pairs: list[tuple[str, str]]) -> tuple[str, str] | None:
+    """The pair in the middle of the network: what FitNets took."""
+    return pairs[(len(pairs) - 1) // 2] if pairs else None

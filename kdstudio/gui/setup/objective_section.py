@@ -1,0 +1,135 @@
+"""The Objective section: the formula, a card for each term, and what the temperature does."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
+
+from kdstudio.gui.setup.balance import BalanceCard, names_of
+from kdstudio.gui.setup.context import Context
+from kdstudio.gui.setup.joins import middle, suggested
+from kdstudio.gui.setup.schema import complete, fields_of, variants_of
+from kdstudio.gui.setup.section import Section
+from kdstudio.gui.setup.temperature import TemperatureCard
+from kdstudio.gui.setup.terms import TermCard
+from kdstudio.gui.setup.words import term_words
+from kdstudio.project.spec import Experiment
+
+
+class ObjectiveSection(Section):
+    """The weighted sum of terms."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, "Objective", "The weighted sum of terms that the student minimises.", ("objective",))
+        models = next(schema.models for schema in fields_of(Experiment) if schema.name == "objective")
+        self._key, self._table = variants_of(models)
+        self.balance = BalanceCard(context)
+        self.cards: list[TermCard] = []
+        self._signature: list[str] = []
+        self._holder = QWidget()
+        self._list = QVBoxLayout(self._holder)
+        self._list.setContentsMargins(0, 0, 0, 0)
+        self._list.setSpacing(12)
+        self.add = self._add_button()
+        row = QHBoxLayout()
+        row.addWidget(self.add)
+        row.addStretch(1)
+        self._list.addLayout(row)
+        self.temperature = TemperatureCard(context)
+        self.columns.add(self.balance)
+        self.columns.add(self._holder)
+        self.columns.add(self.temperature, side=True)
+
+    def _add_button(self) -> QPushButton:
+        button = QPushButton("Add a term")
+        button.setObjectName("menu")
+        menu = QMenu(button)
+        for tag, model in self._table.items():
+            title, words = term_words(tag, model.__doc__ or "")
+            menu.addAction(f"{title}\t{words}").triggered.connect(functools.partial(self._add, tag))
+        button.setMenu(menu)
+        return button
+
+    # -- edits -------------------------------------------------------------------------------------------------
+
+    def _terms(self) -> list[Any]:
+        terms = self.context.document.get("objective")
+        return terms if isinstance(terms, list) else []
+
+    def _add(self, tag: str, checked: bool = False) -> None:
+        terms = self._terms()
+        first: dict[str, Any] = {self._key: tag}
+        if "pairs" in self._table[tag].model_fields:
+            first["pairs"] = self._first_pair()
+        title = term_words(tag)[0].lower()
+        self.context.document.edit(f"Add {title}", {"objective": [*terms, complete(self._table[tag], first)]})
+        # After the new card has its place
+        QTimer.singleShot(0, self, self._show_last)
+
+    def _show_last(self) -> None:
+        if self.cards:
+            self.ensureWidgetVisible(self.cards[-1])
+
+    def _first_pair(self) -> list[dict[str, str]]:
+        teacher, student = self.context.facts.teacher.known, self.context.facts.student.known
+        if teacher is None or student is None:
+            return []
+        pair = middle(suggested(teacher["layers"], student["layers"]))
+        return [{"teacher": pair[0], "student": pair[1]}] if pair else []
+
+    def _move(self, index: int, by: int) -> None:
+        terms = self._terms()
+        target = index + by
+        if 0 <= target < len(terms):
+            title = term_words(str(terms[index].get(self._key)))[0].lower()
+            terms = [*terms]
+            terms[index], terms[target] = terms[target], terms[index]
+            self.context.document.edit(f"Move {title} {'up' if by < 0 else 'down'}", {"objective": terms})
+            card = self.cards[target]
+            button = card.up if by < 0 else card.down
+            (button if button.isEnabled() else card.remove).setFocus()
+
+    def _remove(self, index: int) -> None:
+        terms = self._terms()
+        title = term_words(str(terms[index].get(self._key)))[0].lower()
+        rest = [term for place, term in enumerate(terms) if place != index]
+        self.context.document.edit(f"Remove {title}", {"objective": rest})
+        self.add.setFocus()
+
+    # -- showing -----------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        super().refresh()
+        terms = self._terms()
+        names = names_of(terms)
+        if names != self._signature:
+            self._build(terms, names)
+        for card in self.cards:
+            card.refresh(len(self.cards))
+        self.balance.refresh()
+        self.temperature.refresh()
+
+    def _build(self, terms: list[Any], names: list[str]) -> None:
+        for card in self.cards:
+            card.forget()
+        self.cards = []
+        self._signature = names
+        for index, (term, name) in enumerate(zip(terms, names)):
+            tag = str(term.get(self._key)) if isinstance(term, dict) else "?"
+            card = TermCard(self.context, index, tag, self._table.get(tag), name)
+            card.moved.connect(functools.partial(self._move, index))
+            card.removed.connect(functools.partial(self._remove, index))
+            self._list.insertWidget(index, card)
+            self.cards.append(card)
+
+    def facts_changed(self, part: str) -> None:
+        if part in ("teacher", "student"):
+            for card in self.cards:
+                card.refresh(len(self.cards))
+        self.temperature.refresh()
+
+    def shown(self) -> None:
+        self.temperature.wanted()

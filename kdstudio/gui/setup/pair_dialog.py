@@ -1,0 +1,264 @@
+"""Pairs layers of teacher and student: both networks side by side, with shapes, and a check before a pair is added."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QBrush, QColor
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QGridLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QSplitter,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from kdstudio.gui.icons import icon
+from kdstudio.gui.setup.joins import join, shape_text, shapes_of, suggested
+from kdstudio.gui.theme import Theme
+
+NAME = Qt.ItemDataRole.UserRole
+
+
+class LayerTree(QTreeWidget):
+    """The layers of one network, nested as they are, with the shape of what they put out."""
+
+    def __init__(self, title: str, report: dict[str, Any] | None) -> None:
+        super().__init__()
+        self.setAccessibleName(title)
+        self.setHeaderLabels(["Layer", "Output", "Kind"])
+        self.setUniformRowHeights(True)
+        self.setIndentation(14)
+        self.header().setStretchLastSection(False)
+        modes = QHeaderView.ResizeMode
+        for column, mode in enumerate((modes.Stretch, modes.ResizeToContents, modes.ResizeToContents)):
+            self.header().setSectionResizeMode(column, mode)
+        self._items: dict[str, QTreeWidgetItem] = {}
+        for layer in (report or {}).get("layers", []):
+            self._add(layer)
+        self.expandAll()
+
+    def _add(self, layer: dict[str, Any]) -> None:
+        name = layer["name"]
+        parent = name.rpartition(".")[0]
+        while parent and parent not in self._items:
+            parent = parent.rpartition(".")[0]
+        short = name.removeprefix(f"{parent}.") if parent else name
+        item = QTreeWidgetItem([short, shape_text(layer["output_shape"]), layer["kind"]])
+        item.setData(0, NAME, name)
+        item.setToolTip(0, f"{name}: {layer['parameters']:,} parameters")
+        item.setData(0, Qt.ItemDataRole.AccessibleTextRole, f"{name}, {shape_text(layer['output_shape'])}")
+        if parent:
+            self._items[parent].addChild(item)
+        else:
+            self.addTopLevelItem(item)
+        self._items[name] = item
+
+    def chosen(self) -> str:
+        """The name of the selected layer, empty for none."""
+        item = self.currentItem()
+        return str(item.data(0, NAME)) if item is not None else ""
+
+    def choose(self, name: str) -> None:
+        """Selects a layer."""
+        if name in self._items:
+            self.setCurrentItem(self._items[name])
+            self.scrollToItem(self._items[name])
+
+
+class PairDialog(QDialog):
+    """Select a layer on each side; the line between says whether and how they can be joined.
+
+    Args:
+        theme: For the colours of teacher and student.
+        teacher, student: The engine's reports, None where they are not known (yet).
+        pairs: The pairs that there are.
+        parent: The dialog's parent.
+    """
+
+    def __init__(
+        self,
+        theme: Theme,
+        teacher: dict[str, Any] | None,
+        student: dict[str, Any] | None,
+        pairs: list[Any],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.theme = theme
+        self.setWindowTitle("Pair layers")
+        self._reports = {"teacher": teacher, "student": student}
+        self._shapes = {side: shapes_of(report) for side, report in self._reports.items()}
+        self.trees = {side: LayerTree(f"Layers of the {side}", report) for side, report in self._reports.items()}
+        self.verdict = QLabel()
+        self.verdict.setWordWrap(True)
+        self.verdict.setTextFormat(Qt.TextFormat.PlainText)
+        self.verdict.setMinimumHeight(2 * self.fontMetrics().height() + 4)
+        self.verdict.setAlignment(Qt.AlignmentFlag.AlignVCenter)
+        self.mark = QLabel()
+        self.add = QPushButton("&Add pair")
+        self.suggest = QPushButton("&Suggest pairs")
+        self.suggest.setToolTip("Adds a pair for each stage that both networks have")
+        self.remove = QPushButton("&Remove pair")
+        self.list = QListWidget()
+        self.list.setAccessibleName("Pairs")
+        self.list.setMinimumHeight(72)
+        for pair in pairs:
+            if isinstance(pair, dict):
+                self._append(str(pair.get("teacher", "")), str(pair.get("student", "")))
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        # Return adds a pair while a tree has the focus; it must not close the dialog
+        for button in (*buttons.buttons(), self.add, self.suggest, self.remove):
+            if isinstance(button, QPushButton):
+                button.setAutoDefault(False)
+        self._lay_out(buttons)
+        for tree in self.trees.values():
+            tree.currentItemChanged.connect(lambda *_: self._check())
+            tree.itemActivated.connect(lambda *_: self._add())
+        self.add.clicked.connect(self._add)
+        self.suggest.clicked.connect(self._suggest)
+        self.remove.clicked.connect(self._remove)
+        self.list.currentRowChanged.connect(self._pair_chosen)
+        self._start(pairs)
+
+    def _lay_out(self, buttons: QDialogButtonBox) -> None:
+        trees = QSplitter()
+        trees.setChildrenCollapsible(False)
+        for side, colour in (("teacher", self.theme.tokens.teacher), ("student", self.theme.tokens.student)):
+            report = self._reports[side]
+            name = report["model"] if report else "not known yet"
+            label = QLabel(f'<span style="color:{colour}">●</span> <b>{side.capitalize()}</b>&nbsp; {name}')
+            label.setBuddy(self.trees[side])
+            box = QWidget()
+            column = QVBoxLayout(box)
+            column.setContentsMargins(0, 0, 0, 0)
+            column.setSpacing(4)
+            column.addWidget(label)
+            column.addWidget(self.trees[side])
+            trees.addWidget(box)
+        check = QHBoxLayout()
+        check.setSpacing(8)
+        check.addWidget(self.mark)
+        check.addWidget(self.verdict, 1)
+        check.addWidget(self.add)
+        heading = QLabel("Pairs")
+        heading.setObjectName("heading")
+        heading.setBuddy(self.list)
+        below = QGridLayout()
+        below.setSpacing(8)
+        below.addWidget(heading, 0, 0)
+        below.addWidget(self.list, 1, 0, 3, 1)
+        below.addWidget(self.suggest, 1, 1)
+        below.addWidget(self.remove, 2, 1)
+        below.setRowStretch(3, 1)
+        below.setColumnStretch(0, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(16, 12, 16, 12)
+        layout.setSpacing(12)
+        layout.addWidget(trees, 3)
+        layout.addLayout(check)
+        layout.addLayout(below, 1)
+        layout.addWidget(buttons)
+
+    def sizeHint(self) -> QSize:
+        return QSize(860, 600)
+
+    def _start(self, pairs: list[Any]) -> None:
+        """Selects what is likely meant first: the first pair, or the first suggestion."""
+        if self.list.count():
+            self.list.setCurrentRow(0)
+        else:
+            found = self._suggestions()
+            if found:
+                self.trees["teacher"].choose(found[0][0])
+                self.trees["student"].choose(found[0][1])
+        self.suggest.setEnabled(bool(self._suggestions()))
+        self.trees["teacher"].setFocus()
+        self._check()
+
+    # -- pairs -------------------------------------------------------------------------------------------------
+
+    def pairs(self) -> list[dict[str, str]]:
+        """The pairs as they are now."""
+        items = [self.list.item(row).data(NAME) for row in range(self.list.count())]
+        return [{"teacher": teacher, "student": student} for teacher, student in items]
+
+    def _has(self, teacher: str, student: str) -> bool:
+        return {"teacher": teacher, "student": student} in self.pairs()
+
+    def _append(self, teacher: str, student: str) -> None:
+        words = ""
+        wrong = False
+        if teacher in self._shapes["teacher"] and student in self._shapes["student"]:
+            found = join(self._shapes["student"][student], self._shapes["teacher"][teacher])
+            words, wrong = f":  {found.text}", not found.possible
+        elif self._shapes["teacher"] and self._shapes["student"]:
+            words = ":  a layer that is not listed; it is checked when the run starts"
+        item = QListWidgetItem(f"{teacher} → {student}{words}")
+        item.setData(NAME, (teacher, student))
+        if wrong:
+            item.setForeground(QBrush(QColor(self.theme.tokens.bad)))
+        self.list.addItem(item)
+
+    def _add(self) -> None:
+        teacher, student = self.trees["teacher"].chosen(), self.trees["student"].chosen()
+        if self.add.isEnabled():
+            self._append(teacher, student)
+            self.list.setCurrentRow(self.list.count() - 1)
+            self._check()
+
+    def _remove(self) -> None:
+        row = self.list.currentRow()
+        if row >= 0:
+            self.list.takeItem(row)
+        self._check()
+
+    def _suggestions(self) -> list[tuple[str, str]]:
+        teacher, student = self._reports["teacher"], self._reports["student"]
+        return suggested(teacher["layers"], student["layers"]) if teacher and student else []
+
+    def _suggest(self) -> None:
+        for teacher, student in self._suggestions():
+            if not self._has(teacher, student):
+                self._append(teacher, student)
+        self._check()
+
+    def _pair_chosen(self, row: int) -> None:
+        if row >= 0:
+            teacher, student = self.list.item(row).data(NAME)
+            self.trees["teacher"].choose(teacher)
+            self.trees["student"].choose(student)
+        self._check()
+
+    def _check(self) -> None:
+        """Says whether the selected layers can be joined."""
+        teacher, student = self.trees["teacher"].chosen(), self.trees["student"].chosen()
+        tokens = self.theme.tokens
+        possible = False
+        if not all(self._shapes.values()):
+            text = "The layers appear when both networks can be built; close this and correct them first."
+        elif not teacher or not student:
+            text = "Select a layer on each side."
+        else:
+            found = join(self._shapes["student"][student], self._shapes["teacher"][teacher])
+            possible = found.possible and not self._has(teacher, student)
+            there = "This pair is there already. " if self._has(teacher, student) else ""
+            text = f"{there}{teacher} → {student}: {found.text}."
+            name, colour = ("ui-check", tokens.good) if found.possible else ("alert", tokens.bad)
+            self.mark.setPixmap(icon(name, colour).pixmap(16, 16))
+        self.mark.setVisible(bool(teacher and student))
+        self.verdict.setText(text)
+        self.add.setEnabled(possible)
+        self.remove.setEnabled(self.list.currentRow() >= 0)

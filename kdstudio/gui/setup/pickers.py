@@ -1,0 +1,296 @@
+"""Editors for what is chosen rather than typed: paths, models, weights."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QStringListModel, Qt
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QStandardItem, QStandardItemModel
+from PySide6.QtWidgets import QComboBox, QCompleter, QFileDialog, QPushButton, QStackedWidget
+
+from kdstudio.gui.setup.context import Context
+from kdstudio.gui.setup.editors import Editor
+from kdstudio.gui.setup.inputs import Combo, Line
+from kdstudio.gui.setup.schema import FieldSchema
+from kdstudio.gui.setup.words import empty_text
+from kdstudio.project.errors import KDStudioError
+from kdstudio.project.runs.state import RunStatus
+from kdstudio.project.spec import KNOWN
+
+WEIGHTS_FILTER = "Weights (*.safetensors *.pt *.pth);;All files (*)"
+ARRAYS_FILTER = "NumPy files (*.npz);;All files (*)"
+FOLDER = ""
+#: What a path field looks for, by model and field; empty for a folder.
+PATHS = {
+    ("ImageFolder", "path"): FOLDER,
+    ("KnownImages", "folder"): FOLDER,
+    ("NumpyFile", "path"): ARRAYS_FILTER,
+}
+LIBRARIES = ("timm:", "torchvision:")
+
+
+def special_editor(schema: FieldSchema, owner: str, context: Context, path: str) -> Editor | None:
+    """The editor of a field that needs more than its kind says, or None."""
+    if (owner, schema.name) in PATHS:
+        return PathEditor(schema, context, PATHS[owner, schema.name])
+    if schema.name == "model" and schema.kind == "text":
+        return ModelEditor(schema, context)
+    if schema.name == "weights" and schema.kind == "text":
+        return WeightsEditor(schema, context, owner)
+    if has_special_editor(schema, owner):
+        from kdstudio.gui.setup.pairs_editor import PairsEditor
+
+        return PairsEditor(schema, context, path)
+    return None
+
+
+def has_special_editor(schema: FieldSchema, owner: str) -> bool:
+    """Whether a field made of models is edited as one value."""
+    return schema.kind == "models" and schema.name == "pairs"
+
+
+class _PathLine(Line):
+    """A line that takes a dropped file as its path."""
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+        else:
+            super().dragEnterEvent(event)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        urls = event.mimeData().urls()
+        if urls and urls[0].isLocalFile():
+            self.setText(urls[0].toLocalFile())
+            self.textEdited.emit(self.text())
+            event.acceptProposedAction()
+        else:
+            super().dropEvent(event)
+
+
+class PathEditor(Editor):
+    """A file or folder, typed, dropped or chosen; relative to the project where it lies inside.
+
+    Args:
+        schema: The field.
+        context: Of the page.
+        pattern: The file dialog's filter; empty for folders.
+    """
+
+    def __init__(self, schema: FieldSchema, context: Context, pattern: str) -> None:
+        super().__init__(schema)
+        self.context = context
+        self.pattern = pattern
+        self.line = _PathLine()
+        self.line.setPlaceholderText(empty_text(schema.description) if schema.optional else "not chosen")
+        self.browse = QPushButton("Browse...")
+        self._adopt(self.line)
+        self._adopt(self.browse)
+        self.browse.setAccessibleName(f"Browse for {schema.label.lower()}")
+        self.line.textEdited.connect(lambda _: self.edited.emit())
+        self.browse.clicked.connect(self._ask)
+
+    def _ask(self) -> None:
+        project = self.context.project
+        start = str(project.root) if project is not None else ""
+        if self.pattern:
+            chosen, _ = QFileDialog.getOpenFileName(self, self.schema.label, start, self.pattern)
+        else:
+            chosen = QFileDialog.getExistingDirectory(self, self.schema.label, start)
+        if chosen:
+            self.line.setText(project.shown(Path(chosen)) if project is not None else chosen)
+            self.edited.emit()
+
+    def value(self) -> Any:
+        text = self.line.text()
+        return None if self.schema.optional and not text.strip() else text
+
+    def set_value(self, value: Any) -> None:
+        self.line.setText("" if value is None else str(value))
+        self.line.setCursorPosition(0)
+
+
+class ModelEditor(Editor):
+    """A known model, one of a library's, or a function in a Python file of the project."""
+
+    def __init__(self, schema: FieldSchema, context: Context) -> None:
+        super().__init__(schema)
+        self.context = context
+        self.combo = Combo()
+        self.combo.setEditable(True)
+        self.line = Line()
+        self.combo.setLineEdit(self.line)
+        self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.combo.setMaxVisibleItems(24)
+        self.line.setPlaceholderText("resnet20, timm:NAME, models.py:build")
+        self._adopt(self.combo)
+        self._fill()
+        self._completions = QStringListModel(self._words(), self)
+        self.completer = completer = QCompleter(self._completions, self)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        completer.setMaxVisibleItems(12)
+        completer.activated.connect(lambda _: self.edited.emit())
+        self.combo.setCompleter(completer)
+        self.combo.activated.connect(self._chosen)
+        self.line.textEdited.connect(self._typed)
+        context.facts.names_changed.connect(self._names_came)
+
+    def _groups(self) -> dict[str, list[str]]:
+        return {
+            "Plain networks": [name for name in KNOWN if name in ("mlp", "cnn")],
+            "ResNets for small pictures": [name for name in KNOWN if name.startswith("resnet")],
+            "Wide ResNets": [name for name in KNOWN if name.startswith("wrn")],
+            "Of a library (type to search)": list(LIBRARIES),
+            "In this project": functions_of(self.context.project.root) if self.context.project else [],
+        }
+
+    def _words(self) -> list[str]:
+        return [*KNOWN, *self._groups()["In this project"], *self.context.facts.names]
+
+    def _fill(self) -> None:
+        model = QStandardItemModel(self)
+        for title, names in self._groups().items():
+            if not names:
+                continue
+            heading = QStandardItem(title)
+            heading.setFlags(Qt.ItemFlag.NoItemFlags)
+            model.appendRow(heading)
+            for name in names:
+                model.appendRow(QStandardItem(name))
+        text = self.line.text()
+        self.combo.setModel(model)
+        self.combo.setEditText(text)
+
+    def _chosen(self) -> None:
+        self._typed(self.line.text())
+        if self.line.text() in LIBRARIES:
+            self.line.setFocus()
+            self.line.end(False)
+
+    def _typed(self, text: str) -> None:
+        if text.startswith(LIBRARIES):
+            self.context.facts.want_names()
+        self.edited.emit()
+
+    def _names_came(self) -> None:
+        self._completions.setStringList(self._words())
+        if self.line.hasFocus() and self.line.text().startswith(LIBRARIES):
+            self.completer.setCompletionPrefix(self.line.text())
+            self.completer.complete()
+
+    def value(self) -> str:
+        return self.combo.currentText()
+
+    def set_value(self, value: Any) -> None:
+        self._fill()
+        self.combo.setEditText("" if value is None else str(value))
+        self.line.setCursorPosition(0)
+
+
+def functions_of(root: Path) -> list[str]:
+    """`FILE.py:FUNCTION` for each function of the project's Python files that takes what a model needs.
+
+    The files are parsed, not run.
+    """
+    found = []
+    for path in sorted(root.glob("*.py")):
+        try:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, SyntaxError):
+            continue
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef):
+                names = {argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)}
+                if {"input_shape", "num_classes"} <= names:
+                    found.append(f"{path.name}:{node.name}")
+    return found
+
+
+class WeightsEditor(Editor):
+    """No weights, a file, or the student of a finished run."""
+
+    NONE, FILE, RUN = range(3)
+
+    def __init__(self, schema: FieldSchema, context: Context, owner: str) -> None:
+        super().__init__(schema)
+        self.context = context
+        self.kind = Combo()
+        none = "None: train it first" if owner == "TeacherSpec" else "None: start at random"
+        self.kind.addItems([none, "A file", "A run's student"])
+        self.detail = QStackedWidget()
+        self.nothing = QStackedWidget()
+        self.file = PathEditor(schema, context, WEIGHTS_FILTER)
+        self.file.line.setPlaceholderText("not chosen")
+        self.runs = Combo()
+        for widget in (self.nothing, self.file, self.runs):
+            self.detail.addWidget(widget)
+        self._adopt(self.kind)
+        self._row.addWidget(self.detail, 2)
+        self.runs.setAccessibleName("The run's experiment")
+        self.detail.hide()
+        self.kind.activated.connect(self._kind_chosen)
+        self.file.edited.connect(self.edited)
+        self.runs.activated.connect(lambda _: self.edited.emit())
+
+    def _kind_chosen(self, index: int) -> None:
+        self._show(index)
+        if index == self.RUN:
+            self._fill(None)
+        if index == self.FILE:
+            self.file.line.setFocus()
+        self.edited.emit()
+
+    def _show(self, index: int) -> None:
+        self.kind.setCurrentIndex(index)
+        self.detail.setCurrentIndex(index)
+        self.detail.setVisible(index != self.NONE)
+
+    def _fill(self, chosen: str | None) -> None:
+        self.runs.clear()
+        project = self.context.project
+        for name in project.experiment_names() if project is not None else []:
+            text = _finished(project, name)
+            if text:
+                self.runs.addItem(text, f"run:{name}")
+        if not self.runs.count() and chosen is None:
+            self.runs.addItem("no run is finished yet", None)
+        if chosen is not None:
+            index = self.runs.findData(chosen)
+            if index < 0:
+                self.runs.addItem(chosen.removeprefix("run:"), chosen)
+                index = self.runs.count() - 1
+            self.runs.setCurrentIndex(index)
+
+    def value(self) -> Any:
+        index = self.kind.currentIndex()
+        if index == self.FILE:
+            return self.file.value()
+        return self.runs.currentData() if index == self.RUN else None
+
+    def set_value(self, value: Any) -> None:
+        if value is None:
+            self._show(self.NONE)
+            self.file.set_value(None)
+        elif str(value).startswith("run:"):
+            self._show(self.RUN)
+            self._fill(str(value))
+        else:
+            self._show(self.FILE)
+            self.file.set_value(value)
+
+
+def _finished(project: Any, name: str) -> str:
+    """How the newest finished run of an experiment is called, with its score; empty where there is none."""
+    for run in reversed(project.runs(name)):
+        try:
+            if run.status() is RunStatus.FINISHED and (run.student_dir / "model.safetensors").exists():
+                scorecard = run.scorecard() or {}
+                split = scorecard.get("networks", {}).get("student", {}).get(scorecard.get("reported_split"), {})
+                score = f" ({100 * split['accuracy']:.1f} %)" if "accuracy" in split else ""
+                return f"{name}{score}"
+        except KDStudioError:
+            continue
+    return ""

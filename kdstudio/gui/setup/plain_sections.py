@@ -1,0 +1,51 @@
+"""Sections that are forms and nothing more."""
+
+from __future__ import annotations
+
+from kdstudio.gui.setup.context import Context
+from kdstudio.gui.setup.form import ModelForm
+from kdstudio.gui.setup.section import Card, Section
+from kdstudio.project.spec import EvaluateSpec, Experiment, MonitorSpec
+
+#: Fields of the experiment that have a section of their own.
+ELSEWHERE = ("version", "data", "teacher", "student", "objective", "train", "baseline", "monitor", "evaluate")
+
+
+class GeneralSection(Section):
+    """Name and notes, and whatever the spec gains that has no section yet."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, "General", "What this experiment is called and what it is for.", ("name", "notes"))
+        card = Card("Experiment")
+        self.form = ModelForm(context, "", Experiment, skip=ELSEWHERE)
+        card.body.addWidget(self.form)
+        self.columns.add(card)
+
+    def refresh(self) -> None:
+        super().refresh()
+        self.form.refresh()
+
+
+class RecordingSection(Section):
+    """What the panels get while it trains, and what is measured at the end."""
+
+    def __init__(self, context: Context) -> None:
+        sentence = "What is recorded while the student learns, and what is measured when it is done."
+        super().__init__(context, "Recording and evaluation", sentence, ("monitor", "evaluate", "baseline"))
+        others = tuple(name for name in Experiment.model_fields if name != "baseline")
+        self.forms = []
+        for title, path, model, skip in (
+            ("Comparison", "", Experiment, others),
+            ("While training", "monitor", MonitorSpec, ()),
+            ("Scorecard", "evaluate", EvaluateSpec, ()),
+        ):
+            card = Card(title)
+            form = ModelForm(context, path, model, skip=skip)
+            card.body.addWidget(form)
+            self.columns.add(card)
+            self.forms.append(form)
+
+    def refresh(self) -> None:
+        super().refresh()
+        for form in self.forms:
+            form.refresh()

@@ -1,0 +1,185 @@
+"""Presets: published settings, and a quick try. Each changes the fields that it names, as one edit."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtWidgets import QMenu, QPushButton
+
+from kdstudio.gui.setup.context import Context
+from kdstudio.gui.setup.facts import Facts
+from kdstudio.gui.setup.joins import middle, suggested
+from kdstudio.gui.setup.schema import complete
+from kdstudio.project.spec import HardTerm, HintTerm, ModelSpec, SoftTerm, StudentSpec, TeacherSpec
+
+Changes = dict[str, Any]
+#: FitNets in the benchmarks that train hint and labels together (1910.10699).
+JOINT_HINT_WEIGHT = 100.0
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One preset.
+
+    Attributes:
+        name: Its name.
+        words: What it sets, short enough for a menu.
+        tip: Where it comes from, and all fields that it changes.
+        changes: New values by dotted path, from the experiment and what is known about it.
+    """
+
+    name: str
+    words: str
+    tip: str
+    changes: Callable[[dict[str, Any], Facts], Changes]
+
+
+def _hard(weight: float, **more: Any) -> dict[str, Any]:
+    return complete(HardTerm, {"term": "hard", "weight": weight, **more})
+
+
+def _soft(weight: float, temperature: float, **more: Any) -> dict[str, Any]:
+    return complete(SoftTerm, {"term": "soft", "weight": weight, "temperature": temperature, **more})
+
+
+def _hint(weight: float, value: dict[str, Any], facts: Facts, **more: Any) -> dict[str, Any]:
+    """A hint over the pairs that there are; else over the pair in the middle, where the layers are known."""
+    pairs: list[dict[str, str]] = next((t["pairs"] for t in _terms(value) if t.get("pairs")), [])
+    teacher, student = facts.teacher.known, facts.student.known
+    if not pairs and teacher is not None and student is not None:
+        pair = middle(suggested(teacher["layers"], student["layers"]))
+        pairs = [{"teacher": pair[0], "student": pair[1]}] if pair else []
+    return complete(HintTerm, {"term": "hint", "weight": weight, "pairs": pairs, **more})
+
+
+def _terms(value: dict[str, Any]) -> list[dict[str, Any]]:
+    return [term for term in value.get("objective") or [] if isinstance(term, dict)]
+
+
+def _epochs(value: dict[str, Any]) -> int:
+    train = value.get("train")
+    epochs = train.get("epochs") if isinstance(train, dict) else None
+    return epochs if isinstance(epochs, int) else 10
+
+
+def _soft_targets(value: dict[str, Any], facts: Facts) -> Changes:
+    return {"objective": [_hard(0.1), _soft(0.9, 4.0)]}
+
+
+def _hinton_mnist(value: dict[str, Any], facts: Facts) -> Changes:
+    teacher = {"model": "mlp", "widths": [1200, 1200], "dropout": 0.5, "input_dropout": 0.2}
+    before = value.get("teacher") if isinstance(value.get("teacher"), dict) else {}
+    kept = {key: item for key, item in (before or {}).items() if key not in ModelSpec.model_fields}
+    changes: Changes = {
+        "objective": [_hard(0.1), _soft(0.9, 20.0)],
+        "teacher": complete(TeacherSpec, {**kept, **teacher}),
+        "student": complete(StudentSpec, {"model": "mlp", "widths": [800, 800]}),
+    }
+    data = value.get("data")
+    if isinstance(data, dict) and len((facts.data.known or {}).get("input_shape", (1, 1, 1))) == 3:
+        changes |= {"data.augment": ["jitter"], "data.jitter_pixels": 2}
+    return changes
+
+
+def _two_stage(value: dict[str, Any], facts: Facts) -> Changes:
+    first = max(1, _epochs(value) // 4)
+    return {
+        "objective": [
+            _hint(1.0, value, facts, until_epoch=first),
+            _hard(0.1, from_epoch=first),
+            _soft(0.9, 4.0, from_epoch=first),
+        ]
+    }
+
+
+def _joint(value: dict[str, Any], facts: Facts) -> Changes:
+    return {"objective": [_hard(1.0), _hint(JOINT_HINT_WEIGHT, value, facts)]}
+
+
+def _hard_only(value: dict[str, Any], facts: Facts) -> Changes:
+    return {"objective": [_hard(1.0)]}
+
+
+def _cifar(value: dict[str, Any], facts: Facts) -> Changes:
+    train = {
+        "epochs": 240, "optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "multistep",
+        "milestones": [150, 180, 210], "gamma": 0.1, "warmup_epochs": 0.0,
+    }  # fmt: skip
+    changes: Changes = {f"train.{name}": item for name, item in train.items()}
+    changes["data.batch_size"] = 64
+    if len((facts.data.known or {}).get("input_shape", (1, 1, 1))) == 3:
+        changes |= {"data.augment": ["crop", "flip"], "data.crop_padding": 4}
+    return changes
+
+
+def _quick(value: dict[str, Any], facts: Facts) -> Changes:
+    classes = len((facts.data.known or {}).get("classes", ()))
+    changes: Changes = {"data.train_limit": max(1000, classes), "evaluate.latency": False, "baseline": False}
+    sides = ("train", "teacher.train") if isinstance(value.get("teacher"), dict) else ("train",)
+    for side in sides:
+        changes |= {f"{side}.epochs": 2, f"{side}.warmup_epochs": 0.0}
+    return changes
+
+
+PRESETS = (
+    Preset("Hinton soft targets", "0.1 hard + 0.9 soft, T = 4", "Sets the objective.", _soft_targets),
+    Preset(
+        "Hinton MNIST study",
+        "1200-1200 to 800-800, T = 20",
+        "The nets of Hinton 2015, section 3. Sets teacher, student, objective, and for pictures jitter of 2 pixels.",
+        _hinton_mnist,
+    ),
+    Preset(
+        "FitNets, two stages",
+        "first the hint, then 0.1 hard + 0.9 soft",
+        "As published (1412.6550): a quarter of the epochs for the hint alone. Sets the objective.",
+        _two_stage,
+    ),
+    Preset(
+        "FitNets, trained jointly",
+        "1 hard + 100 hint",
+        "As in later benchmarks: the hint beside the labels all the time. Sets the objective.",
+        _joint,
+    ),
+    Preset("Hard labels only", "1 hard", "What the student learns without a teacher. Sets the objective.", _hard_only),
+    Preset(
+        "CIFAR benchmark schedule",
+        "240 epochs, × 0.1 at 150, 180, 210",
+        "SGD 0.05, momentum 0.9, weight decay 5e-4, batches of 64, crop and flip. Sets training, batches and views.",
+        _cifar,
+    ),
+    Preset(
+        "Quick try",
+        "2 epochs, at most 1000 samples",
+        "To see whether all fits. Sets all epochs and the training samples; no latency, no baseline.",
+        _quick,
+    ),
+)
+
+
+def apply_preset(context: Context, preset: Preset) -> None:
+    """Changes what the preset names."""
+    document = context.document
+    document.edit(f"Preset: {preset.name}", preset.changes(document.value, context.facts))
+
+
+def preset_button(context: Context) -> QPushButton:
+    """The button with the menu of presets."""
+    button = QPushButton("Presets")
+    button.setObjectName("menu")
+    button.setToolTip("Published settings; each changes only what it names, and can be undone")
+    menu = QMenu(button)
+    menu.setToolTipsVisible(True)
+    for preset in PRESETS:
+        action = menu.addAction(f"{preset.name}\t{preset.words}")
+        action.setToolTip(preset.tip)
+        action.triggered.connect(functools.partial(_triggered, context, preset))
+    button.setMenu(menu)
+    return button
+
+
+def _triggered(context: Context, preset: Preset, checked: bool = False) -> None:
+    apply_preset(context, preset)

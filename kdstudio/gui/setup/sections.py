@@ -1,0 +1,43 @@
+"""The sections of the Setup page in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kdstudio.gui.setup.context import Context
+from kdstudio.gui.setup.data_section import DataSection
+from kdstudio.gui.setup.model_section import StudentSection, TeacherSection
+from kdstudio.gui.setup.objective_section import ObjectiveSection
+from kdstudio.gui.setup.plain_sections import GeneralSection, RecordingSection
+from kdstudio.gui.setup.section import Section
+from kdstudio.gui.setup.training_section import TrainingSection
+from kdstudio.gui.setup.yaml_section import YamlSection
+
+
+@dataclass(frozen=True)
+class SectionSpec:
+    """One section: its name, its title in the list, the first keys of its paths, and what builds it."""
+
+    name: str
+    title: str
+    heads: tuple[str, ...]
+    build: Callable[[Context], Section]
+
+
+SECTIONS = (
+    SectionSpec("general", "General", ("name", "notes"), GeneralSection),
+    SectionSpec("data", "Data", ("data",), DataSection),
+    SectionSpec("teacher", "Teacher", ("teacher",), TeacherSection),
+    SectionSpec("student", "Student", ("student",), StudentSection),
+    SectionSpec("objective", "Objective", ("objective",), ObjectiveSection),
+    SectionSpec("training", "Training", ("train",), TrainingSection),
+    SectionSpec("recording", "Recording", ("monitor", "evaluate", "baseline"), RecordingSection),
+    SectionSpec("yaml", "YAML", ("yaml",), YamlSection),
+)
+
+
+def section_of(path: str) -> SectionSpec:
+    """The section that shows the field at a dotted path; what no other knows is in the first."""
+    head = path.split(".")[0]
+    return next((spec for spec in SECTIONS if head in spec.heads), SECTIONS[0])

@@ -1,0 +1,87 @@
+"""The Training section: budget, optimizer, schedule; the learning rate drawn; how many steps it comes to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtWidgets import QLabel
+
+from kdstudio.gui.setup.context import Context
+from kdstudio.gui.setup.curve_view import CurveView
+from kdstudio.gui.setup.form import ModelForm
+from kdstudio.gui.setup.section import Card, Section
+from kdstudio.project.errors import SpecError
+from kdstudio.project.schedules import batches_of, learning_rate
+from kdstudio.project.spec import TrainSpec, validate
+
+#: The curve is drawn from as many points at most.
+POINTS = 600
+#: Steps of an epoch while the data are not known: enough to see a warm-up.
+GUESSED_STEPS = 100
+
+
+class ScheduleCard(Card):
+    """The learning rate over the epochs of a training, and its steps."""
+
+    def __init__(self, context: Context, path: str) -> None:
+        super().__init__("Learning rate")
+        self.context = context
+        self.path = path
+        self.curve = CurveView(context.theme, "Learning rate over the epochs")
+        self.steps = QLabel()
+        self.steps.setObjectName("soft")
+        self.steps.setWordWrap(True)
+        self.body.addWidget(self.curve)
+        self.body.addWidget(self.steps)
+
+    def refresh(self) -> None:
+        try:
+            spec = validate(TrainSpec, self.context.document.get(self.path))
+        except SpecError:
+            self.curve.show_curve([], 0)
+            self.steps.setText("The curve appears when the settings beside it are right.")
+            return
+        per_epoch = self._steps_per_epoch()
+        total = spec.epochs * (per_epoch or GUESSED_STEPS)
+        places = range(0, total, max(1, total // POINTS))
+        rates = [learning_rate(spec, step, per_epoch or GUESSED_STEPS) for step in places]
+        self.curve.show_curve(rates, spec.epochs, spec.milestones if spec.schedule == "multistep" else ())
+        self.curve.setAccessibleDescription(f"From {rates[0]:g} to {rates[-1]:g}, at most {max(rates):g}")
+        if per_epoch is None:
+            self.steps.setText(f"Over {spec.epochs:,} epochs.")
+        else:
+            samples = self._data()["samples"]["train"]
+            self.steps.setText(
+                f"{per_epoch:,} steps in an epoch of {samples:,} samples, {total:,} steps in {spec.epochs:,} epochs."
+            )
+
+    def _data(self) -> dict[str, Any]:
+        return self.context.facts.data.known or {}
+
+    def _steps_per_epoch(self) -> int | None:
+        samples = self._data().get("samples", {}).get("train")
+        size = self.context.document.get("data.batch_size")
+        known = isinstance(samples, int) and samples > 0 and isinstance(size, int) and size > 0
+        return batches_of(samples, size) if known else None
+
+
+class TrainingSection(Section):
+    """How the student is trained."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, "Training", "How long and how the student is trained.", ("train",))
+        card = Card("Budget and optimizer")
+        self.form = ModelForm(context, "train", TrainSpec)
+        card.body.addWidget(self.form)
+        self.schedule = ScheduleCard(context, "train")
+        self.columns.add(card)
+        self.columns.add(self.schedule, side=True)
+
+    def refresh(self) -> None:
+        super().refresh()
+        self.form.refresh()
+        self.schedule.refresh()
+
+    def facts_changed(self, part: str) -> None:
+        if part == "data":
+            self.schedule.refresh()
