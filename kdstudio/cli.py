@@ -25,6 +25,7 @@ VERBS = {
     "export": "export",
     "compare": "compare",
     "inspect": "inspect",
+    "bench": "bench",
     "doctor": "doctor",
 }
 

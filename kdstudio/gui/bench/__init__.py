@@ -1,0 +1,1 @@
+"""Benchmarks of the window, one a file: each has `TITLE` and `measure(quick) -> BenchResult`."""
