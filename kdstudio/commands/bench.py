@@ -90,7 +90,7 @@ def _in_a_process(name: str, quick: bool) -> dict[str, Any]:
 
 def as_text(found: dict[str, Any]) -> str:
     """One benchmark as a table."""
-    rows = [("", "median", "lowest", "highest", "target", "")]
+    rows: list[tuple[str, ...]] = [("", "median", "lowest", "highest", "target", "")]
     for figure in found["figures"]:
         numbers = [_number(figure[key]) for key in ("value", "low", "high", "target")]
         met = {True: "met", False: "missed", None: ""}[figure["met"]]

@@ -82,7 +82,7 @@ def _write(path: Path, count: int) -> None:
     with path.open("wb") as file:
         lines = []
         for step in range(count):
-            values = {
+            values: dict[str, float | None] = {
                 "loss": 1.0 / (step + 1),
                 "accuracy": 0.5,
                 "term.hard": 0.25,
