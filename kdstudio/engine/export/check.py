@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -85,7 +86,8 @@ def check_or_raise(folder: Path, student: Student, split: ArraySplit, trusted: b
 
 def _fresh_process(folder: Path, cases: Path, trusted: bool, seconds: float) -> dict[str, Any]:
     # -P: a file of the folder that we stand in, such as a types.py, must not be taken for a library's
-    command = [sys.executable, "-P", "-m", "kdstudio.engine.export.verify", str(folder.resolve()), str(cases)]
+    command = [sys.executable, "-P", "-m", "kdstudio.engine.export.verify"]
+    command += [str(folder.resolve()), str(cases), str(os.getpid())]
     try:
         done = subprocess.run(
             command + (["--trusted"] if trusted else []),

@@ -1,11 +1,13 @@
-"""The check of an artifact, run in a fresh process: `python -m kdstudio.engine.export.verify FOLDER CASES [--trusted]`.
+"""The check of an artifact, in a fresh process: `python -m kdstudio.engine.export.verify FOLDER CASES PARENT`.
 
+With `--trusted` after these, a Python model file in the folder may run.
 `CASES` is a NumPy file with raw samples, labels, the logits that the student gave, what is allowed, and what the
-artifact must say of itself. Prints one JSON object.
+artifact must say of itself; `PARENT` is the process to end with. Prints one JSON object.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -128,16 +130,18 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text[0][:200] if text else ''}"
 
 
-def _end_with_parent() -> None:
+def _end_with(parent: int, cases: Path) -> None:
     """Ends this process when the one that started it is gone, as when an export is killed half-way."""
     import psutil
 
-    parent = psutil.Process().parent()
-    while parent is not None and parent.is_running():
+    while psutil.pid_exists(parent) and (os.name != "posix" or os.getppid() == parent):
         time.sleep(0.5)
+    with contextlib.suppress(OSError):  # nobody else is left to tidy up
+        cases.unlink()
+        cases.parent.rmdir()
     os._exit(1)
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    print(json.dumps(verify(Path(sys.argv[1]), Path(sys.argv[2]), "--trusted" in sys.argv[3:])))
+    threading.Thread(target=_end_with, args=(int(sys.argv[3]), Path(sys.argv[2])), daemon=True).start()
+    print(json.dumps(verify(Path(sys.argv[1]), Path(sys.argv[2]), "--trusted" in sys.argv[4:])))
