@@ -17,8 +17,10 @@ from pytestqt.qtbot import QtBot
 from kdstudio.gui.app import make_application
 from kdstudio.gui.main_window import MainWindow
 from kdstudio.gui.settings import Settings
+from kdstudio.gui.setup.page import SetupPage
 from kdstudio.gui.theme import Theme
 from kdstudio.project.folder import Project, create_project
+from tests.gui.setup_kit import SetupKit, SilentEngine
 
 if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -122,3 +124,13 @@ def make_window(qtbot: QtBot, settings: Settings, theme: Theme) -> Iterator[Call
 def window(make_window: Callable[..., MainWindow], digits: Project) -> MainWindow:
     """The main window with the sample project open."""
     return make_window(digits)
+
+
+@pytest.fixture
+def setup(qtbot: QtBot, theme: Theme, digits: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[SetupKit]:
+    """The Setup page with the digits sample's soft-targets, without an engine: the test gives its answers."""
+    monkeypatch.setattr("kdstudio.gui.setup.page.EngineClient", SilentEngine)
+    kit = SetupKit(qtbot, SetupPage(theme))
+    kit.open(digits)
+    yield kit
+    kit.close()

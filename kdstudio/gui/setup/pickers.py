@@ -126,14 +126,14 @@ class ModelEditor(Editor):
         self.combo.setMaxVisibleItems(24)
         self.line.setPlaceholderText("resnet20, timm:NAME, models.py:build")
         self._adopt(self.combo)
+        self._completions = QStringListModel(self)
+        self.completer = QCompleter(self._completions, self)
+        self.completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self.completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        self.completer.setMaxVisibleItems(12)
+        self.completer.activated.connect(lambda _: self.edited.emit())
+        self.combo.setCompleter(self.completer)
         self._fill()
-        self._completions = QStringListModel(self._words(), self)
-        self.completer = completer = QCompleter(self._completions, self)
-        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
-        completer.setFilterMode(Qt.MatchFlag.MatchContains)
-        completer.setMaxVisibleItems(12)
-        completer.activated.connect(lambda _: self.edited.emit())
-        self.combo.setCompleter(completer)
         self.combo.activated.connect(self._chosen)
         self.line.textEdited.connect(self._typed)
         context.facts.names_changed.connect(self._names_came)
@@ -161,7 +161,9 @@ class ModelEditor(Editor):
             for name in names:
                 model.appendRow(QStandardItem(name))
         text = self.line.text()
-        self.combo.setModel(model)
+        self.combo.setModel(model)  # which gives the completer this model, too
+        self._completions.setStringList(self._words())
+        self.completer.setModel(self._completions)
         self.combo.setEditText(text)
 
     def _chosen(self) -> None:
@@ -178,6 +180,7 @@ class ModelEditor(Editor):
     def _names_came(self) -> None:
         self._completions.setStringList(self._words())
         if self.line.hasFocus() and self.line.text().startswith(LIBRARIES):
+            self.completer.setCompletionPrefix("")  # the same prefix again would not look at the new names
             self.completer.setCompletionPrefix(self.line.text())
             self.completer.complete()
 
