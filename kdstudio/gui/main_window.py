@@ -118,6 +118,13 @@ class MainWindow(QMainWindow):
         self.tree.run_chosen.connect(self._run_chosen)
         self.setup_page.changed.connect(lambda _: self.refresh())
         self.setup_page.failed.connect(self.tell_error)
+        self.setup_page.train_teacher_requested.connect(self.train_teacher)
+        stack = self.setup_page.undo_stack
+        for signal, name in ((stack.canUndoChanged, "undo"), (stack.canRedoChanged, "redo")):
+            self.actions_by_name[name].setEnabled(False)
+            signal.connect(self.actions_by_name[name].setEnabled)
+        stack.undoTextChanged.connect(partial(self._name_undo, "undo", "&Undo"))
+        stack.redoTextChanged.connect(partial(self._name_undo, "redo", "&Redo"))
         self.runs.chosen.connect(self._run_chosen)
         self.runs.compared.connect(self.monitor.compare)
         self.export.failed.connect(self.message.tell)
@@ -129,6 +136,10 @@ class MainWindow(QMainWindow):
         self.control.ended.connect(self.teller.ended)
         self.control.failed.connect(self.tell_error)
         self.theme.changed.connect(self._recolour)
+
+    def _name_undo(self, name: str, verb: str, what: str) -> None:
+        """The Edit menu says what is taken back."""
+        self.actions_by_name[name].setText(f"{verb} {what[:1].lower()}{what[1:]}" if what else verb)
 
     def _recolour(self) -> None:
         frame.colour_icons(self.actions_by_name, self.theme.tokens)
