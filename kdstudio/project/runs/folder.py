@@ -65,15 +65,21 @@ class RunFolder:
 
     @property
     def project_root(self) -> Path:
-        """The project that the run belongs to; its own folder for runs that lie elsewhere (`--out`)."""
-        for folder in self.path.parents:
-            if (folder / "project.yaml").exists():
-                return folder
+        """The project that the run belongs to: the one that was recorded (`--out`), or the one it lies in.
+
+        A run that has neither is a project of its own.
+        """
         try:
             recorded = (self.path / "project.txt").read_text(encoding="utf-8").strip()
         except (OSError, ValueError):
-            return self.path
-        return (self.path / recorded).resolve()  # a relative path moves with the run
+            recorded = ""
+        home = (self.path / recorded).resolve()  # a relative path moves with the run
+        if recorded and home.is_dir():
+            return home
+        for folder in self.path.parents:
+            if (folder / "project.yaml").exists():
+                return folder
+        return home if recorded else self.path
 
     @property
     def experiment_path(self) -> Path:
