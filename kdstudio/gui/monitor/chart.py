@@ -13,7 +13,17 @@ from kdstudio.gui.theme import Theme
 LABELS_FROM = 220
 AXIS_WIDTH = 46
 ZOOM = 1.25
+PIXELS = 6
 LEAST_SHARE = 1e-6
+
+
+class _Places(pyqtgraph.AxisItem):
+    """An axis whose large numbers can be read: 200,000."""
+
+    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
+        if max((abs(value * scale) for value in values), default=0.0) < 10_000 or spacing * scale < 1:
+            return super().tickStrings(values, scale, spacing)
+        return [f"{value * scale:,.0f}" for value in values]
 
 
 class _View(pyqtgraph.ViewBox):
@@ -71,7 +81,7 @@ class Chart(pyqtgraph.PlotWidget):
     def __init__(self, theme: Theme, name: str) -> None:
         self.follows_x = self.follows_y = True
         self.logarithmic = False
-        super().__init__(viewBox=_View(self))
+        super().__init__(viewBox=_View(self), axisItems={"bottom": _Places("bottom")})
         self.theme = theme
         self.setObjectName("chart")
         self.setAccessibleName(name)
@@ -92,7 +102,7 @@ class Chart(pyqtgraph.PlotWidget):
         self.item.showAxis("top", False)
         self.item.getAxis("top").setStyle(tickLength=0, tickTextOffset=1)
         self.item.getAxis("top").setGrid(False)
-        self.item.layout.setContentsMargins(0, 2, 6, 0)
+        self.item.layout.setContentsMargins(0, 2, 6, 3)
         self.x_label = self.y_label = ""
 
     # -- what is visible -------------------------------------------------------------------------------------
@@ -112,6 +122,13 @@ class Chart(pyqtgraph.PlotWidget):
         if y is not None and self.follows_y:
             span = y[1] - y[0] or abs(y[1]) * 0.2 or 1.0
             self.view.setYRange(y[0] - 0.05 * span, y[1] + 0.05 * span, padding=0)
+
+    def margin(self) -> QPointF:
+        """A few pixels, on the axes."""
+        (left, right), (low, high) = self.view.viewRange()
+        return QPointF(
+            PIXELS * (right - left) / max(self.view.width(), 1), PIXELS * (high - low) / max(self.view.height(), 1)
+        )
 
     def fit(self) -> None:
         """Follows the data again, on both axes."""

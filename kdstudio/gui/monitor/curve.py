@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph
-from PySide6.QtCore import QPointF
+from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QColor, QPainter
 
 from kdstudio.gui.monitor.curves import Pyramid, Window
@@ -97,22 +97,22 @@ class Curve:
         on = self.smooth and smoothing > 0
         self.smoothed = self.data.smoothed(self.window, smoothing, most, self.fetch) if on else None
 
-    def draw(self, logarithmic: bool, shown: bool) -> None:
+    def draw(self, logarithmic: bool, shown: bool, margin: QPointF) -> None:
         """Hands the prepared points to the items."""
         if self.window is None or not shown:
             self.raw.setVisible(False)
             self.line.setVisible(False)
             return
-        x, y = self.window.envelope()
+        points = self.window.envelope()
         if self.smoothed is not None:
             faint = self.worker is None  # the raw curves of other runs would bury everything
             self.raw.setVisible(faint)
             if faint:
-                self.raw.show_points(x, y, logarithmic)
-            self.line.show_points(*self.smoothed, logarithmic)
+                self.raw.show_points(points, logarithmic, margin)
+            self.line.show_points(self.smoothed, logarithmic, margin)
         else:
             self.raw.setVisible(False)
-            self.line.show_points(x, y, logarithmic)
+            self.line.show_points(points, logarithmic, margin)
         self.line.setVisible(True)
 
     def dress(self, tokens: Tokens, smoothing: float, thin: bool) -> None:
@@ -135,9 +135,22 @@ class _Item(pyqtgraph.PlotCurveItem):
     dots: QColor | None = None
     panel: QColor | None = None
 
-    def show_points(self, x: np.ndarray, y: np.ndarray, logarithmic: bool) -> None:
-        if logarithmic:
-            x, y = logarithm(x, y)
+    bounds = QRectF()
+
+    def show_points(self, points: tuple[np.ndarray, np.ndarray], logarithmic: bool, margin: QPointF) -> None:
+        """Draws these points.
+
+        Args:
+            points: x and y, finite.
+            margin: What the width of the line and dots may take beyond the points, on the axes.
+        """
+        x, y = logarithm(*points) if logarithmic else points
+        if len(x):
+            low, high = float(y.min()), float(y.max())
+            whole = QRectF(float(x[0]), low, float(x[-1] - x[0]), high - low)
+            self.bounds = whole.adjusted(-margin.x(), -margin.y(), margin.x(), margin.y())
+        else:
+            self.bounds = QRectF()
         self.setData(x, y)
 
     def paint(self, painter: QPainter, *args: Any) -> None:
@@ -154,8 +167,9 @@ class _Item(pyqtgraph.PlotCurveItem):
         for x, y in zip(self.xData, self.yData):
             painter.drawEllipse(QPointF(float(x), float(y)), radius_x, radius_y)
 
-    def pixelPadding(self) -> float:
-        return 4.0
+    def boundingRect(self) -> QRectF:
+        """Known from when the points were set: the base class asks for it many times a frame, and computes it anew."""
+        return self.bounds
 
 
 def _item(depth: int) -> _Item:

@@ -14,10 +14,10 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from kdstudio.gui.monitor.chart import Chart
+from kdstudio.gui.monitor.crosshair import Crosshair
 from kdstudio.gui.monitor.curve import Curve
 from kdstudio.gui.monitor.legend import DASHES, Entry, Legend
 from kdstudio.gui.monitor.marks import Mark
-from kdstudio.gui.monitor.readout import Reading, Readout
 from kdstudio.gui.monitor.words import figure
 from kdstudio.gui.monitor.xaxis import Placing, placing_of, time_unit
 from kdstudio.gui.theme import Theme, Tokens
@@ -26,7 +26,8 @@ from kdstudio.project.runs.state import RunState
 
 __all__ = ["Curve", "Line", "SeriesPlot"]
 
-LEAST_POINTS, MOST_POINTS = 100, 500
+#: Points of one curve, and of all of them together.
+LEAST_POINTS, MOST_POINTS, ALL_POINTS = 100, 500, 10_000
 PIXELS_PER_POINT = 1.5
 #: From so many smoothed curves on their lines are thin: quicker to draw, and easier to tell apart.
 THIN_FROM = 10
@@ -75,12 +76,10 @@ class SeriesPlot(QWidget):
         self._placings: dict[tuple[TrainingWorker, str], tuple[object, Placing]] = {}
         self._thin = False
         self._drawing = False
-        self._at: float | None = None
         self.legend = Legend(theme)
         self.chart = Chart(theme, y_label)
         self.chart.item.getAxis("left").setScale(factor)
         self.item = self.chart.item
-        self.readout = Readout(self.chart)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -93,9 +92,7 @@ class SeriesPlot(QWidget):
         self.legend.changed.connect(self._draw)
         self.chart.moved.connect(self._moved)
         self.chart.fitted.connect(self._draw)
-        self.chart.pointed.connect(self._point)
-        self.chart.walked.connect(self._walk)
-        self.chart.ended.connect(self._walk_to_end)
+        self.crosshair = Crosshair(self)
         self._label()
         self.recolour()
 
@@ -108,8 +105,7 @@ class SeriesPlot(QWidget):
         self.set_marks([])
         self._placings.clear()
         self._worker = self.state = None
-        self._at = None
-        self.readout.hide()
+        self.crosshair.leave()
         self.chart.fit()
 
     def set_curves(self, wanted: Sequence[Curve]) -> None:
@@ -170,7 +166,8 @@ class SeriesPlot(QWidget):
             self.smoothing = smoothing
         self.chart.follows_x = self.chart.follows_x or other_x
         self.chart.follows_y = self.chart.follows_y or other_y
-        self._at = None if other_x else self._at
+        if other_x:
+            self.crosshair.leave()
         self._label()
         self.recolour()
         self._read()
@@ -200,19 +197,20 @@ class SeriesPlot(QWidget):
         return any(curve.data.count for curve in self.curves)
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def reading(self) -> Iterator[None]:
         """Holds the stores of all runs still."""
         with ExitStack() as stack:
-            for worker in {id(found): found for found in map(self._source, self.curves) if found}.values():
+            for worker in {id(found): found for found in map(self.source, self.curves) if found}.values():
                 stack.enter_context(worker.reading())
             yield
 
-    def _source(self, curve: Curve) -> TrainingWorker | None:
+    def source(self, curve: Curve) -> TrainingWorker | None:
+        """The worker that has a curve's samples."""
         return curve.worker or self._worker
 
     def _read(self) -> None:
         for curve in self.curves:
-            worker = self._source(curve)
+            worker = self.source(curve)
             if worker is not None:
                 with worker.reading() as store:
                     curve.read(store, self.placing(worker, curve.stage))
@@ -250,24 +248,25 @@ class SeriesPlot(QWidget):
             self._draw_marks()
         finally:
             self._drawing = False
-        if self._at is not None:
-            self._show_readings(self._at)
+        self.crosshair.refresh()
 
     def _draw_curves(self, shown: list[Curve]) -> None:
         low, high = self.chart.visible()
-        most = int(min(max(self.chart.view.width() / PIXELS_PER_POINT, LEAST_POINTS), MOST_POINTS))
+        most = min(self.chart.view.width() / PIXELS_PER_POINT, MOST_POINTS, ALL_POINTS / max(len(shown), 1))
+        most = int(max(most, LEAST_POINTS))
         thin = sum(curve.smooth for curve in shown) > THIN_FROM and self.smoothing > 0
         if thin != self._thin:
             self._thin = thin
             self.recolour()
-        with self._reading():
+        with self.reading():
             for curve in shown:
                 curve.look(low, high, most, self.smoothing)
         self.chart.show_extent(None, self._y_extent(shown, low, high))
+        margin = self.chart.margin()
         for curve in self.curves:
-            curve.draw(self.logarithmic, curve in shown)
+            curve.draw(self.logarithmic, curve in shown, margin)
         for line, item in zip(self.lines, self._line_items):
-            place = self._y(line.value)
+            place = self.y_place(line.value)
             item.setVisible(math.isfinite(place) and self.legend.shown(line.label))
             item.setPos(place if math.isfinite(place) else 0.0)
         if self.x_kind == "time":
@@ -275,7 +274,7 @@ class SeriesPlot(QWidget):
             self.item.getAxis("bottom").setScale(1 / seconds)
             self._label(unit)
 
-    def _y(self, value: float) -> float:
+    def y_place(self, value: float) -> float:
         """Where a value stands on the y axis; NaN where it has no place."""
         if not self.logarithmic:
             return value
@@ -327,7 +326,7 @@ class SeriesPlot(QWidget):
     def _mark_place(self, mark: Mark, curve: Curve) -> float:
         time = mark.time
         if curve.placing.kind == "time" and not time:
-            worker = self._source(curve)
+            worker = self.source(curve)
             if worker is None:
                 return math.nan
             with worker.reading() as store:
@@ -337,78 +336,6 @@ class SeriesPlot(QWidget):
                 return math.nan
             time = float(series.times[after])
         return float(curve.placing.place(np.array([mark.step]), np.array([time]))[0])
-
-    # -- crosshair -------------------------------------------------------------------------------------------
-
-    def _lead(self) -> Curve | None:
-        """The curve whose samples the crosshair visits: the one of the shown run with the most."""
-        shown = self.shown_curves()
-        own = [curve for curve in shown if curve.worker is None] or shown
-        return max(own, key=lambda curve: curve.data.count, default=None)
-
-    def _point(self, x: float) -> None:
-        lead = self._lead()
-        if lead is None or math.isnan(x):
-            self._at = None
-            self.readout.hide()
-            return
-        with self._reading():
-            found = lead.data.nearest(x, lead.fetch)
-        if found is not None:
-            self._at = found[1]
-            self._show_readings(found[1])
-
-    def _walk(self, by: int) -> None:
-        lead = self._lead()
-        if lead is None:
-            return
-        low, high = self.chart.visible()
-        with self._reading():
-            if self._at is None or not low <= self._at <= high:
-                found = lead.data.nearest((low + high) / 2, lead.fetch)
-                place = found[0] if found is not None else 0
-            else:
-                found = lead.data.nearest(self._at, lead.fetch)
-                place = (found[0] if found is not None else 0) + by
-            place = max(0, min(place, lead.data.count - 1))
-            x, _ = lead.fetch(place, place + 1)
-        self._visit(float(x[0]))
-
-    def _walk_to_end(self, end: int) -> None:
-        lead = self._lead()
-        if lead is not None:
-            self._visit(lead.data.first if end < 0 else lead.data.last)
-
-    def _visit(self, x: float) -> None:
-        """Shows a sample, and pans to it where it is out of sight."""
-        low, high = self.chart.visible()
-        if not low <= x <= high:
-            self.chart.pan(x - (low + high) / 2)
-        self._at = x
-        self._show_readings(x)
-
-    def _show_readings(self, x: float) -> None:
-        lead = self._lead()
-        if lead is None:
-            return
-        tokens = self.theme.tokens
-        readings = []
-        with self._reading():
-            step = abs(lead.data.last - lead.data.first) / max(1, lead.data.count - 1)
-            for curve in self.shown_curves():
-                found = curve.data.nearest(x, curve.fetch)
-                if found is None:
-                    continue
-                _, place, value = found
-                y, smoothed = value, ""
-                if curve.smoothed is not None and len(curve.smoothed[0]):
-                    y = float(np.interp(place, *curve.smoothed))
-                    smoothed = self.words(y)
-                elsewhere = abs(place - x) > 0.51 * step
-                note = f"at {curve.placing.words(place)}" if elsewhere else ""
-                colour = curve.colour(tokens)
-                readings.append(Reading(curve.label, colour, place, self._y(y), self.words(value), smoothed, note))
-        self.readout.show(x, lead.placing.words(x), readings)
 
     # -- looks and export ------------------------------------------------------------------------------------
 
@@ -421,7 +348,7 @@ class SeriesPlot(QWidget):
         """Every sample of the shown curves: run, stage, split, key, step, seconds since 1970, value."""
         rows: list[list[object]] = [["run", "stage", "split", "key", "step", "time", "value"]]
         for curve in self.shown_curves():
-            worker = self._source(curve)
+            worker = self.source(curve)
             if worker is None:
                 continue
             with worker.reading() as store:
@@ -440,5 +367,4 @@ class SeriesPlot(QWidget):
             item.setPen(pyqtgraph.mkPen(line.colour(tokens), width=1, style=DASHES["dot"]))
         for item, mark in zip(self._mark_items, self.marks):
             item.setPen(pyqtgraph.mkPen(mark.colour(tokens), width=1, style=DASHES[mark.dash]))
-        if self._at is not None:
-            self._show_readings(self._at)
+        self.crosshair.refresh()
