@@ -35,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
             fix="let the run finish first",
         )
     from kdstudio.engine.data import load_data
-    from kdstudio.engine.export import check_or_raise, export_student, require_format, require_same_data
-    from kdstudio.engine.student_io import load_student
+    from kdstudio.engine.export import check_or_raise, export_student, require_format
+    from kdstudio.engine.student_io import load_student, require_same_data
 
     root = folder.project_root
     trusted = Project.open(root).trusted if (root / "project.yaml").exists() else False

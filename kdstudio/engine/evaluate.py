@@ -60,22 +60,25 @@ def classification_metrics(logits: Tensor, labels: Tensor, classes: list[str]) -
         Plain data: `accuracy`, `top5` (with more than five classes), `nll` (mean negative log-likelihood in nats),
         `ece` (15 equal-width bins on the top-1 confidence), `reliability` (per bin: confidence, accuracy, count),
         `per_class` (name, count, accuracy), `confusion` (rows: label, columns: prediction), `worst` (positions of
-        the samples with the largest loss), `count`.
+        the samples with the largest loss), `count`, and `not_finite`: the samples whose logits are no distribution
+        (NaN or infinite). These count as wrong and stand in no column of the confusion; `nll` and `ece` are NaN then.
     """
     count, width = logits.shape
     wide = logits.double()
     log_probabilities = functional.log_softmax(wide, dim=1)
+    sound = ~log_probabilities.isnan().any(dim=1)
     confidence, predicted = log_probabilities.exp().max(dim=1)
-    right = predicted == labels
+    right = (predicted == labels) & sound
     losses = -log_probabilities.gather(1, labels[:, None]).squeeze(1)
-    confusion = torch.bincount(labels * width + predicted, minlength=width * width).reshape(width, width)
-    totals = confusion.sum(dim=1)
-    bins, ece = reliability(confidence, right)
+    confusion = table(labels[sound], predicted[sound], width)
+    totals = torch.bincount(labels, minlength=width)
+    bins, ece = reliability(confidence[sound], right[sound])
     metrics: dict[str, Any] = {
         "count": count,
+        "not_finite": int(count - sound.sum()),
         "accuracy": float(right.double().mean()),
         "nll": float(losses.mean()),
-        "ece": ece,
+        "ece": ece if bool(sound.all()) else float("nan"),
         "reliability": bins,
         "per_class": [
             {
@@ -90,8 +93,13 @@ def classification_metrics(logits: Tensor, labels: Tensor, classes: list[str]) -
     }
     if width > 5:
         top = wide.topk(5, dim=1).indices
-        metrics["top5"] = float((top == labels[:, None]).any(dim=1).double().mean())
+        metrics["top5"] = float(((top == labels[:, None]).any(dim=1) & sound).double().mean())
     return metrics
+
+
+def table(rows: Tensor, columns: Tensor, width: int) -> Tensor:
+    """(width, width) int64: how often each pair occurs among (N) row and (N) column numbers."""
+    return torch.bincount(rows * width + columns, minlength=width * width).reshape(width, width)
 
 
 def reliability(confidence: Tensor, right: Tensor) -> tuple[list[dict[str, float | int | None]], float]:
@@ -126,17 +134,20 @@ def fidelity(student_logits: Tensor, teacher_logits: Tensor) -> dict[str, Any]:
 
     Returns:
         `agreement` (share of equal top-1 classes), `kl` (mean KL(p_t || p_s) in nats at T = 1), `confusion` (rows:
-        teacher's class, columns: student's), `disagreeing` (positions of the samples with the largest KL).
+        teacher's class, columns: student's), `disagreeing` (positions of the samples with the largest KL). Where
+        logits are no distribution the two do not agree, and `kl` is NaN.
     """
-    width = student_logits.shape[1]
     log_student = functional.log_softmax(student_logits.double(), dim=1)
     log_teacher = functional.log_softmax(teacher_logits.double(), dim=1)
-    divergence = (log_teacher.exp() * (log_teacher - log_student)).sum(dim=1)
+    sound = ~(log_student.isnan() | log_teacher.isnan()).any(dim=1)
+    probabilities = log_teacher.exp()
+    # what the teacher rules out (a logit of -inf) adds nothing, whatever the student says of it
+    parts = torch.where(probabilities == 0, 0.0, probabilities * (log_teacher - log_student))
+    divergence = parts.sum(dim=1)
     student, teacher = student_logits.argmax(dim=1), teacher_logits.argmax(dim=1)
-    table = torch.bincount(teacher * width + student, minlength=width * width).reshape(width, width)
     return {
-        "agreement": float((student == teacher).double().mean()),
+        "agreement": float(((student == teacher) & sound).double().mean()),
         "kl": float(divergence.mean()),
-        "confusion": table.tolist(),
+        "confusion": table(teacher[sound], student[sound], student_logits.shape[1]).tolist(),
         "disagreeing": divergence.topk(min(SHOWN_SAMPLES, len(divergence))).indices.tolist(),
     }

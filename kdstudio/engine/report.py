@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jinja2
 import numpy as np
 
+from kdstudio.engine.evaluate import ECE_BINS
 from kdstudio.engine.svg import Curve, line_plot, matrix
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.metrics import MetricFollower, MetricStore
-from kdstudio.project.runs.snapshots import class_matrix, list_snapshots, read_probes, read_snapshot
+from kdstudio.project.runs.snapshots import class_matrix, in_force, list_snapshots, read_probes, read_snapshot
 from kdstudio.project.shipped import resource
 from kdstudio.project.spec import SoftTerm
 from kdstudio.project.yaml_io import write_text
 
 COLOURS = {"teacher": "var(--teacher)", "student": "var(--student)", "baseline": "var(--baseline)"}
+NAMES = {"teacher": "Teacher", "student": "Student", "baseline": "Student alone"}
 TERM_COLOURS = ["var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)", "var(--c5)"]
 POINTS = 400
+
+Plots = list[tuple[str, str, str]]
+"""Title, explanation and picture of each."""
 
 
 def write_report(run: RunFolder, scorecard: dict[str, Any]) -> None:
@@ -36,40 +43,135 @@ def write_report(run: RunFolder, scorecard: dict[str, Any]) -> None:
     )
     store = MetricFollower(run.metrics_path).read_all()
     split = scorecard["reported_split"]
+    networks = {name: scorecard["networks"][name] for name in NAMES if name in scorecard["networks"]}
     html = environment.get_template("report.html").render(
         card=scorecard,
+        networks=networks,
+        names=NAMES,
+        colours=COLOURS,
         split=split,
         run=run.name,
         spec=run.experiment_path.read_text(encoding="utf-8"),
         created=time.strftime("%Y-%m-%d %H:%M", time.localtime(scorecard["created"])),
-        plots=_plots(run, scorecard, store, split),
+        figures=_figures(scorecard["headline"], networks["student"]),
+        rows=_rows(networks, split),
+        sections=_sections(run, scorecard, networks, store, split),
     )
     write_text(run.report_path, html)
 
 
-def _plots(run: RunFolder, scorecard: dict[str, Any], store: MetricStore, split: str) -> list[dict[str, str]]:
-    """Title, explanation and picture of each plot that has data."""
-    classes = scorecard["classes"]
-    networks = scorecard["networks"]
-    plots = [
-        ("Losses", "Each term of the objective as it was optimised (weighted), smoothed; and the sum.", _losses(store)),
-        ("Validation accuracy", "Per epoch; the best student epoch is the one that was kept.", _accuracy(store)),
-        (
-            "Confusion of the student",
-            f"Rows: label. Columns: the student's answer on {split} data.",
-            matrix(networks["student"][split]["confusion"], classes, classes, counts=True),
-        ),
-        (
-            "Reliability",
-            "Accuracy against confidence; on the diagonal a network is as sure as it is right.",
-            _reliability(networks, split),
-        ),
+# -- figures -------------------------------------------------------------------------------------------------
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """0.1234 as `12.34 %`; a dash for what is not known."""
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def amount(number: float) -> str:
+    """1,234,000 as `1.23 M`."""
+    for letter, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {letter}"
+    return f"{number:g}"
+
+
+def size_text(count: float) -> str:
+    """Bytes for people: 9,944 as `9.94 kB`."""
+    return f"{amount(count)}B" if count >= 1000 else f"{count:g} B"
+
+
+def _figures(head: dict[str, Any], student: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Number, what it is, and `good` or `bad` where it is a verdict."""
+    found = [(percent(head["score"]), "accuracy of the student", "")]
+    if head.get("keeps") is not None:
+        found.append((percent(head["keeps"], 1), "of the teacher's accuracy kept", ""))
+    if head.get("smaller_by") is not None:
+        less = head["smaller_by"]
+        found.append((percent(abs(less), 1), f"{'fewer' if less >= 0 else 'more'} parameters", ""))
+    if head.get("faster_by") is not None:
+        less = head["faster_by"]
+        found.append((percent(abs(less), 1), f"{'less' if less >= 0 else 'more'} time per sample", ""))
+    if head.get("gain") is not None:
+        gain = 100 * head["gain"]
+        text = f"{gain:+.2f}".replace("-", "−") if gain else "0.00"
+        verdict = "good" if gain > 0 else "bad" if gain < 0 else ""
+        found.append((text, "points against hard labels alone", verdict))
+    if len(found) < 4:  # without a teacher: what the student costs
+        found += [
+            (amount(student["parameters"]), "parameters", ""),
+            (size_text(student["file_bytes"]), "file", ""),
+            (amount(student["flops"]), "FLOPs a sample", ""),
+        ]
+    return found
+
+
+Cell = tuple[str, str]
+"""A figure, and what stands small below it."""
+
+
+def _rows(networks: dict[str, Any], split: str) -> list[tuple[str, list[Cell]]]:
+    """The scorecard: one row a figure, one cell a network; rows that nobody has are left out."""
+
+    def nats(value: float | None) -> str:
+        return "–" if value is None else f"{value:.4f} nats"
+
+    def spread(figure: dict[str, float], unit: str, digits: int) -> Cell:
+        low, high = (f"{figure[key]:,.{digits}f}" for key in ("low", "high"))
+        return f"{figure['median']:,.{digits}f}{unit}", f"{low} – {high}"
+
+    picks: list[tuple[str, Callable[[dict[str, Any]], str | Cell]]] = [
+        ("Model", lambda n: str(n["model"])),
+        ("Accuracy", lambda n: percent(n[split]["accuracy"])),
+        ("Right class among the first five", lambda n: percent(n[split]["top5"])),
+        ("Negative log-likelihood", lambda n: nats(n[split]["nll"])),
+        ("Expected calibration error", lambda n: percent(n[split]["ece"])),
+        ("Agrees with the teacher", lambda n: percent(n[split]["fidelity"]["agreement"])),
+        ("KL to the teacher", lambda n: nats(n[split]["fidelity"]["kl"])),
+        ("Parameters", lambda n: f"{n['parameters']:,}"),
+        ("File", lambda n: size_text(n["file_bytes"])),
+        ("FLOPs a sample", lambda n: amount(n["flops"])),
+        ("Latency, one sample", lambda n: spread(n["speed"]["latency_ms"], " ms", 3)),
+        ("Samples a second, in batches", lambda n: spread(n["speed"]["throughput"], "", 0)),
     ]
-    if "fidelity" in networks["student"][split]:
-        table = networks["student"][split]["fidelity"]["confusion"]
-        text = "Rows: the teacher's answer. Columns: the student's."
-        plots.append(("Student against teacher", text, matrix(table, classes, classes, counts=True)))
+    rows = []
+    for label, pick in picks:
+        cells: list[Cell] = []
+        for entry in networks.values():
+            try:
+                cell = pick(entry)
+            except KeyError:  # not measured, or not for this network
+                cell = "–"
+            cells.append((cell, "") if isinstance(cell, str) else cell)
+        if any(text != "–" for text, _ in cells):
+            rows.append((label, cells))
+    return rows
+
+
+# -- plots ---------------------------------------------------------------------------------------------------
+
+
+def _sections(
+    run: RunFolder, scorecard: dict[str, Any], networks: dict[str, Any], store: MetricStore, split: str
+) -> list[dict[str, str]]:
+    """Title, explanation and picture of each plot that has data, in pairs that belong together."""
+    classes = scorecard["classes"]
+    student = networks["student"][split]
+    text = f"Rows: label. Columns: the student's answer on {split} data. Colour: share of the row."
+    plots: Plots = [
+        ("Losses", "Each term of the objective as it was optimised (weighted), and the sum; smoothed.", _losses(store)),
+        ("Validation accuracy", "Per epoch; the best student epoch is the one that was kept.", _accuracy(store)),
+        ("Confusion of the student", text, matrix(student["confusion"], classes, counts=True)),
+    ]
+    if "fidelity" in student:
+        text = "Rows: the teacher's answer. Columns: the student's. Colour: share of the row."
+        table = student["fidelity"]["confusion"]
+        plots.append(("Student against teacher", text, matrix(table, classes, counts=True)))
     plots += _dark_knowledge(run, classes)
+    text = "Accuracy against confidence; on the diagonal a network is as sure as it is right. Large dots: many samples."
+    plots.append(("Reliability", text, _reliability(networks, split)))
+    text = "How sure the networks are: the share of samples in each step of confidence."
+    plots.append(("Confidence", text, _confidence(networks, split)))
     return [{"title": title, "text": text, "svg": svg} for title, text, svg in plots if svg]
 
 
@@ -84,7 +186,7 @@ def _losses(store: MetricStore) -> str:
             colour = "var(--ink)" if key == "loss" else TERM_COLOURS[(index - 1) % len(TERM_COLOURS)]
             steps, values = thin(series.steps, smooth(series.values))
             curves.append((label, colour, steps.tolist(), values.tolist()))
-    return line_plot(curves, "step", "loss")
+    return line_plot(curves, "step", "loss", log=True)
 
 
 def _accuracy(store: MetricStore) -> str:
@@ -93,32 +195,60 @@ def _accuracy(store: MetricStore) -> str:
         series = store.series(stage, "validation", "accuracy")
         if len(series.values):
             epochs = np.arange(1, len(series.values) + 1)
-            curves.append((stage, colour, epochs.tolist(), series.values.tolist()))
-    return line_plot(curves, "epoch", "accuracy")
+            curves.append((NAMES[stage], colour, *_lists(*thin(epochs, 100 * series.values))))
+    values = [value for curve in curves for value in curve[3] if math.isfinite(value)]
+    if not values:
+        return ""
+    pad = max(2.0, 0.05 * (max(values) - min(values)))
+    span = (max(0.0, min(values) - pad), min(100.0, max(values) + pad))
+    return line_plot(curves, "epoch", "accuracy in %", y_range=span)
+
+
+def _lists(first: np.ndarray, second: np.ndarray) -> tuple[list[float], list[float]]:
+    return first.tolist(), second.tolist()
 
 
 def _reliability(networks: dict[str, Any], split: str) -> str:
     curves: list[Curve] = []
+    dots = []
     for name, entry in networks.items():
         bins = [item for item in entry[split]["reliability"] if item["count"]]
-        label = f"{name} (ECE {entry[split]['ece']:.3f})"
-        curves.append((label, COLOURS[name], [b["confidence"] for b in bins], [b["accuracy"] for b in bins]))
-    return line_plot(curves, "confidence", "accuracy", diagonal=True)
+        label = f"{NAMES[name]} (ECE {percent(entry[split]['ece'], 1)})"
+        sure, right = ([100 * item[key] for item in bins] for key in ("confidence", "accuracy"))
+        curves.append((label, COLOURS[name], sure, right))
+        total = sum(item["count"] for item in bins)
+        dots.append([1.5 + 5 * math.sqrt(item["count"] / total) for item in bins])
+    whole = (0.0, 100.0)
+    return line_plot(curves, "confidence in %", "accuracy in %", x_range=whole, y_range=whole, diagonal=True, dots=dots)
 
 
-def _dark_knowledge(run: RunFolder, classes: list[str]) -> list[tuple[str, str, str]]:
+def _confidence(networks: dict[str, Any], split: str) -> str:
+    curves: list[Curve] = []
+    for name, entry in networks.items():
+        bins = entry[split]["reliability"]
+        total = sum(item["count"] for item in bins) or 1
+        edges = [100 * (place + side) / ECE_BINS for place in range(len(bins)) for side in (0, 1)]
+        shares = [100 * item["count"] / total for item in bins for _ in range(2)]
+        curves.append((NAMES[name], COLOURS[name], edges, shares))
+    highest = max(max(shares) for _, _, _, shares in curves)
+    return line_plot(
+        curves, "confidence in %", "samples in %", x_range=(0.0, 100.0), y_range=(0.0, 1.05 * (highest or 1))
+    )
+
+
+def _dark_knowledge(run: RunFolder, classes: list[str]) -> Plots:
     """Mean soft targets per class of teacher and student, at the temperature of the objective."""
-    probes, infos = read_probes(run), list_snapshots(run)
+    probes, infos = read_probes(run), in_force(list_snapshots(run))
     snapshot = read_snapshot(infos[-1]) if infos else None
     if probes is None or snapshot is None:
         return []
     temperature = next((term.temperature for term in run.experiment().objective if isinstance(term, SoftTerm)), 1.0)
-    found = []
+    found: Plots = []
     for name, logits in (("teacher", probes.pool_teacher_logits), ("student", snapshot.pool_student_logits)):
         if logits is not None:
             table = class_matrix(logits, probes.pool_labels, temperature, len(classes))
             text = f"Mean output per label at T = {temperature:g}; beside the diagonal lies the dark knowledge."
-            found.append((f"Dark knowledge: {name}", text, matrix(table.tolist(), classes, classes, counts=False)))
+            found.append((f"Dark knowledge: {name}", text, matrix(table.tolist(), classes, counts=False)))
     return found
 
 

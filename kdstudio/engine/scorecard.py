@@ -18,8 +18,8 @@ from kdstudio.engine.data import DataBundle, Preprocess
 from kdstudio.engine.evaluate import classification_metrics, fidelity, predict
 from kdstudio.engine.models import count_flops, count_parameters
 from kdstudio.engine.speed import measure_speed
-from kdstudio.engine.student_io import DESCRIPTION, WEIGHTS, Student, load_student
-from kdstudio.project.errors import InputError
+from kdstudio.engine.student_io import DESCRIPTION, WEIGHTS, Student, load_student, require_same_data
+from kdstudio.project.errors import InputError, ModelError
 from kdstudio.project.runs.folder import RunFolder, write_bytes
 from kdstudio.project.spec import EvaluateSpec
 
@@ -31,7 +31,7 @@ def networks_of(run: RunFolder, trusted: bool = False) -> dict[str, tuple[Path, 
 
     Raises:
         InputError: The run has no student yet.
-        ModelError: A folder is damaged.
+        ModelError: A folder is damaged or gone.
     """
     if not (run.student_dir / DESCRIPTION).exists():
         raise InputError(
@@ -40,10 +40,30 @@ def networks_of(run: RunFolder, trusted: bool = False) -> dict[str, tuple[Path, 
     folders = {"student": run.student_dir}
     reference = run.path / "teacher.json"
     if reference.exists():
-        folders["teacher"] = (run.path / json.loads(reference.read_text(encoding="utf-8"))["folder"]).resolve()
+        try:
+            said = json.loads(reference.read_text(encoding="utf-8"))["folder"]
+            folders["teacher"] = (run.path / said).resolve()
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ModelError(
+                f"{run.name}/teacher.json: cannot be read", fix="run the experiment again", kind="damaged"
+            ) from None
     if (run.baseline_dir / DESCRIPTION).exists():
         folders["baseline"] = run.baseline_dir
-    return {name: (folder, load_student(folder, trusted)) for name, folder in folders.items()}
+    return {name: (folder, _loaded(name, folder, trusted)) for name, folder in folders.items()}
+
+
+def _loaded(name: str, folder: Path, trusted: bool) -> Student:
+    try:
+        return load_student(folder, trusted)
+    except InputError as error:
+        if error.kind == "untrusted":
+            raise
+        raise ModelError(
+            f"{name}: the network that this run used cannot be read from {folder}",
+            why=error.what,
+            fix="put that folder back, or run the experiment again",
+            kind="damaged",
+        ) from None
 
 
 def score_run(
@@ -67,6 +87,8 @@ def score_run(
 
     experiment = run.experiment()
     networks = networks_of(run, trusted)
+    for _, network in networks.values():
+        require_same_data(network, bundle)
     scorecard = build_scorecard(networks, bundle, device, experiment.evaluate, progress)
     scorecard["run"] = run.name
     scorecard["experiment"] = experiment.name
@@ -149,7 +171,7 @@ def headline(entries: dict[str, dict[str, Any]], split: str) -> dict[str, float 
     if teacher is not None:
         reference = teacher[split]["accuracy"]
         found["keeps"] = score / reference if reference else None
-        found["smaller_by"] = 1 - student["parameters"] / teacher["parameters"]
+        found["smaller_by"] = 1 - student["parameters"] / teacher["parameters"] if teacher["parameters"] else None
         found["agreement"] = student[split]["fidelity"]["agreement"]
         if "speed" in student:
             rates = [entry["speed"]["throughput"]["median"] for entry in (student, teacher)]
@@ -167,9 +189,9 @@ def summary_lines(scorecard: dict[str, Any]) -> list[str]:
         metrics = entry[split]
         speed = f"{entry['speed']['throughput']['median']:,.0f}" if "speed" in entry else "-"
         agreement = f"{metrics['fidelity']['agreement']:.1%}" if "fidelity" in metrics else ""
+        ece = "-" if metrics["ece"] is None else f"{metrics['ece']:.3f}"
         lines.append(
-            f"{name:10} {metrics['accuracy']:>14.2%} {entry['parameters']:>12,} {metrics['ece']:>7.3f} "
-            f"{speed:>11}  {agreement}"
+            f"{name:10} {metrics['accuracy']:>14.2%} {entry['parameters']:>12,} {ece:>7} {speed:>11}  {agreement}"
         )
     head = scorecard["headline"]
     words = []
@@ -182,6 +204,10 @@ def summary_lines(scorecard: dict[str, Any]) -> list[str]:
         words.append(f"{faster:.1%} less time per sample" if faster >= 0 else f"{-faster:.1%} more time per sample")
     if head.get("gain") is not None:
         words.append(f"{100 * head['gain']:+.2f} points against hard labels alone")
+    for name, entry in scorecard["networks"].items():
+        spoiled = entry[split].get("not_finite", 0)
+        if spoiled:
+            lines.append(f"{name}: NaN or infinite outputs for {spoiled} of {entry[split]['count']} samples: wrong")
     return lines + ([", ".join(words)] if words else [])
 
 

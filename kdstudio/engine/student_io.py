@@ -15,10 +15,10 @@ from safetensors.torch import save
 from torch import nn
 
 from kdstudio import __version__
-from kdstudio.engine.data import Preprocess
+from kdstudio.engine.data import DataBundle, Preprocess
 from kdstudio.engine.models import build_model, load_weights
 from kdstudio.engine.models.own_code import code_files
-from kdstudio.project.errors import ModelError
+from kdstudio.project.errors import InputError, ModelError
 from kdstudio.project.spec import ModelSpec, validate
 from kdstudio.project.yaml_io import storage_error
 
@@ -146,3 +146,27 @@ def load_student(folder: Path, trusted: bool = False) -> Student:
     model = build_model(spec, input_shape, len(classes), folder, trusted)
     load_weights(model, folder / WEIGHTS)
     return Student(model.eval(), preprocess.eval(), spec, classes, input_shape, meta)
+
+
+def require_same_data(student: Student, bundle: DataBundle) -> None:
+    """Refuses data that the student was not trained on.
+
+    Raises:
+        InputError: The samples have another shape, or the classes are others.
+    """
+    if bundle.input_shape != student.input_shape:
+        raise InputError(
+            f"the data have samples of shape {bundle.input_shape}, and the student takes {student.input_shape}",
+            fix="use the data that the student was trained on",
+        )
+    if bundle.classes != student.classes:
+        raise InputError(
+            f"the data's classes ({some(bundle.classes)}) are not the student's ({some(student.classes)})",
+            why="the data have changed since the student was trained",
+            fix="use the data that the student was trained on",
+        )
+
+
+def some(names: list[str], most: int = 6) -> str:
+    """The first names, for messages."""
+    return ", ".join(names[:most]) + (" ..." if len(names) > most else "")

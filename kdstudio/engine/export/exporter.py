@@ -19,7 +19,7 @@ from kdstudio.engine.data import DataBundle
 from kdstudio.engine.export.check import check_artifact, parity_error, write_json
 from kdstudio.engine.export.formats import FORMATS, NEEDS, WRITERS, facts, snippet, sync
 from kdstudio.engine.export.verify import file_hash
-from kdstudio.engine.student_io import Student, load_student
+from kdstudio.engine.student_io import Student, load_student, require_same_data, some
 from kdstudio.project.errors import InputError, KDStudioError
 from kdstudio.project.spec import suggestion
 from kdstudio.project.yaml_io import storage_error
@@ -113,29 +113,6 @@ def require_format(kind: str) -> None:
     if kind not in FORMATS:
         near = suggestion(kind, FORMATS)
         raise InputError(f"there is no export format '{kind}'", fix=near or f"there are: {', '.join(FORMATS)}")
-
-
-def require_same_data(student: Student, bundle: DataBundle) -> None:
-    """Refuses data that the student was not trained on.
-
-    Raises:
-        InputError: The samples have another shape, or the classes are others.
-    """
-    if bundle.input_shape != student.input_shape:
-        raise InputError(
-            f"the data have samples of shape {bundle.input_shape}, and the student takes {student.input_shape}",
-            fix="check with the data that the student was trained on",
-        )
-    if bundle.classes != student.classes:
-        raise InputError(
-            f"the data's classes ({_some(bundle.classes)}) are not the student's ({_some(student.classes)})",
-            why="the data have changed since the student was trained",
-            fix="check with the data that the student was trained on",
-        )
-
-
-def _some(names: list[str], most: int = 6) -> str:
-    return ", ".join(names[:most]) + (" ..." if len(names) > most else "")
 
 
 def _require_free(out: Path, source: Path, force: bool) -> None:
@@ -233,7 +210,7 @@ A distilled student, exported by KD Studio {metadata["versions"]["kdstudio"]}.
 
 - file: `{name}` (SHA-256 `{metadata["files"][name]}`)
 - input: `samples`, (batch, {shape}), {metadata["input"]}; the normalisation is {within}
-- output: `logits`, (batch, {len(metadata["labels"])}); labels: {_some(metadata["labels"], 20)}
+- output: `logits`, (batch, {len(metadata["labels"])}); labels: {some(metadata["labels"], 20)}
 - checked in a fresh process on {parity["samples"]} test samples: accuracy {parity["accuracy"]:.2%}, largest difference
   from the student's outputs {parity["max_difference"]:.2g}, {parity["relative_difference"]:.2g} of their size
   (rounding explains up to {parity["relative_tolerance"]:.2g})
