@@ -94,7 +94,7 @@ class SetupKit:
         return box
 
     def click(self, widget: QWidget) -> None:
-        assert widget.isVisible(), widget
+        self.qtbot.waitUntil(lambda: widget.isVisible() and min(widget.width(), widget.height()) > 4, timeout=10_000)
         assert widget.isEnabled(), widget
         self.qtbot.mouseClick(widget, LEFT)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QBrush, QColor
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QBrush, QColor, QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -31,7 +31,13 @@ NAME = Qt.ItemDataRole.UserRole
 
 
 class LayerTree(QTreeWidget):
-    """The layers of one network, nested as they are, with the shape of what they put out."""
+    """The layers of one network, nested as they are, with the shape of what they put out.
+
+    Signals:
+        entered: Return was pressed.
+    """
+
+    entered = Signal()
 
     def __init__(self, title: str, report: dict[str, Any] | None) -> None:
         super().__init__()
@@ -63,6 +69,13 @@ class LayerTree(QTreeWidget):
         else:
             self.addTopLevelItem(item)
         self._items[name] = item
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.entered.emit()  # and the dialog does not see it: Return would close it
+            event.accept()
+        else:
+            super().keyPressEvent(event)
 
     def chosen(self) -> str:
         """The name of the selected layer, empty for none."""
@@ -110,6 +123,7 @@ class PairDialog(QDialog):
         self.suggest = QPushButton("&Suggest pairs")
         self.suggest.setToolTip("Adds a pair for each stage that both networks have")
         self.remove = QPushButton("&Remove pair")
+        self.remove.setToolTip("Removes the selected pair (Delete)")
         self.list = QListWidget()
         self.list.setAccessibleName("Pairs")
         self.list.setMinimumHeight(72)
@@ -119,17 +133,20 @@ class PairDialog(QDialog):
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
-        # Return adds a pair while a tree has the focus; it must not close the dialog
         for button in (*buttons.buttons(), self.add, self.suggest, self.remove):
             if isinstance(button, QPushButton):
                 button.setAutoDefault(False)
         self._lay_out(buttons)
         for tree in self.trees.values():
             tree.currentItemChanged.connect(lambda *_: self._check())
-            tree.itemActivated.connect(lambda *_: self._add())
+            tree.entered.connect(self._add)
+            tree.itemDoubleClicked.connect(lambda *_: self._add())
         self.add.clicked.connect(self._add)
         self.suggest.clicked.connect(self._suggest)
         self.remove.clicked.connect(self._remove)
+        delete = QShortcut(QKeySequence.StandardKey.Delete, self.list)
+        delete.setContext(Qt.ShortcutContext.WidgetShortcut)
+        delete.activated.connect(self._remove)
         self.list.currentRowChanged.connect(self._pair_chosen)
         self._start(pairs)
 
