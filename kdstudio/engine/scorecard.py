@@ -17,6 +17,7 @@ from kdstudio import __version__
 from kdstudio.engine.data import DataBundle, Preprocess
 from kdstudio.engine.evaluate import classification_metrics, fidelity, predict
 from kdstudio.engine.models import count_flops, count_parameters
+from kdstudio.engine.samples import write_samples
 from kdstudio.engine.speed import measure_speed
 from kdstudio.engine.student_io import DESCRIPTION, WEIGHTS, Student, load_student, require_same_data
 from kdstudio.project.errors import InputError, ModelError
@@ -74,7 +75,7 @@ def score_run(
     trusted: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Measures a run's networks and writes `scorecard.json` and `report.html`.
+    """Measures a run's networks and writes `scorecard.json`, `evaluation.safetensors` and `report.html`.
 
     Args:
         run: A run with a finished student.
@@ -93,6 +94,7 @@ def score_run(
     scorecard["run"] = run.name
     scorecard["experiment"] = experiment.name
     scorecard["seed"] = experiment.train.seed
+    write_samples(run, scorecard, {name: network for name, (_, network) in networks.items()}, bundle, device)
     write_bytes(run.scorecard_path, json.dumps(plain(scorecard), indent=1, allow_nan=False).encode())
     write_report(run, plain(scorecard))
     return plain(scorecard)

@@ -18,7 +18,7 @@ from kdstudio.gui.monitor.xaxis import steps_per_epoch
 from kdstudio.gui.theme import Theme, Tokens, term_colour
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.errors import KDStudioError
-from kdstudio.project.runs.evaluation import Scorecards
+from kdstudio.project.runs.evaluation import Evaluations
 from kdstudio.project.runs.metrics import MetricStore, Series
 from kdstudio.project.runs.state import RunState
 from kdstudio.project.spec import Experiment
@@ -51,7 +51,7 @@ class LossesPanel(Panel):
         layout.addWidget(self.series)
         self.compared: list[TrainingWorker] = []
         self._styles = RunStyles()
-        self._scorecards = Scorecards()
+        self._evaluations = Evaluations()
         self._experiment: Experiment | None = None
         self._state: RunState | None = None
         self._follow = True
@@ -191,7 +191,7 @@ class LossesPanel(Panel):
         """What teacher and baseline reached on validation samples, where the validation loss can be held against it."""
         if self.worker is None or stage not in ("student", "baseline"):
             return []
-        card = self._scorecards.of(self.worker.run_folder) or {}
+        card = self._evaluations.scorecard(self.worker.run_folder) or {}
         roles: dict[str, Any] = {"teacher": _teacher, "baseline": _baseline}
         lines = []
         for name in [name for name in roles if name != stage]:
