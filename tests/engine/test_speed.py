@@ -74,4 +74,3 @@ def test_median_and_quartiles_of_known_times(monkeypatch: pytest.MonkeyPatch) ->
     found = measure_speed({"student": nn.Linear(4, 3)}, (4,), torch.device("cpu"), batch=10, repeats=5)["student"]
     assert found["latency_ms"] == pytest.approx({"low": 2.0, "median": 3.0, "high": 4.0})
     assert found["throughput"] == pytest.approx({"low": 2500.0, "median": 10 / 0.003, "high": 5000.0})
-
