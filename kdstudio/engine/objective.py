@@ -110,7 +110,7 @@ class Objective(nn.Module):
             weighted.append(share.detach().float() if weight > 0 else torch.zeros_like(missing))
         if total is None:
             total = outputs.student_logits.sum() * 0.0
-        return total, torch.stack([torch.stack(plain), torch.stack(weighted)])
+        return total, torch.stack([*plain, *weighted]).view(2, -1)
 
 
 def term_names(terms: list[HardTerm | SoftTerm | HintTerm]) -> list[str]:

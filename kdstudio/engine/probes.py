@@ -19,7 +19,9 @@ from kdstudio.engine.terms import StepOutputs
 from kdstudio.project.spec import MonitorSpec
 
 #: Snapshots may take at most this share of the training time.
-BUDGET = 0.015
+BUDGET = 0.01
+#: The first snapshots come this many times as often: a student changes most at its start, and short runs are few.
+EARLY, QUICKER = 24, 8
 #: After this many snapshots the interval starts to grow, so a long run does not fill the disk.
 DENSE = 150
 
@@ -38,6 +40,7 @@ class Probes:
         recorder: Where snapshots go.
         device: Where the networks are.
         teacher: The teacher's network, if there is one.
+        teacher_logits: (N, C), the teacher's outputs on the validation split where they are known already.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Probes:
         recorder: Recorder,
         device: torch.device,
         teacher: nn.Module | None,
+        teacher_logits: Tensor | None = None,
     ) -> None:
         self.spec = spec
         self.recorder = recorder
@@ -56,8 +60,9 @@ class Probes:
         self.teacher = teacher
         split = bundle.validation
         order = balanced_order(split.labels.numpy())
-        self.pool_indices = order[: spec.pool]
         self.probe_indices = order[: spec.probes]
+        # Probes and aligned samples are the first of the pool, so it is as large as the largest of them
+        self.pool_indices = order[: max(spec.pool, spec.probes, spec.alignment_samples)]
         # The unbiased CKA needs four samples; a smaller validation split gets no alignment
         self.aligned = min(spec.alignment_samples, len(self.pool_indices))
         self._pool = split.select(torch.from_numpy(self.pool_indices))
@@ -67,13 +72,13 @@ class Probes:
         self._teacher_layers: list[str] = []
         self._teacher_grams: list[Tensor] = []
         self._teacher_pair_features: dict[str, Tensor] = {}
-        self._write_probes(bundle, split)
+        self._write_probes(bundle, split, teacher_logits)
 
     @property
     def _align(self) -> bool:
         return self.teacher is not None and self.aligned >= 4
 
-    def _write_probes(self, bundle: DataBundle, split: ArraySplit) -> None:
+    def _write_probes(self, bundle: DataBundle, split: ArraySplit, teacher_logits: Tensor | None) -> None:
         probes = split.select(torch.from_numpy(self.probe_indices))
         arrays: dict[str, np.ndarray] = {
             "labels": probes.labels.numpy(),
@@ -83,15 +88,24 @@ class Probes:
         if probes.images.ndim == 4:
             arrays["images"] = probes.images.permute(0, 2, 3, 1).numpy()
         if self.teacher is not None:
-            logits = self._logits(self.teacher, self._pool.images)
+            if teacher_logits is None:
+                logits, _ = self._look(self.teacher, [])
+            else:
+                logits = teacher_logits[torch.from_numpy(self.pool_indices)]
             arrays["pool_teacher_logits"] = logits.cpu().numpy()
             arrays["teacher_logits"] = logits[: len(self.probe_indices)].cpu().numpy()
         self.recorder.probes(arrays, bundle.classes)
 
-    def _logits(self, model: nn.Module, images: Tensor) -> Tensor:
+    def _look(self, model: nn.Module, names: list[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits on the pool, and what the named layers give for its first `aligned` samples, in one pass."""
         model.eval()
+        head, rest = self._pool.images[: self.aligned], self._pool.images[self.aligned :]
         with torch.no_grad():
-            return torch.cat([model(self._inputs(part)).float() for part in images.split(128)])
+            with Taps(model, names) as taps:
+                logits = [model(self._inputs(head)).float()]
+                captured = {name: tensor for name, tensor in taps.take().items() if tensor.shape[0] == len(head)}
+            logits += [model(self._inputs(part)).float() for part in rest.split(128) if len(part)]
+        return torch.cat(logits), captured
 
     def _inputs(self, images: Tensor) -> Tensor:
         return self.preprocess(images.to(self.device))
@@ -100,16 +114,13 @@ class Probes:
         """The teacher does not change: its Gram matrices are computed once."""
         assert self.teacher is not None
         chosen = spread(layer_names(self.teacher), self.spec.max_layers, pair_layers)
-        captured = self._capture(self.teacher, chosen)
+        self.teacher.eval()
+        with Taps(self.teacher, chosen) as taps, torch.no_grad():
+            self.teacher(self._inputs(self._pool.images[: self.aligned]))
+            captured = {name: tensor for name, tensor in taps.take().items() if tensor.shape[0] == self.aligned}
         self._teacher_layers = [name for name in chosen if name in captured]
         self._teacher_grams = [gram(captured[name]) for name in self._teacher_layers]
         self._teacher_pair_features = {name: captured[name] for name in pair_layers}
-
-    def _capture(self, model: nn.Module, names: list[str]) -> dict[str, Tensor]:
-        model.eval()
-        with Taps(model, names) as taps, torch.no_grad():
-            model(self._inputs(self._pool.images[: self.aligned]))
-            return {name: tensor for name, tensor in taps.take().items() if tensor.shape[0] == self.aligned}
 
     def due(self) -> bool:
         """Whether it is time for a snapshot. Cheap: asks the clock."""
@@ -132,10 +143,15 @@ class Probes:
         # The first one carries one-off costs (the teacher's side, memory); the mean forgets it quickly
         self._cost = now - begin if self._taken <= 2 else 0.7 * self._cost + 0.3 * (now - begin)
         interval = self.spec.every_seconds * max(1.0, self._taken / DENSE)
+        if self._taken <= EARLY:
+            interval /= QUICKER
         self._next = now + max(interval, self._cost / BUDGET)
 
     def _measure(self, student: nn.Module, objective: Objective) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        logits = self._logits(student, self._pool.images)
+        hints = objective.hint_terms()
+        student_pairs = [layer for term in hints for layer in term.student_layers]
+        chosen = spread(layer_names(student), self.spec.max_layers, student_pairs) if self._align else []
+        logits, captured = self._look(student, chosen)
         arrays = {
             "student_logits": logits[: len(self.probe_indices)].cpu().numpy(),
             "pool_student_logits": logits.half().clamp(-65504, 65504).cpu().numpy(),
@@ -143,13 +159,9 @@ class Probes:
         meta: dict[str, Any] = {}
         if not self._align:
             return arrays, meta
-        hints = objective.hint_terms()
-        student_pairs = [layer for term in hints for layer in term.student_layers]
         teacher_pairs = [layer for term in hints for layer in term.teacher_layers]
         if not self._teacher_grams:
             self._watch_teacher(list(dict.fromkeys(teacher_pairs)))
-        chosen = spread(layer_names(student), self.spec.max_layers, student_pairs)
-        captured = self._capture(student, chosen)
         layers = [name for name in chosen if name in captured]
         table = cka_matrix(self._teacher_grams, [gram(captured[name]) for name in layers]).float().cpu().numpy()
         arrays["cka_map"] = table

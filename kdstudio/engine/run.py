@@ -267,7 +267,9 @@ class Session:
             teacher = Teacher(teacher_model, objective.layers("teacher"))
             self.stack.callback(teacher.close)
             logits = predict(teacher_model, self.preprocess, self.bundle.validation, self.device)
-        probes = Probes(experiment.monitor, self.bundle, self.preprocess, self.recorder, self.device, teacher_model)
+        probes = Probes(
+            experiment.monitor, self.bundle, self.preprocess, self.recorder, self.device, teacher_model, logits
+        )
         trainer = self._trainer("student", student, objective, teacher, experiment.train, logits, probes)
         outcome = trainer.run()
         trainer.load_best()
@@ -322,6 +324,8 @@ class Session:
             probes=probes,
         )
         if not trainer.resume():
+            if self.recorder.state.stage == stage:  # killed before its first checkpoint: what it recorded is void
+                self.recorder.event("resume", stage, -1, 0)
             self.recorder.event("stage", stage, 0, 0, f"{stage} starts")
         return trainer
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 from torch import Tensor
 
 from kdstudio.engine.checkpoint import load_checkpoint, save_checkpoint, telling_misfits
@@ -99,8 +99,11 @@ class Trainer:
         self.steps_per_epoch = len(self.batches)
         self.total_steps = self.steps_per_epoch * spec.epochs
         self.raw = module.to(self.device)
-        self.optimizer = build_optimizer(self.raw, spec)
-        self.module, self.optimizer = accelerator.prepare(self.raw, self.optimizer)
+        self.optimizer: Any = build_optimizer(self.raw, spec)
+        self.module, prepared = accelerator.prepare(self.raw, self.optimizer)
+        if accelerator.distributed_type is not DistributedType.NO or accelerator.scaler is not None:
+            # only where it is needed: it searches the disk for a package at each step, a tenth of a small step
+            self.optimizer = prepared
         self.meter = Meter(recorder, stage, module.objective.names, self.device)
         prefix = "" if stage == "student" else f"{stage}-"
         self.last_path = checkpoints / f"{prefix}last.pt"
@@ -255,7 +258,7 @@ class Trainer:
         # no piece of a single sample: batch normalisation cannot work on one
         count = max(1, min(self.spec.accumulate, len(labels) // 2))
         pieces = list(zip(images.tensor_split(count), labels.tensor_split(count)))
-        total: Any = None
+        measured: list[tuple[float, Tensor, Tensor, Tensor, Tensor]] = []
         for index, (part, targets) in enumerate(pieces):
             share = len(targets) / len(labels)
             inputs = self.preprocess(part)
@@ -270,16 +273,32 @@ class Trainer:
                 else:
                     with self.accelerator.no_sync(self.module):
                         loss, parts, outputs = self.module(inputs, targets, progress.epoch, logits, features)
-            self.accelerator.backward(loss * share)
-            right = (outputs.argmax(dim=1) == targets).float().mean()
-            row = (loss.detach().float() * share, right * share, parts * share)
-            total = row if total is None else tuple(a + b for a, b in zip(total, row))
+            self.accelerator.backward(loss if count == 1 else loss * share)
+            measured.append((share, loss.detach(), parts, outputs, targets))
         norm = None
         if self.spec.clip_norm is not None:
             norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.spec.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.meter.add(progress.step, progress.epoch, lr, total[0], total[1], total[2], norm)
+        self._measure(lr, measured, norm)
+
+    def _measure(
+        self, lr: float, pieces: list[tuple[float, Tensor, Tensor, Tensor, Tensor]], norm: Tensor | None
+    ) -> None:
+        """Hands a step's values to the meter.
+
+        Args:
+            lr: The learning rate.
+            pieces: Of each micro-batch its share of the batch, its loss, parts, logits and targets.
+            norm: The gradient's norm, if it was taken.
+        """
+        told = [logits.argmax(dim=1) == targets for _, _, _, logits, targets in pieces]
+        _, loss, parts, _, _ = pieces[0]
+        if len(pieces) > 1:
+            loss = torch.stack([piece[0] * piece[1] for piece in pieces]).sum()
+            parts = torch.stack([piece[0] * piece[2] for piece in pieces]).sum(dim=0)
+        right = told[0] if len(told) == 1 else torch.cat(told)
+        self.meter.add(self.progress.step, self.progress.epoch, lr, loss.float(), right, parts, norm)
 
     def _score(self) -> None:
         """Validates, and keeps the weights if they are the best so far. The network is in train mode afterwards."""
