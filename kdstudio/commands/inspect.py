@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from kdstudio.engine.data import DataBundle
+    from kdstudio.engine.models import LayerInfo
 
 _KNOWN_DATA = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar100")
 
@@ -258,8 +259,14 @@ def png_of(image: Tensor, side: int | None = None) -> str:
     return base64.b64encode(packed.getvalue()).decode("ascii")
 
 
-def model_report(spec: ModelSpec, shape: tuple[int, ...], classes: int, root: Path, trusted: bool) -> dict[str, Any]:
+def model_report(
+    spec: ModelSpec, shape: tuple[int, ...], classes: int, root: Path, trusted: bool, parts: bool = False
+) -> dict[str, Any]:
     """Layers, shapes and costs of a model, as plain data.
+
+    Args:
+        spec, shape, classes, root, trusted: See `build_model`.
+        parts: Also list every module as `parts`; each of them can be tapped.
 
     Raises:
         ModelError: It cannot be built, or its weights file does not fit.
@@ -270,15 +277,22 @@ def model_report(spec: ModelSpec, shape: tuple[int, ...], classes: int, root: Pa
     model = build_model(spec.model_copy(update={"pretrained": False}), shape, classes, root, trusted)
     if spec.weights and not spec.weights.startswith("run:"):
         load_weights(model, root / spec.weights)
-    return {
+    report: dict[str, Any] = {
         "kind": "model",
         "model": spec.model,
         "input_shape": list(shape),
         "num_classes": classes,
         "parameters": count_parameters(model),
         "flops": count_flops(model, shape),
-        "layers": [{**asdict(layer), "output_shape": list(layer.output_shape)} for layer in describe(model, shape)],
+        "layers": [_layer(layer) for layer in describe(model, shape)],
     }
+    if parts:
+        report["parts"] = [_layer(part) for part in describe(model, shape, every=True)]
+    return report
+
+
+def _layer(layer: LayerInfo) -> dict[str, Any]:
+    return {**asdict(layer), "output_shape": list(layer.output_shape)}
 
 
 def as_text(report: dict[str, Any]) -> str:

@@ -146,7 +146,7 @@ class Server:
         if spec.weights is not None:  # also `run:NAME`: is there such a run, and does it fit
             found = weights_path(spec.weights, root, str(question["side"]))
             spec = spec.model_copy(update={"weights": str(found)})
-        return model_report(spec, tuple(question["input_shape"]), int(question["classes"]), root, trusted)
+        return model_report(spec, tuple(question["input_shape"]), int(question["classes"]), root, trusted, parts=True)
 
     def _teacher_logits(self, question: dict[str, Any]) -> dict[str, Any]:
         """The trained teacher's logits of a few validation samples; `{"trained": false}` where there is none yet."""

@@ -20,7 +20,7 @@ from kdstudio.gui.settings import Settings
 from kdstudio.gui.setup.page import SetupPage
 from kdstudio.gui.theme import Theme
 from kdstudio.project.folder import Project, create_project
-from tests.gui.setup_kit import SetupKit, SilentEngine
+from tests.gui.setup_kit import SetupKit, SilentEngine, make_sample
 
 if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -127,10 +127,16 @@ def window(make_window: Callable[..., MainWindow], digits: Project) -> MainWindo
 
 
 @pytest.fixture
-def setup(qtbot: QtBot, theme: Theme, digits: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[SetupKit]:
-    """The Setup page with the digits sample's soft-targets, without an engine: the test gives its answers."""
+def sample(tmp_path: Path) -> Project:
+    """A small project of the tests' own for the Setup page."""
+    return make_sample(tmp_path / "sample")
+
+
+@pytest.fixture
+def setup(qtbot: QtBot, theme: Theme, sample: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[SetupKit]:
+    """The Setup page with the experiment soft-targets, without an engine: the test gives its answers."""
     monkeypatch.setattr("kdstudio.gui.setup.page.EngineClient", SilentEngine)
     kit = SetupKit(qtbot, SetupPage(theme))
-    kit.open(digits)
+    kit.open(sample)
     yield kit
     kit.close()

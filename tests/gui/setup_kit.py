@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -11,7 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from kdstudio.gui.setup.fields import FieldBox
 from kdstudio.gui.setup.page import SetupPage
-from kdstudio.project.folder import Project
+from kdstudio.project.folder import Project, create_project
 
 PATIENCE = 120_000
 LEFT = Qt.MouseButton.LeftButton
@@ -115,6 +116,50 @@ class SetupKit:
         self.window.close()
         self.window.deleteLater()
         QApplication.processEvents()
+
+
+TEACHER_YAML = """\
+teacher:
+  model: mlp
+  widths: [256, 256]
+  dropout: 0.3
+  train: {epochs: 4, optimizer: adamw, lr: 0.003, weight_decay: 0.01}
+"""
+STUDENT_YAML = """\
+student: {model: mlp, widths: [32]}
+"""
+TRAIN_YAML = """\
+train: {epochs: 6, optimizer: adamw, lr: 0.003, weight_decay: 0.01}
+baseline: true  # also train the student alone
+monitor: {every_seconds: 0.2}
+evaluate: {latency: false}
+"""
+TERMS_YAML = {
+    "soft-targets": ["{term: hard, weight: 0.1}", "{term: soft, weight: 0.9, temperature: 2}"],
+    "hints": [
+        "{term: hard, weight: 0.1}",
+        "{term: soft, weight: 0.9, temperature: 2}",
+        "{term: hint, weight: 1.0, pairs: [{teacher: hidden1, student: hidden1}]}",
+    ],
+    "two-stage": [
+        "{term: hint, weight: 1.0, until_epoch: 3, pairs: [{teacher: hidden1, student: hidden1}]}",
+        "{term: hard, weight: 0.1, from_epoch: 3}",
+        "{term: soft, weight: 0.9, temperature: 2, from_epoch: 3}",
+    ],
+    "hard-labels": ["{term: hard, weight: 1.0}"],
+}
+
+
+def make_sample(root: Path) -> Project:
+    """A project on the digits whose experiments do not change when the sample projects do."""
+    project = create_project(root, "empty")
+    for name, terms in TERMS_YAML.items():
+        text = f"# Hinton's soft targets, or less.\nversion: 1\nname: {name}\n"
+        text += "data: {source: digits, batch_size: 64, train_limit: 300}\n"
+        text += (TEACHER_YAML if len(terms) > 1 else "") + STUDENT_YAML
+        text += "objective:\n" + "".join(f"  - {term}\n" for term in terms) + TRAIN_YAML
+        (project.experiments_dir / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return project
 
 
 def data_answer(shape: tuple[int, ...] = (1, 8, 8), classes: int = 10) -> dict[str, Any]:

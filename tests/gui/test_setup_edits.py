@@ -68,9 +68,9 @@ def test_an_edit_that_ends_where_it_began_is_no_step(qapp: object) -> None:
     assert document.undo_stack.count() == 1, "true is not 1"
 
 
-def test_complete_and_lean_undo_each_other(digits: Project) -> None:
-    for name in digits.experiment_names():
-        full = digits.load(name).model_dump(mode="json")
+def test_complete_and_lean_undo_each_other(sample: Project) -> None:
+    for name in sample.experiment_names():
+        full = sample.load(name).model_dump(mode="json")
         short = lean(Experiment, full)
         assert complete(Experiment, short) == full
         assert len(str(short)) < len(str(full))
@@ -131,9 +131,9 @@ def test_control_z_in_a_line_is_the_experiments_undo(setup: SetupKit) -> None:
         assert setup.page.undo_stack.index() == 0
 
 
-def test_opening_another_experiment_forgets_the_steps(setup: SetupKit, digits: Project) -> None:
+def test_opening_another_experiment_forgets_the_steps(setup: SetupKit, sample: Project) -> None:
     setup.type_into(setup.field("train.lr").editor.line, "0.5")
-    setup.open(digits, "hints")
+    setup.open(sample, "hints")
     assert not setup.page.undo_stack.canUndo()
     assert not setup.page.dirty
     assert setup.page.experiment is not None
@@ -213,7 +213,7 @@ def test_presets_say_what_was_published(setup: SetupKit) -> None:
 # -- saving ----------------------------------------------------------------------------------------------------
 
 
-def test_saving_keeps_comments(setup: SetupKit, digits: Project) -> None:
+def test_saving_keeps_comments(setup: SetupKit, sample: Project) -> None:
     seen: list[bool] = []
     setup.page.changed.connect(seen.append)
     setup.type_into(setup.field("train.lr").editor.line, "0.01")
@@ -223,23 +223,23 @@ def test_saving_keeps_comments(setup: SetupKit, digits: Project) -> None:
     assert not setup.page.dirty
     assert True in seen
     assert seen[-1] is False
-    text = digits.path_of("soft-targets").read_text(encoding="utf-8")
+    text = sample.path_of("soft-targets").read_text(encoding="utf-8")
     assert "# Hinton's soft targets" in text
     assert "lr: 0.01" in text
-    assert digits.load("soft-targets").train.lr == 0.01
+    assert sample.load("soft-targets").train.lr == 0.01
     setup.page.undo_stack.undo()
     assert setup.page.dirty, "the file says something else now"
 
 
-def test_what_is_wrong_is_not_saved(setup: SetupKit, digits: Project) -> None:
-    before = digits.path_of("soft-targets").read_text(encoding="utf-8")
+def test_what_is_wrong_is_not_saved(setup: SetupKit, sample: Project) -> None:
+    before = sample.path_of("soft-targets").read_text(encoding="utf-8")
     setup.type_into(setup.field("train.lr").editor.line, "-1")
     assert not setup.page.save()
-    assert digits.path_of("soft-targets").read_text(encoding="utf-8") == before
+    assert sample.path_of("soft-targets").read_text(encoding="utf-8") == before
 
 
-def test_a_file_that_somebody_else_changed_is_not_replaced_silently(setup: SetupKit, digits: Project) -> None:
-    path = digits.path_of("soft-targets")
+def test_a_file_that_somebody_else_changed_is_not_replaced_silently(setup: SetupKit, sample: Project) -> None:
+    path = sample.path_of("soft-targets")
     errors: list[KDStudioError] = []
     setup.page.failed.connect(errors.append)
     setup.type_into(setup.field("train.lr").editor.line, "0.01")
@@ -248,7 +248,7 @@ def test_a_file_that_somebody_else_changed_is_not_replaced_silently(setup: Setup
     assert "changed outside" in errors[0].what
     assert "theirs" in path.read_text()
     assert setup.page.save(), "the second time it is meant"
-    assert digits.load("soft-targets").train.lr == 0.01
+    assert sample.load("soft-targets").train.lr == 0.01
 
 
 def test_a_folder_that_cannot_be_written(setup: SetupKit, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,43 +274,43 @@ def write_draft_now(setup: SetupKit) -> None:
     setup.page.draft.write()
 
 
-def test_unsaved_edits_are_written_and_go_with_saving(setup: SetupKit, digits: Project) -> None:
-    assert not draft_of(digits).exists()
+def test_unsaved_edits_are_written_and_go_with_saving(setup: SetupKit, sample: Project) -> None:
+    assert not draft_of(sample).exists()
     setup.page.draft._timer.setInterval(50)
     setup.type_into(setup.field("train.lr").editor.line, "0.01")
-    setup.qtbot.waitUntil(draft_of(digits).exists, timeout=20_000)
-    assert "0.01" in draft_of(digits).read_text()
+    setup.qtbot.waitUntil(draft_of(sample).exists, timeout=20_000)
+    assert "0.01" in draft_of(sample).read_text()
     assert setup.page.save()
-    assert not draft_of(digits).exists()
+    assert not draft_of(sample).exists()
     setup.type_into(setup.field("train.lr").editor.line, "0.02")
     write_draft_now(setup)
     while setup.page.undo_stack.canUndo() and setup.page.dirty:
         setup.page.undo_stack.undo()
-    assert not draft_of(digits).exists(), "nothing is unsaved any more"
+    assert not draft_of(sample).exists(), "nothing is unsaved any more"
 
 
-def test_leaving_the_experiment_discards_its_draft(setup: SetupKit, digits: Project) -> None:
+def test_leaving_the_experiment_discards_its_draft(setup: SetupKit, sample: Project) -> None:
     setup.type_into(setup.field("train.lr").editor.line, "0.01")
     write_draft_now(setup)
-    setup.open(digits, "hints")
-    assert not draft_of(digits).exists()
-    setup.open(digits)
+    setup.open(sample, "hints")
+    assert not draft_of(sample).exists()
+    setup.open(sample)
     assert not setup.page.recovery.isVisible()
 
 
-def crash_and_open(setup: SetupKit, theme: Theme, digits: Project) -> SetupKit:
+def crash_and_open(setup: SetupKit, theme: Theme, sample: Project) -> SetupKit:
     """Another window on the same project, after the first one ended without a word."""
     setup.page.draft.close = lambda: None  # type: ignore[method-assign]
     other = SetupKit(setup.qtbot, SetupPage(theme))
-    other.open(digits)
+    other.open(sample)
     return other
 
 
-def test_a_draft_is_offered_after_a_crash_and_restored(setup: SetupKit, theme: Theme, digits: Project) -> None:
+def test_a_draft_is_offered_after_a_crash_and_restored(setup: SetupKit, theme: Theme, sample: Project) -> None:
     setup.type_into(setup.field("train.lr").editor.line, "0.01")
     setup.type_into(setup.field("student.widths").editor.line, "48, x")
     write_draft_now(setup)
-    other = crash_and_open(setup, theme, digits)
+    other = crash_and_open(setup, theme, sample)
     assert other.page.recovery.isVisible()
     assert "unsaved changes" in other.page.recovery.text.text()
     assert other.value("train.lr") == 0.003
@@ -324,16 +324,16 @@ def test_a_draft_is_offered_after_a_crash_and_restored(setup: SetupKit, theme: T
     other.page.undo_stack.undo()
     assert not other.page.dirty
     other.close()
-    assert not draft_of(digits).exists()
+    assert not draft_of(sample).exists()
 
 
-def test_a_draft_that_was_found_stays_until_it_is_answered(setup: SetupKit, theme: Theme, digits: Project) -> None:
+def test_a_draft_that_was_found_stays_until_it_is_answered(setup: SetupKit, theme: Theme, sample: Project) -> None:
     setup.type_into(setup.field("train.lr").editor.line, "0.01")
     write_draft_now(setup)
-    other = crash_and_open(setup, theme, digits)
-    other.open(digits, "hints")
-    assert draft_of(digits).exists()
-    other.open(digits)
+    other = crash_and_open(setup, theme, sample)
+    other.open(sample, "hints")
+    assert draft_of(sample).exists()
+    other.open(sample)
     assert other.page.recovery.isVisible()
     other.type_into(other.field("train.epochs").editor.spin.lineEdit(), "9")
     write_draft_now(other)
@@ -344,31 +344,31 @@ def test_a_draft_that_was_found_stays_until_it_is_answered(setup: SetupKit, them
     other.close()
 
 
-def test_a_draft_can_be_discarded(setup: SetupKit, theme: Theme, digits: Project) -> None:
+def test_a_draft_can_be_discarded(setup: SetupKit, theme: Theme, sample: Project) -> None:
     setup.type_into(setup.field("train.lr").editor.line, "0.01")
     write_draft_now(setup)
-    other = crash_and_open(setup, theme, digits)
+    other = crash_and_open(setup, theme, sample)
     other.click(other.page.recovery.discard)
-    assert not draft_of(digits).exists()
+    assert not draft_of(sample).exists()
     assert not other.page.recovery.isVisible()
     assert other.value("train.lr") == 0.003
     other.close()
 
 
-def test_a_damaged_draft_is_no_obstacle(setup: SetupKit, digits: Project) -> None:
+def test_a_damaged_draft_is_no_obstacle(setup: SetupKit, sample: Project) -> None:
     setup.page.close_experiment()
     for text in ("{", "[]", "", "\x00"):
-        draft_of(digits).parent.mkdir(parents=True, exist_ok=True)
-        draft_of(digits).write_text(text)
-        setup.open(digits)
+        draft_of(sample).parent.mkdir(parents=True, exist_ok=True)
+        draft_of(sample).write_text(text)
+        setup.open(sample)
         assert not setup.page.recovery.isVisible()
         setup.page.close_experiment()
 
 
-def test_a_disk_that_takes_no_draft_is_told_once(setup: SetupKit, digits: Project) -> None:
+def test_a_disk_that_takes_no_draft_is_told_once(setup: SetupKit, sample: Project) -> None:
     errors: list[KDStudioError] = []
     setup.page.failed.connect(errors.append)
-    (digits.root / ".kdstudio").write_text("in the way")
+    (sample.root / ".kdstudio").write_text("in the way")
     for number in ("0.01", "0.02"):
         setup.type_into(setup.field("train.lr").editor.line, number)
         write_draft_now(setup)
@@ -378,9 +378,9 @@ def test_a_disk_that_takes_no_draft_is_told_once(setup: SetupKit, digits: Projec
 # -- YAML ------------------------------------------------------------------------------------------------------
 
 
-def test_yaml_shows_what_the_file_will_say(setup: SetupKit, digits: Project) -> None:
+def test_yaml_shows_what_the_file_will_say(setup: SetupKit, sample: Project) -> None:
     section = setup.go("yaml")
-    path = digits.path_of("soft-targets")
+    path = sample.path_of("soft-targets")
     assert section.editor.toPlainText() == path.read_text(encoding="utf-8")
     setup.page.document.edit("x", {"train.lr": 0.01})
     setup.settle()
@@ -404,7 +404,7 @@ def replace_in_yaml(section: Any, old: str, new: str) -> None:
     QTest.keyClicks(section.editor, new)
 
 
-def test_yaml_is_edited_and_applied(setup: SetupKit, digits: Project) -> None:
+def test_yaml_is_edited_and_applied(setup: SetupKit, sample: Project) -> None:
     section = setup.go("yaml")
     assert not section.apply.isEnabled()
     replace_in_yaml(section, "baseline: true  #", "baseline: false  # not now")
@@ -418,19 +418,19 @@ def test_yaml_is_edited_and_applied(setup: SetupKit, digits: Project) -> None:
     setup.settle()
     assert setup.page.context.problems == {}
     assert setup.page.save()
-    assert "baseline: false  # not now" in digits.path_of("soft-targets").read_text()
+    assert "baseline: false  # not now" in sample.path_of("soft-targets").read_text()
     setup.page.undo_stack.undo()
     assert setup.value("baseline") is True
 
 
-def test_a_comment_alone_is_a_change_too(setup: SetupKit, digits: Project) -> None:
+def test_a_comment_alone_is_a_change_too(setup: SetupKit, sample: Project) -> None:
     section = setup.go("yaml")
     replace_in_yaml(section, "# Hinton's", "# Geoffrey Hinton's")
     QTest.keyClick(section.editor, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     assert setup.page.undo_stack.count() == 0
     assert setup.page.dirty
     assert setup.page.save()
-    assert digits.path_of("soft-targets").read_text().startswith("# Geoffrey Hinton's")
+    assert sample.path_of("soft-targets").read_text().startswith("# Geoffrey Hinton's")
     assert not setup.page.dirty
 
 
@@ -452,10 +452,10 @@ def test_wrong_yaml_says_where(setup: SetupKit) -> None:
     assert "teacher.train.lr" in setup.page.context.problems, "a wrong field is taken over, and marked"
 
 
-def test_saving_applies_what_was_typed(setup: SetupKit, digits: Project) -> None:
+def test_saving_applies_what_was_typed(setup: SetupKit, sample: Project) -> None:
     replace_in_yaml(setup.go("yaml"), "batch_size: 64", "batch_size: 32")
     assert setup.page.save()
-    assert digits.load("soft-targets").data.batch_size == 32
+    assert sample.load("soft-targets").data.batch_size == 32
 
 
 def test_answers_do_not_disturb_what_is_typed(setup: SetupKit) -> None:

@@ -149,8 +149,8 @@ def test_further_arguments(setup: SetupKit) -> None:
     assert setup.value("student.args") == {"drop_rate": 0.1, "depth": [1, 2]}
 
 
-def test_the_source_of_the_data(setup: SetupKit, monkeypatch: pytest.MonkeyPatch, digits: Project) -> None:
-    (digits.root / "pictures").mkdir()
+def test_the_source_of_the_data(setup: SetupKit, monkeypatch: pytest.MonkeyPatch, sample: Project) -> None:
+    (sample.root / "pictures").mkdir()
     source = setup.field("data.source").editor.combo
     while source.currentData() != "folder":
         QTest.keyClick(source, DOWN)
@@ -160,7 +160,7 @@ def test_the_source_of_the_data(setup: SetupKit, monkeypatch: pytest.MonkeyPatch
     setup.settle()
     box = setup.field("data.path")
     assert "required" in box.note.text()
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(digits.root / "pictures"))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(sample.root / "pictures"))
     setup.click(box.editor.browse)
     assert setup.value("data.path") == "pictures", "relative to the project"
     setup.settle()
@@ -172,10 +172,10 @@ def test_the_source_of_the_data(setup: SetupKit, monkeypatch: pytest.MonkeyPatch
     assert setup.value("data.path") == "/elsewhere/a.npz"
 
 
-def test_models_are_chosen_in_groups_or_typed(setup: SetupKit, digits: Project) -> None:
-    (digits.root / "nets.py").write_text("def build(input_shape, num_classes): ...\ndef other(): ...\n")
+def test_models_are_chosen_in_groups_or_typed(setup: SetupKit, sample: Project) -> None:
+    (sample.root / "nets.py").write_text("def build(input_shape, num_classes): ...\ndef other(): ...\n")
     setup.page.close_experiment()
-    setup.open(digits)
+    setup.open(sample)
     box = setup.field("student.model")
     combo = box.editor.combo
     texts = [combo.itemText(index) for index in range(combo.count())]
@@ -197,13 +197,13 @@ def test_models_are_chosen_in_groups_or_typed(setup: SetupKit, digits: Project) 
     assert setup.value("student.model") == "timm:resnet18"
 
 
-def test_weights(setup: SetupKit, monkeypatch: pytest.MonkeyPatch, digits: Project) -> None:
+def test_weights(setup: SetupKit, monkeypatch: pytest.MonkeyPatch, sample: Project) -> None:
     box = setup.field("teacher.weights")
     assert box.editor.kind.currentText() == "None: train it first"
     QTest.keyClick(box.editor.kind, DOWN)
     assert setup.value("teacher.weights") is None, "no file yet"
     assert box.editor.file.isVisible()
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(digits.root / "t.pt"), ""))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(sample.root / "t.pt"), ""))
     setup.click(box.editor.file.browse)
     assert setup.value("teacher.weights") == "t.pt"
     QTest.keyClick(box.editor.kind, DOWN)
@@ -260,11 +260,11 @@ def test_problems_of_a_group_stand_at_the_field_that_they_name(setup: SetupKit) 
     assert marks == [False, False, False, False, True, False, False, False]
 
 
-def test_a_file_with_wrong_fields_is_opened_and_says_so(setup: SetupKit, digits: Project) -> None:
-    path = digits.path_of("hints")
+def test_a_file_with_wrong_fields_is_opened_and_says_so(setup: SetupKit, sample: Project) -> None:
+    path = sample.path_of("hints")
     path.write_text(path.read_text().replace("lr: 0.003", "lr: fast").replace("baseline: true", "basline: true"))
     setup.page.close_experiment()
-    page = setup.open(digits, "hints")
+    page = setup.open(sample, "hints")
     assert page.experiment is None
     assert "should be a number" in setup.field("train.lr").note.text().lower()
     assert "basline" in page.context.problems

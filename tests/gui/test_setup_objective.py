@@ -170,8 +170,8 @@ def test_names_are_those_of_the_engine() -> None:
     assert names_of([term.model_dump() for term in terms]) == term_names(terms)
 
 
-def test_the_timeline_says_when_terms_count(setup: SetupKit, digits: Project) -> None:
-    setup.open(digits, "two-stage")
+def test_the_timeline_says_when_terms_count(setup: SetupKit, sample: Project) -> None:
+    setup.open(sample, "two-stage")
     timeline = setup.go("objective").balance.timeline
     text = timeline.accessibleDescription()
     assert text == "hint counts in epochs 0 to 2; hard counts in epochs 3 to 5; soft counts in epochs 3 to 5"
@@ -284,6 +284,25 @@ def test_pairs_are_picked_by_keys(dialog: PairDialog, qtbot: Any) -> None:
     assert not dialog.isVisible()
 
 
+def test_parts_inside_layers_can_be_shown(qtbot: Any, theme: Theme) -> None:
+    report = model_answer(9, 9, [("layer1", (8, 4, 4)), ("fc", (10,))])
+    names = [("layer1", (8, 4, 4)), ("layer1.conv", (8, 4, 4)), ("dropout", (8,)), ("fc", (10,))]
+    report["parts"] = model_answer(9, 9, names)["layers"]
+    pairs = [{"teacher": "layer1.conv", "student": "layer1"}, {"teacher": "gone", "student": "layer1"}]
+    made = PairDialog(theme, report, report, pairs)
+    made.show()
+    teacher, student = made.trees["teacher"], made.trees["student"]
+    hidden = [name for name, item in student._items.items() if item.isHidden()]
+    assert hidden == ["layer1.conv", "dropout"]
+    assert teacher.chosen() == "layer1.conv"
+    assert not teacher._items["layer1.conv"].isHidden(), "what is in a pair is on screen"
+    assert "there is no such layer" in made.list.item(1).text()
+    qtbot.mouseClick(made.parts, LEFT, pos=QPoint(8, made.parts.height() // 2))
+    assert not student._items["dropout"].isHidden()
+    made.close()
+    made.deleteLater()
+
+
 def test_the_dialog_fits_a_small_screen(dialog: PairDialog, qtbot: Any) -> None:
     assert dialog.minimumSizeHint().height() <= 660
     assert dialog.minimumSizeHint().width() <= 1200
@@ -318,8 +337,8 @@ def in_the_dialog(act: Callable[[PairDialog], None]) -> QTimer:
     return timer
 
 
-def test_the_dialog_changes_the_objective(setup: SetupKit, digits: Project) -> None:
-    setup.open(digits, "hints")
+def test_the_dialog_changes_the_objective(setup: SetupKit, sample: Project) -> None:
+    setup.open(sample, "hints")
     know_all(setup)
     editor = setup.field("objective.2.pairs").editor
     assert "a linear map, 32 to 256 numbers" in editor.text.text()
@@ -340,8 +359,8 @@ def test_the_dialog_changes_the_objective(setup: SetupKit, digits: Project) -> N
     assert setup.page.undo_stack.count() == 1
 
 
-def test_pairs_that_cannot_be_are_marked_before_the_run(setup: SetupKit, digits: Project) -> None:
-    setup.open(digits, "hints")
+def test_pairs_that_cannot_be_are_marked_before_the_run(setup: SetupKit, sample: Project) -> None:
+    setup.open(sample, "hints")
     know_all(setup)
     setup.page.document.edit("x", {"objective.2.pairs": []})
     setup.settle()
@@ -424,8 +443,8 @@ def test_without_a_trained_teacher_it_says_so(setup: SetupKit) -> None:
     assert card.content.isVisible()
 
 
-def test_without_a_teacher_there_is_nothing_to_show(setup: SetupKit, digits: Project) -> None:
-    setup.open(digits, "hard-labels")
+def test_without_a_teacher_there_is_nothing_to_show(setup: SetupKit, sample: Project) -> None:
+    setup.open(sample, "hard-labels")
     setup.engine.answer("data", data_answer())
     setup.engine.questions.pop("logits", None)
     card = setup.go("objective").temperature

@@ -123,8 +123,14 @@ def count_flops(model: nn.Module, input_shape: tuple[int, ...]) -> int:
     return int(counter.get_total_flops())
 
 
-def describe(model: nn.Module, input_shape: tuple[int, ...]) -> list[LayerInfo]:
-    """The layers of `layer_names` that give a tensor when one dummy sample passes, with its shape."""
+def describe(model: nn.Module, input_shape: tuple[int, ...], every: bool = False) -> list[LayerInfo]:
+    """The layers of `layer_names` that give a tensor when one dummy sample passes, with its shape.
+
+    Args:
+        model: The network.
+        input_shape: Of one sample.
+        every: Describe every module, not only those of `layer_names`.
+    """
     shapes: dict[str, tuple[int, ...]] = {}
     handles = []
 
@@ -136,7 +142,7 @@ def describe(model: nn.Module, input_shape: tuple[int, ...]) -> list[LayerInfo]:
 
         return hook
 
-    names = layer_names(model)
+    names = [name for name, _ in model.named_modules() if name] if every else layer_names(model)
     try:
         for name in names:
             handles.append(model.get_submodule(name).register_forward_hook(keep(name)))

@@ -285,20 +285,18 @@ def _pair_problem(pair: Any, shapes: dict[str, dict[str, tuple[int, ...]]]) -> s
         return ""
     for side in ("teacher", "student"):
         name = str(pair.get(side, ""))
-        near = suggestion(name, shapes[side])
-        # A name with a dot may be a part of a layer that is not listed; the engine knows all of them
-        if name not in shapes[side] and ("." not in name or not near):
-            return f"the {side} has no layer '{name}'; {near or 'choose one in the list'}"
         if name not in shapes[side]:
-            return ""
+            near = suggestion(name, shapes[side])
+            return f"The {side} has no layer '{name}'; {near or 'choose one in the list'}."
     found = join(shapes["student"][pair["student"]], shapes["teacher"][pair["teacher"]])
-    return "" if found.possible else found.text
+    return "" if found.possible else f"{found.text[:1].upper()}{found.text[1:]}."
 
 
 def field_of_error(part: str, error: KDStudioError, value: dict[str, Any]) -> str:
     """The field that an error of the engine is about: one that it names, else the part's main one."""
+    patterns = (r"\b(?:data|teacher|student)\.(\w+)", r"^(\w+)[:.]", r"^\w+: (\w+)[:.]")
     for text in (error.what, error.fix, error.why):
-        for name in re.findall(r"(?:data|teacher|student)\.(\w+)", text) + re.findall(r"^(?:\w+: )?(\w+)[:.]", text):
+        for name in (word for pattern in patterns for word in re.findall(pattern, text)):
             if name in value:
                 return f"{part}.{name}"
     main = ("path", "source") if part == "data" else ("model",)

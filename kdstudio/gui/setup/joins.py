@@ -48,8 +48,13 @@ def _kind(shape: Shape) -> str:
 
 
 def shapes_of(report: dict[str, Any] | None) -> dict[str, Shape]:
-    """Output shapes by layer name from the engine's report of a network; empty for none."""
-    return {layer["name"]: tuple(layer["output_shape"]) for layer in (report or {}).get("layers", [])}
+    """Output shapes by name of all that can be tapped, from the engine's report of a network; empty for none."""
+    return {layer["name"]: tuple(layer["output_shape"]) for layer in modules_of(report)}
+
+
+def modules_of(report: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """All that can be tapped, in the network's order."""
+    return (report.get("parts") or report["layers"]) if report is not None else []
 
 
 def suggested(teacher: list[dict[str, Any]], student: list[dict[str, Any]]) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from typing import Any
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QBrush, QColor, QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
+    QCheckBox,
     QDialog,
     QDialogButtonBox,
     QGridLayout,
@@ -24,7 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from kdstudio.gui.icons import icon
-from kdstudio.gui.setup.joins import join, shape_text, shapes_of, suggested
+from kdstudio.gui.setup.joins import join, modules_of, shape_text, shapes_of, suggested
 from kdstudio.gui.theme import Theme
 
 NAME = Qt.ItemDataRole.UserRole
@@ -50,9 +51,29 @@ class LayerTree(QTreeWidget):
         for column, mode in enumerate((modes.Stretch, modes.ResizeToContents, modes.ResizeToContents)):
             self.header().setSectionResizeMode(column, mode)
         self._items: dict[str, QTreeWidgetItem] = {}
-        for layer in (report or {}).get("layers", []):
-            self._add(layer)
+        self._parts: set[str] = set()
+        listed = {layer["name"] for layer in report["layers"]} if report is not None else set()
+        for module in modules_of(report):
+            self._add(module)
+            self._parts.add(module["name"])
+        for name in listed:  # and what holds it
+            item: QTreeWidgetItem | None = self._items[name]
+            while item is not None:
+                self._parts.discard(str(item.data(0, NAME)))
+                item = item.parent()
         self.expandAll()
+        self.show_parts(False)
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether there is more than the listed layers."""
+        return bool(self._parts)
+
+    def show_parts(self, shown: bool) -> None:
+        """Shows or hides what stands inside the layers. What is selected stays on screen."""
+        for name in self._parts:
+            item = self._items[name]
+            item.setHidden(not shown and item is not self.currentItem())
 
     def _add(self, layer: dict[str, Any]) -> None:
         name = layer["name"]
@@ -85,6 +106,10 @@ class LayerTree(QTreeWidget):
     def choose(self, name: str) -> None:
         """Selects a layer."""
         if name in self._items:
+            above: QTreeWidgetItem | None = self._items[name]
+            while above is not None:
+                above.setHidden(False)
+                above = above.parent()
             self.setCurrentItem(self._items[name])
             self.scrollToItem(self._items[name])
 
@@ -122,6 +147,9 @@ class PairDialog(QDialog):
         self.add = QPushButton("&Add pair")
         self.suggest = QPushButton("&Suggest pairs")
         self.suggest.setToolTip("Adds a pair for each stage that both networks have")
+        self.parts = QCheckBox("Show all &parts")
+        self.parts.setToolTip("Also what stands inside the layers: convolutions, norms, activations")
+        self.parts.setVisible(any(tree.has_parts for tree in self.trees.values()))
         self.remove = QPushButton("&Remove pair")
         self.remove.setToolTip("Removes the selected pair (Delete)")
         self.list = QListWidget()
@@ -165,6 +193,8 @@ class PairDialog(QDialog):
             column.addWidget(label)
             column.addWidget(self.trees[side])
             trees.addWidget(box)
+        for tree in self.trees.values():
+            self.parts.toggled.connect(tree.show_parts)
         check = QHBoxLayout()
         check.setSpacing(8)
         check.addWidget(self.mark)
@@ -179,6 +209,7 @@ class PairDialog(QDialog):
         below.addWidget(self.list, 1, 0, 3, 1)
         below.addWidget(self.suggest, 1, 1)
         below.addWidget(self.remove, 2, 1)
+        below.addWidget(self.parts, 0, 1)
         below.setRowStretch(3, 1)
         below.setColumnStretch(0, 1)
         layout = QVBoxLayout(self)
@@ -222,7 +253,7 @@ class PairDialog(QDialog):
             found = join(self._shapes["student"][student], self._shapes["teacher"][teacher])
             words, wrong = f":  {found.text}", not found.possible
         elif self._shapes["teacher"] and self._shapes["student"]:
-            words = ":  a layer that is not listed; it is checked when the run starts"
+            words, wrong = ":  there is no such layer", True
         item = QListWidgetItem(f"{teacher} → {student}{words}")
         item.setData(NAME, (teacher, student))
         if wrong:

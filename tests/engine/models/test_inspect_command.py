@@ -15,6 +15,7 @@ from PIL import Image
 
 from kdstudio.commands import inspect as command
 from kdstudio.project.errors import InputError, KDStudioError
+from kdstudio.project.spec import ModelSpec
 
 
 def call(*words: str) -> int:
@@ -122,3 +123,10 @@ def test_wrong_targets(words: list[str], message: str) -> None:
     with pytest.raises(KDStudioError, match=message) as caught:
         call(*words)
     assert isinstance(caught.value, InputError)
+
+
+def test_every_module_is_listed_where_it_is_asked_for() -> None:
+    report = command.model_report(ModelSpec(model="cnn", widths=[4]), (1, 8, 8), 3, Path("."), False, parts=True)
+    assert [layer["name"] for layer in report["layers"]] == ["stage1", "avgpool", "fc"]
+    names = [part["name"] for part in report["parts"]]
+    assert names == ["stage1", "stage1.pool", "stage1.conv", "stage1.bn", "avgpool", "dropout", "fc"]
