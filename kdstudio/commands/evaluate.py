@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from kdstudio.project.errors import RunBusyError
 from kdstudio.project.folder import Project
 from kdstudio.project.runs.folder import RunFolder
 
@@ -19,15 +20,21 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     folder = RunFolder.open(args.run)
+    if folder.status().active:
+        raise RunBusyError(
+            f"{folder.name}: this run is still at work ({folder.status().text(folder.state()).lower()})",
+            fix="wait for it, or stop it; it is measured at its end",
+        )
     from kdstudio.engine.data import load_data
     from kdstudio.engine.device import pick_device
     from kdstudio.engine.scorecard import networks_of, score_run, summary_lines
 
+    device = pick_device(args.device, "--device")
     root = folder.project_root
     trusted = Project.open(root).trusted if (root / "project.yaml").exists() else False
     networks_of(folder, trusted)  # says what is missing before the data are read
     bundle = load_data(folder.experiment().data, root)
-    scorecard = score_run(folder, bundle, pick_device(args.device), trusted=trusted)
+    scorecard = score_run(folder, bundle, device, trusted=trusted)
     if args.json:
         print(json.dumps(scorecard))
     else:

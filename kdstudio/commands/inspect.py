@@ -15,8 +15,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdstudio.project.errors import InputError, KDStudioError
+from kdstudio.project.errors import InputError, KDStudioError, ModelError
 from kdstudio.project.folder import Project, find_project, load_experiment
+from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.spec import (
     KNOWN,
     DataBase,
@@ -36,6 +37,14 @@ if TYPE_CHECKING:
     from kdstudio.engine.data import DataBundle
     from kdstudio.engine.models import LayerInfo
 
+_FILE_HINTS = {
+    ".py": "Name the function that builds the network, for example models.py:build.",
+    ".safetensors": "Weights do not say what network they are for: inspect the network by its name.",
+    ".pt": "Weights do not say what network they are for: inspect the network by its name.",
+    ".pth": "Weights do not say what network they are for: inspect the network by its name.",
+    ".png": "Give the folder with one sub-folder of images per class.",
+    ".jpg": "Give the folder with one sub-folder of images per class.",
+}
 _KNOWN_DATA = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar100")
 
 
@@ -88,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         from kdstudio.commands.inspect_serve import serve_process
 
         return serve_process()
-    if args.target is None:
+    if not (args.target or "").strip():
         raise InputError("inspect: what is to be inspected?", fix="Give a model, data, an experiment or a project.")
     report = inspect(args)
     print(json.dumps(report, ensure_ascii=False) if args.json else as_text(report))
@@ -99,8 +108,12 @@ def inspect(args: argparse.Namespace) -> dict[str, Any]:
     """The answer as plain data; `kind` is "model", "data" or "experiment"."""
     target = str(args.target)
     path = Path(target).expanduser()
-    if path.suffix in (".yaml", ".yml") or (path.is_dir() and (path / "project.yaml").exists()):
+    if path.name == "project.yaml" and path.is_file():
+        path = path.parent
+    if path.suffix in (".yaml", ".yml") or any((path / name).exists() for name in ("project.yaml", "experiment.yaml")):
         return _experiment(path, args)
+    if (path / "student.json").exists():
+        return _student(path, bool(args.trust))
     root, trusted = _surroundings(args, Path.cwd())
     data = _data_spec(target, path)
     if data is not None:
@@ -116,7 +129,13 @@ def inspect(args: argparse.Namespace) -> dict[str, Any]:
         if args.classes is not None and args.classes < 2:
             raise InputError(f"--classes: {args.classes} is too few", fix="Give at least 2.")
         return model_report(spec, shape, args.classes or 10, root, trusted)
-    near = suggestion(target, (*KNOWN, *_KNOWN_DATA))
+    if path.is_file():
+        raise InputError(
+            f"{target}: this file cannot be inspected",
+            "Inspected are data in .npz files, experiments in .yaml files, and networks by name.",
+            _FILE_HINTS.get(path.suffix, ""),
+        )
+    near = suggestion(target.lower(), (*KNOWN, *_KNOWN_DATA))
     raise InputError(
         f"'{target}' is no model, no data and no experiment that is known here",
         "There is no such file or folder, and no model or data set has that name.",
@@ -158,19 +177,31 @@ def _looks_like_model(target: str) -> bool:
 
 
 def _experiment(path: Path, args: argparse.Namespace) -> dict[str, Any]:
-    if path.is_dir():
+    if path.is_dir() and not (path / "experiment.yaml").exists():
         project = Project.open(path)
         name = project.default_experiment()
         if name is None:
             raise InputError(f"{path}: the project has no experiment", fix="Add one to its folder experiments/.")
         file, experiment = project.path_of(name), project.load(name)
         root, trusted = project.root, bool(args.trust) or project.trusted
+    elif (path / "experiment.yaml").exists():
+        folder = RunFolder.open(path)
+        file, experiment, root = folder.experiment_path, folder.experiment(), folder.project_root
+        trusted = bool(args.trust) or ((root / "project.yaml").exists() and Project.open(root).trusted)
     else:
         if not path.exists():
             raise InputError(f"{path}: the file does not exist", fix="Check the path.")
         file, experiment = path, load_experiment(path)
         root, trusted = _surroundings(args, path.resolve().parent)
     return describe_experiment(experiment, file, root, trusted, args)
+
+
+def _student(folder: Path, trust: bool) -> dict[str, Any]:
+    """The network in the folder of a student, or of one that was exported as safetensors."""
+    from kdstudio.engine.student_io import load_student
+
+    student = load_student(folder, trust)
+    return model_report(student.spec, student.input_shape, len(student.classes), folder, trust)
 
 
 def describe_experiment(
@@ -273,8 +304,15 @@ def model_report(
     """
     from kdstudio.engine.models import build_model, count_flops, count_parameters, describe, load_weights
 
-    # The published weights change no shape and no cost, and fetching them could take minutes.
-    model = build_model(spec.model_copy(update={"pretrained": False}), shape, classes, root, trusted)
+    try:
+        # The published weights change no shape and no cost, and fetching them could take minutes.
+        model = build_model(spec.model_copy(update={"pretrained": False}), shape, classes, root, trusted)
+    except (RuntimeError, MemoryError, OverflowError) as error:
+        raise ModelError(
+            f"{spec.model} cannot be built for samples of {' x '.join(map(str, shape))} and {classes} classes",
+            str(error).splitlines()[0][:300] if str(error) else type(error).__name__,
+            "Choose smaller widths or samples.",
+        ) from None
     if spec.weights and not spec.weights.startswith("run:"):
         load_weights(model, root / spec.weights)
     report: dict[str, Any] = {

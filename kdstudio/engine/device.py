@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,18 @@ from kdstudio.project.errors import InputError
 from kdstudio.project.spec import TrainSpec
 
 
-def pick_device(name: str) -> torch.device:
-    """The device for a spec's `train.device`.
+def pick_device(name: str, field: str = "train.device") -> torch.device:
+    """The device of that name.
+
+    Args:
+        name: auto, cpu, cuda, cuda:1 or mps.
+        field: Where the name stands, for messages.
 
     Raises:
-        InputError: The device is not there.
+        InputError: There is no such device here, or anywhere.
     """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name):
+        raise InputError(f"{field}: '{name}' is no device", fix="use auto, cpu, cuda, cuda:1 or mps", kind="device")
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
@@ -28,14 +35,14 @@ def pick_device(name: str) -> torch.device:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             raise InputError(
-                f"train.device: there is no device '{name}' here",
+                f"{field}: there is no device '{name}' here",
                 why=f"PyTorch sees {count} CUDA devices",
                 fix="use auto or cpu; kdstudio doctor lists the devices",
                 kind="device",
             )
         return torch.device("cuda", device.index or 0)
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise InputError("train.device: there is no device 'mps' here", fix="use auto or cpu", kind="device")
+        raise InputError(f"{field}: there is no device 'mps' here", fix="use auto or cpu", kind="device")
     return device
 
 
