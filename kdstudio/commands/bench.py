@@ -20,9 +20,12 @@ from kdstudio.project.spec import suggestion
 BENCHMARKS = {
     "start": "kdstudio.gui.bench.start",
     "metrics": "kdstudio.gui.bench.metrics",
+    "curves": "kdstudio.gui.bench.curves",
+    "live": "kdstudio.gui.bench.live",
+    "memory": "kdstudio.gui.bench.memory",
     "recording": "kdstudio.engine.bench.recording",
 }
-NEED_SCREEN = {"start"}
+NEED_SCREEN = {"start", "curves", "live", "memory"}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -83,8 +86,7 @@ def _in_a_process(name: str, quick: bool) -> dict[str, Any]:
     command = [sys.executable, "-m", "kdstudio", "bench", name, "--here", *(["--quick"] if quick else [])]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise KDStudioError(f"the benchmark '{name}' failed", why=last)
+        raise KDStudioError(f"the benchmark '{name}' failed", why=done.stderr.strip() or "no output")
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 

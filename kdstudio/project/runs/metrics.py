@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -117,15 +117,21 @@ class MetricStore:
             return False
         steps = array("q", [record.step for record in records])
         times = array("d", [record.time for record in records])
-        columns = self._columns.setdefault(first.stage, {}).setdefault(first.split, {})
+        self.extend_columns(first.stage, first.split, steps, times, values)
+        self.last = records[-1]
+        return True
+
+    def extend_columns(
+        self, stage: str, split: str, steps: array[int], times: array[float], values: dict[str, array[float]]
+    ) -> None:
+        """Adds samples that lie in columns already: steps "q", times "d" and each key's values "d", of one length."""
+        columns = self._columns.setdefault(stage, {}).setdefault(split, {})
         for key, column_values in values.items():
             column = _column(columns, key)
             column.steps.extend(steps)
             column.times.extend(times)
             column.values.extend(column_values)
-        self.version += len(records)
-        self.last = records[-1]
-        return True
+        self.version += len(steps)
 
     def keys(self) -> list[tuple[str, str, str]]:
         """The (stage, split, key) of every series, in order of appearance."""
@@ -145,6 +151,16 @@ class MetricStore:
         column = self._columns.get(stage, {}).get(split, {}).get(key)
         place = bisect_right(column.steps, step) if column else 0
         return column.values[place - 1] if column and place else np.nan
+
+    def time_before(self, moment: float) -> float:
+        """The time of the last training sample before a moment; NaN where there is none."""
+        found = np.nan
+        for splits in self._columns.values():
+            column = splits.get("train", {}).get("loss")
+            place = bisect_left(column.times, moment) if column else 0
+            if column and place:
+                found = np.fmax(found, column.times[place - 1])
+        return float(found)
 
     def series(self, stage: str, split: str, key: str, start: int = 0, stop: int | None = None) -> Series:
         """A copy of one series from its `start`-th sample on (up to the `stop`-th); empty where there is none."""
