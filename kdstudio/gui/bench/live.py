@@ -143,7 +143,7 @@ def _window(root: Path, seconds: float) -> None:
         def painted(self) -> None:
             worker = window.worker
             newest = worker.store().last if worker is not None else None
-            if newest is None or not begin[0] or newest.step <= self.shown:
+            if worker is None or newest is None or not begin[0] or newest.step <= self.shown:
                 return
             with worker.reading() as store:
                 series = store.series(

@@ -75,7 +75,7 @@ def measure(quick: bool) -> BenchResult:
 def _begin(run: RunFolder) -> None:
     random = np.random.default_rng(0)
     labels = np.arange(256) % 10
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "labels": labels[:16],
         "indices": np.arange(16),
         "pool_labels": labels,
