@@ -124,7 +124,7 @@ def _write(run: RunFolder, begin: int, end: int) -> None:
             "pair_cka": json.dumps({"hidden1 → hidden1": 0.5}),
             "pair_error": json.dumps({"hidden1 → hidden1": 0.5}),
         }
-        arrays = {
+        arrays: dict[str, np.ndarray] = {
             "student_logits": random.normal(size=(16, 10)).astype(np.float32),
             "pool_student_logits": random.normal(size=(256, 10)).astype(np.float16),
             "cka_map": random.random((3, 3)).astype(np.float32),
