@@ -93,15 +93,15 @@ def random_states() -> dict[str, Any]:
 
 
 def restore_random_states(states: dict[str, Any]) -> None:
-    """Undoes `random_states`."""
+    """Undoes `random_states`. A checkpoint's reader may have put them on a device; they belong on the CPU."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
     name, keys, position, has_gauss, cached = states["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
-    torch.set_rng_state(states["torch"])
+    np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(states["torch"].cpu())
     cuda = states["cuda"]
     if torch.cuda.is_available() and cuda:
-        torch.cuda.set_rng_state_all(cuda)
+        torch.cuda.set_rng_state_all([state.cpu() for state in cuda])
 
 
 def memory_in_use(device: torch.device) -> int:

@@ -125,7 +125,7 @@ class Trainer:
             if self.accelerator.scaler is not None and content["scaler"]:
                 self.accelerator.scaler.load_state_dict(content["scaler"])
             self.progress = Progress(**content["progress"])
-            restore_random_states({**content["random"], "torch": content["random"]["torch"].cpu()})
+            restore_random_states(content["random"])
         self.recorder.event("resume", self.stage, self.progress.step - 1, self.progress.epoch)
         logger.info("%s: resumed at step %d (epoch %d)", self.stage, self.progress.step, self.progress.epoch)
         return True

@@ -87,3 +87,21 @@ def test_precision() -> None:
     assert pick_precision(TrainSpec(precision="fp16"), torch.device("cuda")) == "fp16"
     with pytest.raises(InputError, match=r"train\.precision: fp16 needs a CUDA device, and this run uses cpu"):
         pick_precision(TrainSpec(precision="fp16"), CPU)
+
+
+def test_states_that_a_reader_put_on_a_device_come_back_to_the_cpu() -> None:
+    """As `torch.load(map_location="cuda")` gives them."""
+
+    class Elsewhere(torch.Tensor):
+        def cpu(self) -> torch.Tensor:  # type: ignore[override]
+            return self.as_subclass(torch.Tensor)
+
+        def numpy(self) -> np.ndarray:  # type: ignore[override]
+            raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+    states = random_states()
+    expected = draw()
+    name, keys, *rest = states["numpy"]
+    states["numpy"] = [name, keys.as_subclass(Elsewhere), *rest]
+    restore_random_states(states)
+    assert draw() == expected
