@@ -83,21 +83,32 @@ def test_json(run: RunFolder, capsys: pytest.CaptureFixture[str], processes: lis
     assert answer["bytes"] == (out / answer["file"]).stat().st_size
     assert answer["parity"]["ok"]
     assert len(processes) == 1
-    assert export(run, "--check", str(out), "--json") == 0
-    assert json.loads(capsys.readouterr().out)["parity"]["accuracy"] == answer["parity"]["accuracy"]
-    # one flipped byte, and the exit code of a real process
     data = bytearray((out / answer["file"]).read_bytes())
-    data[-4] ^= 1
+    data[-5] ^= 1
     (out / answer["file"]).write_bytes(bytes(data))
     command = [sys.executable, "-m", "kdstudio", "export", str(run.path), "--check", str(out)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     assert "SHA-256 differs" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_check(run: RunFolder, capsys: pytest.CaptureFixture[str], in_this_process: None) -> None:
+    out = run.path / "exports" / "safetensors"
+    assert export(run, "--format", "safetensors") == 0
+    capsys.readouterr()
+    assert export(run, "--check", str(out), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["parity"]["ok"]
+    path = out / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-4] ^= 1  # the lowest bit of one weight: far below the rounding, and yet not the file that was written
+    path.write_bytes(bytes(data))
+    assert export(run, "--check", str(out)) == 1
+    assert "SHA-256 differs" in capsys.readouterr().err
     rehash(out)
-    assert export(run, "--check", str(out)) == 0  # the lowest bit of one weight is far below the rounding
+    assert export(run, "--check", str(out)) == 0
     data[-1] ^= 0x40
-    (out / answer["file"]).write_bytes(bytes(data))
+    path.write_bytes(bytes(data))
     rehash(out)
     assert export(run, "--check", str(out)) == 1
     assert "outputs differ" in capsys.readouterr().err
