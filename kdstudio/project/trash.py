@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ def move_to_trash(root: Path, path: Path) -> Trashed:
         (holder / "origin.json").write_text(json.dumps(os.path.relpath(path, root)), encoding="utf-8")
         os.replace(path, holder / path.name)
     except OSError as error:
+        shutil.rmtree(holder, ignore_errors=True)  # nothing lies in it
         raise storage_error(path, error) from error
     return Trashed(path, holder / path.name)
 
