@@ -17,6 +17,12 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 DEPENDENCIES = {found.name.lower(): found for found in map(Requirement, PYPROJECT["project"]["dependencies"])}
+EXTRAS = {
+    found.name.lower(): found
+    for extra, lines in PYPROJECT["project"]["optional-dependencies"].items()
+    for found in map(Requirement, lines)
+    if extra != "test"
+}
 TORCH = ("torch", "torchvision", "timm", "transformers", "accelerate")
 QT = ("PySide6", "shiboken6", "pyqtgraph")
 LONGEST_FILE = 500
@@ -153,16 +159,16 @@ def test_the_release_of_qt_that_aborts_is_excluded() -> None:
     assert "pyside6" not in DEPENDENCIES  # the whole of Qt is several times as large
 
 
-@pytest.mark.parametrize("requirement", DEPENDENCIES.values(), ids=DEPENDENCIES.keys())
-def test_every_dependency_has_both_bounds(requirement: Requirement) -> None:
-    operators = {specifier.operator for specifier in requirement.specifier}
-    assert ">=" in operators
-    assert "<" in operators
+def test_every_dependency_has_both_bounds() -> None:
+    for requirement in (*DEPENDENCIES.values(), *EXTRAS.values()):
+        operators = {specifier.operator for specifier in requirement.specifier}
+        assert {">=", "<"} <= operators, requirement
 
 
 IMPORT_NAMES = {
     "PIL": "pillow",
     "PySide6": "pyside6-essentials",
+    "pynvml": "nvidia-ml-py",
     "pydantic_core": "pydantic",  # these two come with what is declared, in the release that fits
     "shiboken6": "pyside6-essentials",
     "sklearn": "scikit-learn",
@@ -182,9 +188,15 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     names = {name for path in files("kdstudio", suffixes=(".py",)) for name in _imports(path)}
     foreign = names - set(sys.stdlib_module_names) - {"kdstudio", "__future__"}
     declared = {IMPORT_NAMES.get(name, name.lower()) for name in foreign}
-    assert declared <= set(DEPENDENCIES)
+    assert declared <= {*DEPENDENCIES, *EXTRAS}
     needed_by_others = {"onnxscript"}  # torch's exporter imports it
-    assert set(DEPENDENCIES) - declared <= needed_by_others
+    assert {*DEPENDENCIES, *EXTRAS} - declared <= needed_by_others
+
+
+def test_extras_are_not_needed_to_load_anything() -> None:
+    """Whoever did without them gets less, not an error."""
+    names = [name for name, package in IMPORT_NAMES.items() if package in EXTRAS]
+    loaded(modules("kdstudio.engine"), refused=tuple(names))
 
 
 # -- what no file may say ------------------------------------------------------------------------------------------
