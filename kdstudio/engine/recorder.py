@@ -21,6 +21,7 @@ import numpy as np
 import psutil
 from safetensors.numpy import save as save_arrays
 
+from kdstudio.engine.usage import UsageLog
 from kdstudio.project.errors import KDStudioError, StorageError
 from kdstudio.project.runs.folder import RunFolder, write_bytes
 from kdstudio.project.runs.metrics import MetricRecord
@@ -79,6 +80,7 @@ class Recorder:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="kdstudio-snapshots")
         self._pending: list[Future[None]] = []
         self._process = psutil.Process()
+        self.usage = UsageLog(run)
         self._log_handler: logging.Handler | None = None
         self._fault_file: Any = None
         self._metrics: Any = None
@@ -202,6 +204,7 @@ class Recorder:
         while not self._done.wait(HEARTBEAT_SECONDS):
             with contextlib.suppress(StorageError):  # the main thread meets the same error where it counts
                 self.write_state()
+            self.usage.write(self.state)
 
     def finish(self, phase: str, message: str = "", error: KDStudioError | None = None) -> None:
         """Writes the last state of this process. Call `flush_snapshots` before: a failed one makes the run fail."""

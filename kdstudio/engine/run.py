@@ -165,6 +165,7 @@ class Session:
         """All stages (see `execute`). Returns the last phase, `finished` or `stopped`."""
         experiment = self.experiment
         self.recorder.update(phase="starting", device=device_name(self.device), message="reading the data")
+        self.recorder.usage.watch(self.device)
         logger.info("run %s on %s", self.run.name, device_name(self.device))
         self.bundle = load_data(experiment.data, self.root, self._progress)
         for problem in self.bundle.problems:

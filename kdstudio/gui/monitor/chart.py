@@ -11,19 +11,30 @@ from PySide6.QtGui import QKeyEvent, QMouseEvent
 from kdstudio.gui.theme import Theme
 
 LABELS_FROM = 220
-AXIS_WIDTH = 46
+AXIS_WIDTH = 50
 ZOOM = 1.25
 PIXELS = 6
 LEAST_SHARE = 1e-6
 
 
-class _Places(pyqtgraph.AxisItem):
-    """An axis whose large numbers can be read: 200,000."""
+class _Axis(pyqtgraph.AxisItem):
+    """An axis whose large numbers can be read: 200,000. `form` puts words to one of them where there is no label."""
+
+    form = "{}"
 
     def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
-        if max((abs(value * scale) for value in values), default=0.0) < 10_000 or spacing * scale < 1:
-            return super().tickStrings(values, scale, spacing)
-        return [f"{value * scale:,.0f}" for value in values]
+        large = max((abs(value * scale) for value in values), default=0.0) >= 10_000 and spacing * scale >= 1
+        if large and not self.logMode:
+            texts = [f"{value * scale:,.0f}" for value in values]
+        else:
+            texts = super().tickStrings(values, scale, spacing)
+        if self.form != "{}":
+            low, high = self.range
+            for place, value in enumerate(values):
+                if 0.06 < (value - low) / (high - low) < 0.9:
+                    texts[place] = self.form.format(texts[place])
+                    break
+        return texts
 
 
 class _View(pyqtgraph.ViewBox):
@@ -81,7 +92,7 @@ class Chart(pyqtgraph.PlotWidget):
     def __init__(self, theme: Theme, name: str) -> None:
         self.follows_x = self.follows_y = True
         self.logarithmic = False
-        super().__init__(viewBox=_View(self), axisItems={"bottom": _Places("bottom")})
+        super().__init__(viewBox=_View(self), axisItems={name: _Axis(name) for name in ("bottom", "left")})
         self.theme = theme
         self.setObjectName("chart")
         self.setAccessibleName(name)
@@ -99,11 +110,13 @@ class Chart(pyqtgraph.PlotWidget):
         for axis in ("left", "bottom", "top"):
             self.item.getAxis(axis).enableAutoSIPrefix(False)
         self.item.getAxis("left").setWidth(AXIS_WIDTH)
+        self.item.getAxis("left").setStyle(textFillLimits=[(0, 1.1), (2, 0.7), (4, 0.5), (6, 0.3)])
         self.item.showAxis("top", False)
         self.item.getAxis("top").setStyle(tickLength=0, tickTextOffset=1)
         self.item.getAxis("top").setGrid(False)
         self.item.layout.setContentsMargins(0, 2, 6, 3)
         self.x_label = self.y_label = ""
+        self.x_form = "{}"
 
     # -- what is visible -------------------------------------------------------------------------------------
 
@@ -144,9 +157,13 @@ class Chart(pyqtgraph.PlotWidget):
         self.follows_y = self.follows_y and not axes[1]
         self.moved.emit()
 
-    def set_labels(self, x: str, y: str) -> None:
-        """The words at the axes; a low chart leaves them out, so that its curves keep their room."""
-        self.x_label, self.y_label = x, y
+    def set_labels(self, x: str, y: str, x_form: str) -> None:
+        """The words at the axes. A low chart leaves them out, so that its curves keep their room.
+
+        Args:
+            x_form: How one of the numbers of a low chart says what they are: "step {}".
+        """
+        self.x_label, self.y_label, self.x_form = x, y, x_form
         self._label()
 
     def _label(self) -> None:
@@ -157,7 +174,13 @@ class Chart(pyqtgraph.PlotWidget):
             if item.labelText != shown:
                 item.setLabel(shown)
                 item.showLabel(bool(shown))
-        self.item.getAxis("left").setWidth(AXIS_WIDTH + (18 if roomy and self.y_label else 0))
+        bottom = self.item.getAxis("bottom")
+        form = "{}" if roomy else self.x_form
+        if bottom.form != form:
+            bottom.form = form
+            bottom.picture = None
+            bottom.update()
+        self.item.getAxis("left").setWidth(AXIS_WIDTH + (20 if roomy and self.y_label else 0))
 
     def recolour(self) -> None:
         tokens = self.theme.tokens

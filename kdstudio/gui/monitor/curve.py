@@ -29,7 +29,7 @@ class Curve:
     """A series on a plot. `colour` picks from the theme's tokens, so a theme switch keeps its role.
 
     Args:
-        stage, split, key: The series of the run.
+        stage, split, key: The series of the run; no stage means the whole run.
         label: Its name in the legend and beside the crosshair.
         dash: One of `DASHES`, since colour alone tells too few people apart.
         smooth: Draw the raw curve faint and a smoothed one on top.
@@ -77,7 +77,7 @@ class Curve:
 
     def read(self, store: MetricStore, placing: Placing) -> None:
         """Takes what is new in the store; all of it anew where samples were taken back or are placed otherwise."""
-        resumes = sum(record.event == "resume" and record.stage == self.stage for record in store.events)
+        resumes = sum(record.event == "resume" and self.stage in ("", record.stage) for record in store.events)
         if store is not self.store or placing != self.placing or resumes != self.resumes:
             self.data.clear()
             self.store, self.placing, self.resumes = store, placing, resumes

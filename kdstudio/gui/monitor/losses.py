@@ -200,7 +200,7 @@ class LossesPanel(Panel):
                 with self.worker.reading() as store:
                     value = best_validation_loss(store, "teacher")
             if value is not None:
-                words = {"teacher": "teacher's validation", "baseline": "hard labels' validation"}[name]
+                words = f"{name}'s validation"
                 tip = f"Validation loss that the {name} reached: cross-entropy with the labels"
                 lines.append(Line(float(value), words, roles[name], tip))
         return lines

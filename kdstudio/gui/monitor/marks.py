@@ -30,13 +30,14 @@ class Mark:
 
 
 COLOURS: dict[str, Callable[[Tokens], str]] = {
+    "stage": lambda tokens: tokens.soft,
     "best": lambda tokens: tokens.good,
     "resume": lambda tokens: tokens.warn,
     "hold": lambda tokens: tokens.soft,
     "stop": lambda tokens: tokens.bad,
     "term": lambda tokens: tokens.accent,
 }
-STYLES = {"best": "solid", "resume": "dash", "hold": "dot", "stop": "dashdot", "term": "dash"}
+STYLES = {"stage": "dash", "best": "solid", "resume": "dash", "hold": "dot", "stop": "dashdot", "term": "dash"}
 
 
 def event_marks(events: Sequence[MetricRecord], stage: str) -> list[Mark]:
@@ -66,6 +67,15 @@ def event_marks(events: Sequence[MetricRecord], stage: str) -> list[Mark]:
     if held is not None:
         found.append(Mark("hold", held.step, held.time, "hold"))
     return sorted([*found, *([best] if best else [])], key=lambda mark: mark.step)
+
+
+def run_marks(events: Sequence[MetricRecord]) -> list[Mark]:
+    """What happened in a whole run: its stages, resumes, holds and stops."""
+    stages = list(dict.fromkeys(record.stage for record in events))
+    found = [Mark("stage", record.step, record.time, record.stage) for record in events if record.event == "stage"]
+    for stage in stages:
+        found += [mark for mark in event_marks(events, stage) if mark.kind != "best"]
+    return sorted(found, key=lambda mark: mark.time)
 
 
 def term_marks(experiment: Experiment | None, stage: str, steps_per_epoch: float) -> list[Mark]:

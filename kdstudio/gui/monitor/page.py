@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QByteArray, Qt, QTimer
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QDockWidget, QFrame, QMainWindow, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDockWidget, QFrame, QMainWindow, QTabBar, QTabWidget, QVBoxLayout, QWidget
 
 from kdstudio.gui.monitor.alignment import AlignmentPanel
 from kdstudio.gui.monitor.base import Panel
@@ -13,13 +13,15 @@ from kdstudio.gui.monitor.losses import LossesPanel
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.monitor.moment_bar import MomentBar
 from kdstudio.gui.monitor.quality import QualityPanel
+from kdstudio.gui.monitor.resources import ResourcesPanel
 from kdstudio.gui.monitor.soft_targets import SoftTargetsPanel
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.runs.folder import RunFolder
 
 FRAME_MILLISECONDS = 40
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
+LEAST_HEIGHT = 110
 AREAS = Qt.DockWidgetArea
 
 
@@ -32,11 +34,19 @@ class MonitorPage(QWidget):
         self.worker: TrainingWorker | None = None
         self.moment = Moment(self)
         self.losses = LossesPanel(theme)
-        self.quality = QualityPanel(theme)
+        self.quality = QualityPanel(theme, self.moment)
         self.soft_targets = SoftTargetsPanel(theme, self.moment)
         self.alignment = AlignmentPanel(theme, self.moment)
+        self.resources = ResourcesPanel(theme)
         self.log = LogPanel(theme)
-        self.panels: list[Panel] = [self.losses, self.quality, self.soft_targets, self.alignment, self.log]
+        self.panels: list[Panel] = [
+            self.losses,
+            self.soft_targets,
+            self.alignment,
+            self.quality,
+            self.resources,
+            self.log,
+        ]
         #: Earlier runs that are shown for comparison, each with a worker that only reads.
         self.compared: list[TrainingWorker] = []
         self.docks: dict[str, QDockWidget] = {}
@@ -47,7 +57,10 @@ class MonitorPage(QWidget):
         self.area.setTabPosition(AREAS.AllDockWidgetAreas, QTabWidget.TabPosition.North)
         for panel in self.panels:
             self.docks[panel.name] = self._dock(panel)
-        self.arrange()
+        self._clean_later = QTimer(self)
+        self._clean_later.setSingleShot(True)
+        self._clean_later.setInterval(0)
+        self._clean_later.timeout.connect(self._hide_left_bars)
         self._placed = False
         self._restored = False
         self.moment_bar = MomentBar(self.moment, theme)
@@ -73,6 +86,7 @@ class MonitorPage(QWidget):
         dock.setObjectName(panel.name)
         dock.setTitleBarWidget(panel.head_widget)
         dock.setWidget(panel)
+        panel.setMinimumHeight(LEAST_HEIGHT)  # the window has to fit small screens, whatever its panels would like
         # hidden, never closed: a closed plot leaves deleted items behind
         dock.setFeatures(
             QDockWidget.DockWidgetFeature.DockWidgetMovable
@@ -84,32 +98,53 @@ class MonitorPage(QWidget):
         return dock
 
     def arrange(self) -> None:
-        """The arrangement that a new user sees: losses over quality, soft targets beside them, the log below."""
+        """The arrangement that a new user sees: losses beside soft targets and alignment, the rest as tabs below."""
         area, docks = self.area, self.docks
         for dock in docks.values():
             dock.setFloating(False)
+            area.removeDockWidget(dock)  # tabs that grow out of others leave tab bars behind
+        for dock in docks.values():
             dock.show()
-        area.addDockWidget(AREAS.LeftDockWidgetArea, docks["losses"])
+        area.addDockWidget(AREAS.TopDockWidgetArea, docks["losses"])
         area.splitDockWidget(docks["losses"], docks["soft-targets"], Qt.Orientation.Horizontal)
-        area.splitDockWidget(docks["losses"], docks["quality"], Qt.Orientation.Vertical)
-        area.addDockWidget(AREAS.BottomDockWidgetArea, docks["log"])
         area.tabifyDockWidget(docks["soft-targets"], docks["alignment"])
+        area.addDockWidget(AREAS.BottomDockWidgetArea, docks["quality"])
+        area.tabifyDockWidget(docks["quality"], docks["resources"])
+        area.tabifyDockWidget(docks["quality"], docks["log"])
         docks["soft-targets"].raise_()
+        docks["quality"].raise_()
         self._share()
+        self._clean_later.start()
 
     def _share(self) -> None:
         """Sizes of the first arrangement; Qt takes them only from docks that are on the screen."""
         area, docks = self.area, self.docks
         area.resizeDocks([docks["losses"], docks["soft-targets"]], [540, 460], Qt.Orientation.Horizontal)
-        area.resizeDocks([docks["losses"], docks["quality"]], [290, 230], Qt.Orientation.Vertical)
-        area.resizeDocks([docks["losses"], docks["log"]], [520, 90], Qt.Orientation.Vertical)
+        area.resizeDocks([docks["losses"], docks["quality"]], [320, 188], Qt.Orientation.Vertical)
+
+    def _hide_left_bars(self) -> None:
+        """Hides tab bars that Qt leaves over the panels when groups of docks change."""
+        groups = []
+        for dock in self.docks.values():
+            others = self.area.tabifiedDockWidgets(dock)
+            if others and not dock.isFloating():
+                groups.append(({other.windowTitle() for other in [dock, *others]}, dock.geometry()))
+        for bar in self.area.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            texts = {bar.tabText(index) for index in range(bar.count())}
+            place = bar.geometry()
+            near = any(
+                texts == group and abs(place.bottom() - there.top()) < 4 and abs(place.left() - there.left()) < 4
+                for group, there in groups
+            )
+            if bar.isVisible() and not near:
+                bar.hide()
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         if not self._placed:
             self._placed = True
             if not self._restored:
-                QTimer.singleShot(0, self._share)
+                QTimer.singleShot(0, self, self.arrange)
 
     def _name_tabs(self) -> None:
         """A panel under a tab needs no second heading."""

@@ -19,7 +19,7 @@ from kdstudio.gui.monitor.curve import Curve
 from kdstudio.gui.monitor.legend import DASHES, Entry, Legend
 from kdstudio.gui.monitor.marks import Mark
 from kdstudio.gui.monitor.words import figure
-from kdstudio.gui.monitor.xaxis import Placing, placing_of, time_unit
+from kdstudio.gui.monitor.xaxis import UNITS, Placing, placing_of, time_unit
 from kdstudio.gui.theme import Theme, Tokens
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.runs.state import RunState
@@ -51,6 +51,8 @@ class SeriesPlot(QWidget):
         y_label: Words at the left axis.
         words: Puts a value into words.
         factor: What values are multiplied by on the axis; 100 for per cent.
+        x_kind: Step, epoch or time.
+        smoothing: See `Curve`; 0 for none.
 
     Signals:
         options_changed: The x axis, the y axis or the smoothing are others now.
@@ -58,14 +60,22 @@ class SeriesPlot(QWidget):
 
     options_changed = Signal()
 
-    def __init__(self, theme: Theme, y_label: str, words: Callable[[float], str] = figure, factor: float = 1.0) -> None:
+    def __init__(
+        self,
+        theme: Theme,
+        y_label: str,
+        words: Callable[[float], str] = figure,
+        factor: float = 1.0,
+        x_kind: str = "step",
+        smoothing: float = DEFAULT_SMOOTHING,
+    ) -> None:
         super().__init__()
         self.theme = theme
         self.words = words
         self.y_label = y_label
-        self.x_kind = "step"
+        self.x_kind = x_kind
         self.logarithmic = False
-        self.smoothing = DEFAULT_SMOOTHING
+        self.smoothing = smoothing
         self.curves: list[Curve] = []
         self.lines: list[Line] = []
         self.marks: list[Mark] = []
@@ -339,10 +349,12 @@ class SeriesPlot(QWidget):
 
     # -- looks and export ------------------------------------------------------------------------------------
 
-    def _label(self, unit: str = "") -> None:
-        if self.x_kind != "time":
+    def _label(self, unit: str = "seconds") -> None:
+        if self.x_kind == "time":
+            self.chart.set_labels(f"{unit} of training", self.y_label, f"{{}} {UNITS[unit]}")
+        else:
             self.item.getAxis("bottom").setScale(1.0)
-        self.chart.set_labels({"time": f"{unit} of training"}.get(self.x_kind, self.x_kind), self.y_label)
+            self.chart.set_labels(self.x_kind, self.y_label, f"{self.x_kind} {{}}")
 
     def table(self) -> list[list[object]]:
         """Every sample of the shown curves: run, stage, split, key, step, seconds since 1970, value."""

@@ -45,11 +45,17 @@ class PlotTools(QWidget):
 
     Args:
         name: Of the plot, for accessible names.
-        smoothing, logarithmic: Whether these can be chosen.
+        smoothing, logarithmic, x_axis: Whether these can be chosen.
     """
 
     def __init__(
-        self, series: SeriesPlot, theme: Theme, name: str, smoothing: bool = True, logarithmic: bool = True
+        self,
+        series: SeriesPlot,
+        theme: Theme,
+        name: str,
+        smoothing: bool = True,
+        logarithmic: bool = True,
+        x_axis: bool = True,
     ) -> None:
         super().__init__()
         self.series = series
@@ -95,8 +101,10 @@ class PlotTools(QWidget):
         self.x_axis.setToolTip("Time of training leaves out holds and the time between a park and its resume")
         for kind in KINDS:
             self.x_axis.addItem(X_WORDS[kind], kind)
+        self.x_axis.setCurrentIndex(KINDS.index(series.x_kind))
         self.x_axis.activated.connect(lambda _: series.set_options(x_kind=self.x_axis.currentData()))
-        form.addRow("Horizontal axis", self.x_axis)
+        if x_axis:
+            form.addRow("Horizontal axis", self.x_axis)
         self.log = QCheckBox("Logarithmic")
         self.log.setToolTip("Equal distances are equal factors; values of 0 or less have no place on such an axis")
         self.log.toggled.connect(lambda on: series.set_options(logarithmic=on))
@@ -121,7 +129,8 @@ class PlotTools(QWidget):
         top = min(corner.y(), screen.bottom() - self.popup.height())
         self.popup.move(left, top)
         self.popup.show()
-        (self.smoothing if self.smoothing.isVisible() else self.x_axis).setFocus()
+        first = next((widget for widget in (self.smoothing, self.x_axis, self.log) if widget.isVisible()), self.popup)
+        first.setFocus()
 
     def _smooth(self, position: int) -> None:
         self._tell_smoothing()

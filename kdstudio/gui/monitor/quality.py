@@ -1,54 +1,120 @@
-"""The quality panel: validation accuracy of every stage, and how well the student agrees with the teacher."""
+"""The quality panel: how good the networks are, class by class, how sure, and where the student leaves its teacher."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtWidgets import QVBoxLayout
+from PySide6.QtWidgets import QComboBox, QVBoxLayout
 
 from kdstudio.gui.monitor.base import Panel
-from kdstudio.gui.monitor.plot import Curve, Line, SeriesPlot
-from kdstudio.gui.theme import Theme, Tokens
+from kdstudio.gui.monitor.moment import Moment
+from kdstudio.gui.monitor.quality_calibration import CalibrationView
+from kdstudio.gui.monitor.quality_classes import ClassesView
+from kdstudio.gui.monitor.quality_confusion import ConfusionView
+from kdstudio.gui.monitor.quality_curves import CurvesView
+from kdstudio.gui.monitor.quality_samples import SamplesView
+from kdstudio.gui.monitor.quality_state import AUTO, MOMENT, QualityState, QualityView
+from kdstudio.gui.monitor.views import ViewStack
+from kdstudio.gui.theme import Theme
+from kdstudio.gui.worker import TrainingWorker
+from kdstudio.project.runs.state import RunState
 
-DASH = {"baseline": "dash"}
-ROLES = {"teacher": lambda t: t.teacher, "student": lambda t: t.student, "baseline": lambda t: t.baseline}
+EMPTY = "Validation accuracy appears here after the first epoch, and with the student its classes and confusions."
+SOURCES = {AUTO: "Latest", MOMENT: "Shown moment", "validation": "Validation", "test": "Test"}
 
 
 class QualityPanel(Panel):
-    """Accuracy on validation samples, epoch by epoch; the finished teacher is a line."""
+    """Curves over epochs; and at a moment, or on a whole split once it was measured, everything else."""
 
-    def __init__(self, theme: Theme) -> None:
-        super().__init__("quality", "Quality", "Validation accuracy appears here after the first epoch.", theme)
-        self.series = SeriesPlot(theme, "accuracy")
+    def __init__(self, theme: Theme, moment: Moment) -> None:
+        super().__init__("quality", "Quality", EMPTY, theme)
+        self.moment = moment
+        moment.changed.connect(self.mark_stale)
+        self.state = QualityState(moment)
+        self.curves = CurvesView(theme, self.state)
+        self.classes = ClassesView(theme, self.state)
+        self.confusion = ConfusionView(theme, self.state)
+        self.calibration = CalibrationView(theme, self.state)
+        self.samples = SamplesView(theme, self.state)
+        self.views: list[QualityView] = [self.curves, self.classes, self.confusion, self.calibration, self.samples]
+        self.switch = ViewStack(self.views, self.head_row)
+        self.source = QComboBox()
+        self.source.setAccessibleName("Samples that are measured")
+        self.source.setToolTip("Latest: the test samples once they were measured, until then the shown moment")
+        self.source.activated.connect(self._source_chosen)
+        for view in self.views:
+            self.head.addWidget(view.options)
+        self.head.addWidget(self.source)
         layout = QVBoxLayout(self.body)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.series)
+        layout.addWidget(self.switch)
+        self.switch.switch.currentChanged.connect(lambda _: self._place_options())
+        self.switch.tall_changed.connect(lambda _: self._place_options())
+        self.show_empty(True)
+
+    # -- following -------------------------------------------------------------------------------------------
+
+    def set_worker(self, worker: TrainingWorker | None) -> None:
+        self.state.worker = worker
+        super().set_worker(worker)
+        if worker is not None:
+            worker.state_changed.connect(self._state_changed)
+
+    def _state_changed(self, state: RunState) -> None:
+        if self.sender() is self.worker:
+            self.curves.run_state = state
+
+    def compare(self, workers: list[TrainingWorker]) -> None:
+        self.state.compared = list(workers)
+        self.mark_stale()
 
     def clear(self) -> None:
-        self.series.clear()
-
-    def table(self) -> Sequence[Sequence[object]]:
-        return self.series.table()
+        self.state.clear()
+        for view in self.views:
+            view.clear()
 
     def recolour(self) -> None:
-        self.series.recolour()
+        for view in self.views:
+            view.recolour()
+
+    def show_empty(self, empty: bool) -> None:
+        super().show_empty(empty)
+        self.switch.switch.setVisible(not empty)
+        self._place_options()
+
+    def _source_chosen(self) -> None:
+        self.state.source = str(self.source.currentData())
+        self.switch.redraw()
+
+    # -- drawing ---------------------------------------------------------------------------------------------
 
     def redraw(self) -> None:
         if self.worker is None:
             return
-        curves = []
-        for stage, split, key in self.worker.series_keys():
-            if split == "validation" and key == "accuracy" and stage in ROLES:
-                curves.append(Curve(stage, split, key, stage, ROLES[stage], dash=DASH.get(stage, "solid")))
-            elif split == "validation" and key == "agreement" and stage == "student":
-                curves.append(Curve(stage, split, key, "agrees with teacher", _agreement))
-        self.series.set_curves(curves)
-        scorecard = self.worker.run_folder.scorecard()
-        teacher = (scorecard or {}).get("networks", {}).get("teacher", {}).get("validation")
-        if teacher:
-            self.series.set_lines([Line(teacher["accuracy"], "teacher, finished", ROLES["teacher"])])
-        self.show_empty(not self.series.update_from(self.worker))
+        measured = any(split == "validation" for _, split, _ in self.worker.series_keys())
+        sources = self.state.sources()
+        self.show_empty(not measured and not sources)
+        self._fill_sources([AUTO, *sources] if sources else [])
+        for index, view in enumerate(self.views):
+            self.switch.switch.setTabEnabled(index, bool(sources) or view is self.curves)
+        self.switch.redraw()
 
+    def _fill_sources(self, sources: list[str]) -> None:
+        if [self.source.itemData(index) for index in range(self.source.count())] != sources:
+            self.source.clear()
+            for key in sources:
+                self.source.addItem(SOURCES[key], key)
+        chosen = self.state.source if self.state.source in sources else AUTO
+        self.source.setCurrentIndex(max(0, self.source.findData(chosen)))
 
-def _agreement(tokens: Tokens) -> str:
-    return tokens.curve3
+    def _place_options(self) -> None:
+        """The head holds what belongs to the views that are shown."""
+        shown = self.switch.shown() if self.stack.currentIndex() == 1 else []
+        for view in self.views:
+            view.options.setVisible(view in shown)
+        self.source.setVisible(any(view is not self.curves for view in shown))
+
+    def table(self) -> Sequence[Sequence[object]]:
+        """What the chosen view shows."""
+        shown = self.switch.shown()[-1]
+        return next(view for view in self.views if view is shown).table()

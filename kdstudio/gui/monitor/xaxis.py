@@ -12,6 +12,7 @@ from kdstudio.project.runs.metrics import MetricRecord, MetricStore, Series
 from kdstudio.project.runs.state import RunState
 
 KINDS = ("step", "epoch", "time")
+UNITS = {"seconds": "s", "minutes": "min", "hours": "h"}
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,15 @@ class Placing:
 
 
 def placing_of(store: MetricStore, stage: str, kind: str, state: RunState | None = None) -> Placing:
-    """How the samples of a stage are placed."""
+    """How the samples of a stage are placed; with no stage, those of the whole run (by time only)."""
     if kind == "epoch":
         return Placing(kind, steps_per_epoch(store, stage, state))
     if kind == "time":
-        own = [record for record in store.events if record.stage == stage]
-        times = store.series(stage, "train", "loss").times
+        own = [record for record in store.events if stage in ("", record.stage)]
         starts = [record.time for record in own if record.event == "stage"]
+        times = store.series(stage, "train", "loss", 0, 1).times
         begin = starts[0] if starts else float(times[0]) if len(times) else 0.0
-        return Placing(kind, begin=begin, breaks=_breaks(own, times))
+        return Placing(kind, begin=begin, breaks=_breaks(store, own))
     return Placing(kind)
 
 
@@ -73,7 +74,7 @@ def steps_per_epoch(store: MetricStore, stage: str, state: RunState | None = Non
     return float(np.median(np.diff(steps, prepend=-1))) if len(steps) else 1.0
 
 
-def _breaks(events: Sequence[MetricRecord], times: np.ndarray) -> tuple[tuple[float, float], ...]:
+def _breaks(store: MetricStore, events: Sequence[MetricRecord]) -> tuple[tuple[float, float], ...]:
     found = []
     held: float | None = None
     for record in events:
@@ -83,9 +84,9 @@ def _breaks(events: Sequence[MetricRecord], times: np.ndarray) -> tuple[tuple[fl
             found.append((record.time, record.time - held))
             held = None
         elif record.event == "resume":
-            before = int(np.searchsorted(times, record.time)) - 1
-            ended = float(times[before]) if before >= 0 else record.time
-            found.append((record.time, record.time - (held if held is not None else ended)))
+            ended = held if held is not None else store.time_before(record.time)
+            if not np.isnan(ended):
+                found.append((record.time, record.time - ended))
             held = None
     return tuple(found)
 

@@ -122,6 +122,10 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def resources_path(self) -> Path:
+        return self.path / "resources.jsonl"
+
+    @property
     def log_path(self) -> Path:
         return self.path / "log.txt"
 

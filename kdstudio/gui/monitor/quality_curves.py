@@ -1,0 +1,135 @@
+"""The quality panel, curves: accuracy, agreement and KL on validation samples, epoch by epoch."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout
+
+from kdstudio.gui.monitor.marks import event_marks
+from kdstudio.gui.monitor.plot import Curve, Line, SeriesPlot
+from kdstudio.gui.monitor.plot_tools import PlotTools
+from kdstudio.gui.monitor.quality_state import DASHES, NETWORKS, QualityState, QualityView, colour_of
+from kdstudio.gui.monitor.run_styles import RunStyles
+from kdstudio.gui.monitor.words import figure, percent
+from kdstudio.gui.theme import Theme
+from kdstudio.project.runs.state import RunState
+
+#: What can be shown: key in the records, words, whether it is a share.
+MEASURES = {"accuracy": ("Accuracy", True), "agreement": ("Agreement", True), "kl": ("KL", False)}
+TIPS = {
+    "accuracy": "Share of validation samples whose label comes first",
+    "agreement": "Share of validation samples to which student and teacher give the same first class",
+    "kl": "Mean KL(teacher || student) on validation samples, in nats at T = 1; 0 is perfect agreement",
+}
+
+
+class CurvesView(QualityView):
+    """One measure of every stage, and of compared runs; what the finished networks reached are lines."""
+
+    title = "Curves"
+    hint = "Accuracy, agreement and KL on validation samples, epoch by epoch"
+
+    def __init__(self, theme: Theme, state: QualityState) -> None:
+        super().__init__(theme, state)
+        self.run_state: RunState | None = None
+        self.styles = RunStyles()
+        self.measure = QComboBox()
+        self.measure.setAccessibleName("Measure")
+        self.measure.setToolTip("What is drawn")
+        for key, (words, _) in MEASURES.items():
+            self.measure.addItem(words, key)
+        self.measure.activated.connect(lambda _: self._measure_chosen())
+        look: dict[str, Any] = {"x_kind": "epoch", "smoothing": 0.0}
+        self.shares = SeriesPlot(theme, "per cent", words=percent, factor=100.0, **look)
+        self.figures = SeriesPlot(theme, "nats", words=figure, **look)
+        self.plots = (self.shares, self.figures)
+        row = QHBoxLayout(self.options)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        row.addWidget(self.measure)
+        self.tools = [
+            PlotTools(plot, theme, "Quality", smoothing=False, logarithmic=plot is self.figures) for plot in self.plots
+        ]
+        for tool in self.tools:
+            row.addWidget(tool)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for plot in self.plots:
+            layout.addWidget(plot, 1)
+        self._show_plot()
+
+    def clear(self) -> None:
+        self.run_state = None
+        for plot in self.plots:
+            plot.clear()
+            plot.legend.set_hidden(set())
+
+    def recolour(self) -> None:
+        for plot in self.plots:
+            plot.recolour()
+
+    def table(self) -> Sequence[Sequence[object]]:
+        return self._plot().table()
+
+    def _key(self) -> str:
+        return str(self.measure.currentData())
+
+    def _plot(self) -> SeriesPlot:
+        return self.shares if MEASURES[self._key()][1] else self.figures
+
+    def _show_plot(self) -> None:
+        for plot, tool in zip(self.plots, self.tools):
+            plot.setVisible(plot is self._plot())
+            tool.setVisible(plot is self._plot())
+
+    def _measure_chosen(self) -> None:
+        self._plot().clear()
+        self._show_plot()
+        self.redraw()
+
+    def redraw(self) -> None:
+        worker = self.state.worker
+        if worker is None:
+            return
+        key, plot = self._key(), self._plot()
+        keys = worker.series_keys()
+        curves = [
+            Curve(
+                network, "validation", key, network, functools.partial(colour_of, network),
+                dash=DASHES[network], dots=True, tip=TIPS[key],
+            )
+            for network in NETWORKS
+            if (network, "validation", key) in keys
+        ]  # fmt: skip
+        self.styles.keep([other.run_folder for other in self.state.compared])
+        for other in self.state.compared:
+            if other.run_folder != worker.run_folder:
+                style, name = self.styles.of(other.run_folder), other.run_folder.name
+                curve = Curve("student", "validation", key, name, style.colour, style.dash, dots=True, worker=other)
+                curves.append(curve)
+        plot.set_curves(curves)
+        plot.set_lines(self._lines(key))
+        plot.set_marks(event_marks(worker.store().events, "student") if self._student_first(curves) else [])
+        plot.update_from(worker, self.run_state)
+
+    @staticmethod
+    def _student_first(curves: list[Curve]) -> bool:
+        """Marks are placed as the first curve is; epochs of teacher and student are not the same."""
+        return bool(curves) and curves[0].stage == "student"
+
+    def _lines(self, key: str) -> list[Line]:
+        """What teacher and baseline reached on validation samples."""
+        if key != "accuracy":
+            return []
+        entries = self.state.scorecard().get("networks", {})
+        lines = []
+        for network in ("teacher", "baseline"):
+            value = entries.get(network, {}).get("validation", {}).get("accuracy")
+            if value is not None:
+                tip = f"Validation accuracy of the finished network: {percent(value)}"
+                colour = functools.partial(colour_of, network)
+                lines.append(Line(float(value), f"{network}, finished", colour, tip))
+        return lines

@@ -1,0 +1,168 @@
+"""What the views of the quality panel share: the run, and the facts of the split or the moment that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PySide6.QtWidgets import QWidget
+
+from kdstudio.gui.monitor.moment import Moment
+from kdstudio.gui.monitor.views import View
+from kdstudio.gui.theme import Theme, Tokens
+from kdstudio.gui.worker import TrainingWorker
+from kdstudio.project.runs.evaluation import (
+    SHOWN_SAMPLES,
+    Evaluations,
+    Samples,
+    classification_facts,
+    fidelity_facts,
+    log_softmax,
+)
+from kdstudio.project.runs.snapshots import Probes, Snapshot
+
+NETWORKS = ("teacher", "student", "baseline")
+DASHES = {"teacher": "solid", "student": "solid", "baseline": "dash"}
+AUTO, MOMENT = "auto", "moment"
+SPLITS = ("validation", "test")
+
+
+def colour_of(network: str, tokens: Tokens) -> str:
+    """The colour that a network has in every panel."""
+    return {"teacher": tokens.teacher, "student": tokens.student, "baseline": tokens.baseline}[network]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of the networks on some samples.
+
+    Args:
+        words: What these samples are.
+        networks: For each network an entry as the scorecard has it, in the order of `NETWORKS`.
+        samples: Those to look at; None where there are none.
+    """
+
+    words: str
+    classes: list[str]
+    networks: dict[str, dict[str, Any]]
+    samples: Samples | None = None
+
+
+@dataclass
+class QualityState:
+    """Finds the facts for what is chosen. By itself it shows the reported split once it was measured, else the moment.
+
+    Args:
+        source: `auto`, `moment` or a split.
+    """
+
+    moment: Moment
+    worker: TrainingWorker | None = None
+    source: str = AUTO
+    compared: list[TrainingWorker] = field(default_factory=list)
+    evaluations: Evaluations = field(default_factory=Evaluations)
+    _known: tuple[object, Facts | None] | None = None
+    #: What the mark in `_known` was made of, so that nothing new can take over an id of it.
+    _held: tuple[object, ...] = ()
+
+    def clear(self) -> None:
+        self._known = None
+        self.source = AUTO
+
+    def scorecard(self) -> dict[str, Any]:
+        return (self.evaluations.scorecard(self.worker.run_folder) if self.worker is not None else None) or {}
+
+    def sources(self) -> list[str]:
+        """What can be chosen."""
+        measured = self.scorecard().get("networks", {}).get("student", {})
+        found = [name for name in SPLITS if name in measured]
+        return [MOMENT, *found] if self.moment.info is not None else found
+
+    def shown(self) -> str:
+        """The source in force; empty where there is none."""
+        sources = self.sources()
+        if self.source in sources:
+            return self.source
+        reported = self.scorecard().get("reported_split", "")
+        if reported in sources and (self.moment.following or MOMENT not in sources):
+            return reported
+        return MOMENT if MOMENT in sources else next(iter(sources), "")
+
+    def facts(self) -> Facts | None:
+        """The facts in force, None where there are none yet."""
+        source = self.shown()
+        card = self.scorecard()
+        snapshot = self.moment.readable() if source == MOMENT else None
+        mark = (source, id(snapshot), id(card) if card else None, id(self._samples(source)))
+        if self._known is None or self._known[0] != mark:
+            if source == MOMENT:
+                probes = self.moment.probes
+                found = live_facts(probes, snapshot) if probes is not None and snapshot is not None else None
+            else:
+                found = self._measured(source, card) if source else None
+            self._known = (mark, found)
+            self._held = (snapshot, card, self._samples(source))
+        return self._known[1]
+
+    def _samples(self, source: str) -> Samples | None:
+        if self.worker is None or source not in SPLITS:
+            return None
+        found = self.evaluations.samples(self.worker.run_folder)
+        return found if found is not None and found.split == source else None
+
+    def _measured(self, split: str, card: dict[str, Any]) -> Facts:
+        entries = card.get("networks", {})
+        networks = {name: entries[name][split] for name in NETWORKS if split in entries.get(name, {})}
+        count = next((entry["count"] for entry in networks.values()), 0)
+        return Facts(f"{count:,} {split} samples", list(card.get("classes", [])), networks, self._samples(split))
+
+
+class QualityView(View):
+    """A view of the panel. `options` are its controls, which stand in the panel's head while it is shown."""
+
+    def __init__(self, theme: Theme, state: QualityState) -> None:
+        super().__init__(theme)
+        self.state = state
+        self.options = QWidget()
+
+    def table(self) -> Sequence[Sequence[object]]:
+        """What is shown, as rows for a CSV file; the first row names the columns."""
+        raise TypeError("a view can be saved as a table")
+
+
+def live_facts(probes: Probes, snapshot: Snapshot) -> Facts:
+    """Facts of the pool of validation samples at a moment, and its probe samples as those to look at."""
+    labels, classes = probes.pool_labels, probes.classes
+    student = np.asarray(snapshot.pool_student_logits, np.float64)
+    networks: dict[str, dict[str, Any]] = {}
+    if probes.pool_teacher_logits is not None:
+        networks["teacher"] = classification_facts(probes.pool_teacher_logits, labels, classes)
+    networks["student"] = classification_facts(student, labels, classes)
+    if probes.pool_teacher_logits is not None:
+        networks["student"]["fidelity"] = fidelity_facts(student, probes.pool_teacher_logits)
+    words = f"step {snapshot.step:,}, {len(labels):,} validation samples"
+    return Facts(words, classes, networks, _probe_samples(probes, snapshot))
+
+
+def _probe_samples(probes: Probes, snapshot: Snapshot) -> Samples:
+    logits = {"student": snapshot.student_logits}
+    if probes.teacher_logits is not None:
+        logits["teacher"] = probes.teacher_logits
+    logs = {name: log_softmax(found) for name, found in logits.items()}
+    rows = np.arange(len(probes.labels))
+    losses = -logs["student"][rows, probes.labels]
+    lists = {"worst": np.argsort(-np.nan_to_num(losses, nan=np.inf), kind="stable")}
+    if "teacher" in logits:
+        lists["disagreeing"] = np.array(fidelity_facts(logits["student"], logits["teacher"])["disagreeing"], int)
+    return Samples(
+        split="probe samples",
+        classes=probes.classes,
+        indices=probes.indices,
+        labels=probes.labels,
+        images=probes.images,
+        predicted={name: found.argmax(axis=1) for name, found in logs.items()},
+        confidence={name: np.exp(found.max(axis=1)) for name, found in logs.items()},
+        lists={name: found[:SHOWN_SAMPLES] for name, found in lists.items()},
+    )
