@@ -121,7 +121,7 @@ class ExportPage(QWidget):
     def _cancel(self) -> None:
         if self._process is not None:
             self._cancelled = True
-            self._process.kill()
+            self._process.terminate()  # it tidies up
 
     def _finished(self, code: int, status: QProcess.ExitStatus) -> None:
         process, self._process = self._process, None
@@ -141,6 +141,8 @@ class ExportPage(QWidget):
         """Ends an export that is going on; the window is closing."""
         if self._process is not None:
             self._process.blockSignals(True)
-            self._process.kill()
-            self._process.waitForFinished(3000)
+            self._process.terminate()
+            if not self._process.waitForFinished(3000):
+                self._process.kill()
+                self._process.waitForFinished(1000)
             self._process = None
