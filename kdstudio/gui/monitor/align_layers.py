@@ -107,9 +107,10 @@ class LayersView(View):
         self.redraw()
 
     def redraw(self) -> None:
-        info, table = self.state.moment.info, self.state.table
-        if info is None or table is None:
+        now = self.state.now()
+        if now is None:
             return
+        info, table = now
         matches = self.state.best_matches()
         if self.state.chosen is None and matches:
             teacher, student, _ = max(matches, key=lambda match: match[2])
@@ -130,18 +131,17 @@ class LayersView(View):
 
     def draw_pair(self) -> None:
         """Draws the chosen pair over time, with what has been read so far."""
-        info, pair = self.state.moment.info, self.state.chosen
-        if info is None or pair is None:
+        info, pair, now = self.state.moment.info, self.state.chosen, self.state.now()
+        if info is None or pair is None or now is None:
             return
         steps, values = self.state.over_time(pair)
         line = Line(pair_name(*pair), steps, values, lambda tokens: tokens.accent)
         self.plot.show_lines([line], info.step, 0.0, 1.0)
         row, column = self._cell(pair)
-        table = self.state.table
-        now = f"CKA <b>{table[row, column]:.3f}</b>" if table is not None and row >= 0 and column >= 0 else ""
+        value = f"CKA <b>{now[1][row, column]:.3f}</b>" if row >= 0 and column >= 0 else ""
         metrics = self.heading.fontMetrics()
         room = self.heading.width() - metrics.horizontalAdvance("CKA 0.000   ") * WIDER
-        self.heading.setText(f"{now} &nbsp;{escape(fitted_pair(pair, QFontMetricsF(metrics), room))}")
+        self.heading.setText(f"{value} &nbsp;{escape(fitted_pair(pair, QFontMetricsF(metrics), room))}")
         self.heading.setToolTip(f"{pair_name(*pair)}: teacher's layer, student's layer")
 
     def _fill_matches(self, matches: list[tuple[str, str, float]]) -> None:
@@ -149,16 +149,19 @@ class LayersView(View):
             if row >= self.matches.count():
                 self.matches.addItem(QListWidgetItem())
             item = self.matches.item(row)
-            item.setText(f"{value:.2f}  {pair_name(teacher, student)}")
-            item.setToolTip(item.text())
-            item.setData(Qt.ItemDataRole.UserRole, (teacher, student))
+            words = f"{value:.2f}  {pair_name(teacher, student)}"
+            if item.text() != words:
+                item.setText(words)
+                item.setToolTip(words)
+                item.setData(Qt.ItemDataRole.UserRole, (teacher, student))
         while self.matches.count() > len(matches):
             self.matches.takeItem(self.matches.count() - 1)
 
     def _cell(self, pair: Pair) -> tuple[int, int]:
-        info = self.state.moment.info
-        if info is None or pair[0] not in info.teacher_layers or pair[1] not in info.student_layers:
+        now = self.state.now()
+        if now is None or pair[0] not in now[0].teacher_layers or pair[1] not in now[0].student_layers:
             return (-1, -1)
+        info = now[0]
         return info.teacher_layers.index(pair[0]), info.student_layers.index(pair[1])
 
     def _describe(self, row: int, column: int) -> str:
@@ -170,9 +173,8 @@ class LayersView(View):
         return words + "\nclick to see the pair over time"
 
     def _clicked(self, row: int, column: int) -> None:
-        info = self.state.moment.info
-        if info is not None:
-            self.choose((info.teacher_layers[row], info.student_layers[column]))
+        if self.map.matrix is not None:
+            self.choose((self.map.matrix.rows[row], self.map.matrix.columns[column]))
 
     def _match_chosen(self, item: QListWidgetItem) -> None:
         teacher, student = item.data(Qt.ItemDataRole.UserRole)

@@ -30,6 +30,10 @@ class PairsView(View):
     def __init__(self, theme: Theme, state: AlignState) -> None:
         super().__init__(theme)
         self.state = state
+        self._infos: list[SnapshotInfo] = []
+        self._names: list[str] = []
+        self._lines: list[Line] = []
+        self._errors: list[Line] = []
         self.legend = QLabel()
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.legend.setWordWrap(True)
@@ -57,6 +61,9 @@ class PairsView(View):
         layout.addWidget(self.cka, 1)
         layout.addWidget(self.error, 1)
 
+    def clear(self) -> None:
+        self._infos, self._names, self._lines, self._errors = [], [], [], []
+
     def recolour(self) -> None:
         for plot in (self.cka, self.error):
             plot.recolour()
@@ -67,9 +74,12 @@ class PairsView(View):
         if info is None:
             return
         infos = self.state.moment.infos
-        names = pair_names(infos)
-        lines = [self._line(infos, name, index, error=False) for index, name in enumerate(names)]
-        errors = [self._line(infos, name, index, error=True) for index, name in enumerate(names)]
+        if infos is not self._infos:  # a new list each time that there are new snapshots
+            self._infos = infos
+            self._names = pair_names(infos)
+            self._lines = [self._line(infos, name, index, error=False) for index, name in enumerate(self._names)]
+            self._errors = [self._line(infos, name, index, error=True) for index, name in enumerate(self._names)]
+        names, lines, errors = self._names, list(self._lines), self._errors
         chosen = self.state.chosen
         if chosen is not None and pair_name(*chosen) not in names:
             steps, values = self.state.over_time(chosen)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtWidgets import QVBoxLayout
-
 from kdstudio.gui.monitor.align_layers import LayersView
 from kdstudio.gui.monitor.align_pairs import PairsView, pair_names
 from kdstudio.gui.monitor.align_state import AlignState, pair_name
-from kdstudio.gui.monitor.base import Panel
 from kdstudio.gui.monitor.moment import Moment
-from kdstudio.gui.monitor.views import ViewStack
+from kdstudio.gui.monitor.views import ViewPanel
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.worker import TrainingWorker
 
@@ -29,19 +26,13 @@ NO_MAP = (
 )
 
 
-class AlignmentPanel(Panel):
+class AlignmentPanel(ViewPanel):
     """Views of the layers' likeness at the shared moment."""
 
     def __init__(self, theme: Theme, moment: Moment) -> None:
-        super().__init__("alignment", "Alignment", EMPTY, theme)
-        self.moment = moment
-        moment.changed.connect(self.mark_stale)
+        super().__init__("alignment", "Alignment", EMPTY, theme, moment)
         self.state = AlignState(moment)
-        self.views = [view(theme, self.state) for view in VIEWS]
-        self.switch = ViewStack(self.views, self.head_row)
-        layout = QVBoxLayout(self.body)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.switch)
+        self.set_views([view(theme, self.state) for view in VIEWS])
 
     def set_worker(self, worker: TrainingWorker | None) -> None:
         super().set_worker(worker)
@@ -56,17 +47,13 @@ class AlignmentPanel(Panel):
 
     def clear(self) -> None:
         self.state.clear()
-        for view in self.views:
-            view.clear()
-
-    def recolour(self) -> None:
-        for view in self.views:
-            view.recolour()
+        super().clear()
 
     def redraw(self) -> None:
         if self.moment.info is None:
             return
-        if self.state.table is None and self.stack.currentIndex() == 0:
+        if self.state.now() is None:
+            self.show_empty(True)
             experiment = self.moment.experiment
             self.empty.set_text(NO_TEACHER if experiment is not None and experiment.teacher is None else NO_MAP)
             return
@@ -94,8 +81,9 @@ class AlignmentPanel(Panel):
                 ("chosen pair", int(step), epochs.get(int(step), ""), *chosen, value, "")
                 for step, value in zip(steps.tolist(), values.tolist())
             ]
-        info, table = self.moment.info, self.state.table
-        if info is not None and table is not None:
+        now = self.state.now()
+        if now is not None:
+            info, table = now
             rows += [
                 ("map", info.step, info.epoch, teacher, student, float(table[row, column]), "")
                 for row, teacher in enumerate(info.teacher_layers)

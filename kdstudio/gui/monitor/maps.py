@@ -277,11 +277,12 @@ class MatrixMap(QWidget):
             room = area.left() - GAP
             height = area.height() / rows
             every = max(1, int(np.ceil(metrics.height() * CLOSE / height)))
+            names = fitted(self.matrix.rows, metrics, room)
             for row in range(0, rows, every):
                 middle = area.top() + (row + 0.5) * height
                 place = QRectF(0, middle - metrics.height() / 2, room, metrics.height())
                 flags = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-                painter.drawText(place, flags, fitted(self.matrix.rows[row], metrics, room))
+                painter.drawText(place, flags, names[row])
         if not self.matrix.columns:
             return
         width = area.width() / columns
@@ -293,11 +294,12 @@ class MatrixMap(QWidget):
             return
         room = self.height() - area.bottom() - GAP
         every = max(1, int(np.ceil(metrics.height() * CLOSE / width)))
+        names = fitted(self.matrix.columns, metrics, room)
         for column in range(0, columns, every):
             painter.save()
             painter.translate(area.left() + (column + 0.5) * width, area.bottom() + GAP)
             painter.rotate(-90)
-            text = fitted(self.matrix.columns[column], metrics, room)
+            text = names[column]
             place = QRectF(-room, -metrics.height() / 2, room, metrics.height())
             painter.drawText(place, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, text)
             painter.restore()

@@ -99,6 +99,14 @@ class Moment(QObject):
         """The shown snapshot, None where there is none or its file is damaged."""
         return self.at(self.index)
 
+    def readable(self) -> Snapshot | None:
+        """The shown snapshot, or where its file is damaged the one before that can be read."""
+        for index in range(self.index, max(-1, self.index - KEPT), -1):
+            found = self.at(index)
+            if found is not None:
+                return found
+        return None
+
     @property
     def damaged(self) -> bool:
         """Whether there is a shown snapshot that cannot be read."""

@@ -26,6 +26,7 @@ class MomentBar(QWidget):
         self.moment = moment
         self.theme = theme
         self.worker: TrainingWorker | None = None
+        self._icon = ("", "")
         self.button = QToolButton()
         self.button.setAccessibleName("Replay")
         self.button.clicked.connect(moment.play)
@@ -64,7 +65,10 @@ class MomentBar(QWidget):
         self.slider.blockSignals(False)
         self.slider.set_marks(moment.marks(self.worker.store().events) if self.worker is not None else [])
         self.setEnabled(count > 0)
-        self.button.setIcon(icon("pause" if moment.playing else "play", self.theme.tokens.soft))
+        drawn = ("pause" if moment.playing else "play", self.theme.tokens.soft)
+        if drawn != self._icon:
+            self._icon = drawn
+            self.button.setIcon(icon(*drawn))
         words = "Pause the replay (Space)" if moment.playing else "Replay how the student came to agree (Space)"
         self.button.setToolTip(words)
         info = moment.info

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -103,8 +104,8 @@ def shortened(name: str) -> str:
     return ".".join([*(part[:1] + "".join(c for c in part[1:] if c.isdigit()) for part in front), last])
 
 
-def fitted(name: str, metrics: QFontMetricsF, room: float) -> str:
-    """A name in no more than `room`; a module path is shortened before it is cut off."""
-    if metrics.horizontalAdvance(name) > room:
-        name = shortened(name)
-    return metrics.elidedText(name, Qt.TextElideMode.ElideRight, room)
+def fitted(names: Sequence[str], metrics: QFontMetricsF, room: float) -> list[str]:
+    """Names in no more than `room` each; module paths are shortened, all or none, before any is cut off."""
+    if any(metrics.horizontalAdvance(name) > room for name in names):
+        names = [shortened(name) for name in names]
+    return [metrics.elidedText(name, Qt.TextElideMode.ElideRight, room) for name in names]

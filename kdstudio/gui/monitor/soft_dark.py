@@ -26,7 +26,7 @@ CELL_TIPS = (
     "The diagonal is left out and each row sums to 1: which wrong classes, however sure the network is",
     "With the diagonal: how much the right class gets",
 )
-MOST_CONFUSED = 10
+MOST_ALIKE = 10
 NAME_SHARE = 0.2
 FLOOR = 1e-6
 LOWEST = 1e-5
@@ -57,9 +57,9 @@ class DarkView(View):
         self.which.setAccessibleName("Maps")
         self.which.setToolTip("All maps side by side, or one with the whole room")
         self.which.addItems(SHOWN)
-        self.few = QCheckBox(f"{MOST_CONFUSED} most alike")
+        self.few = QCheckBox(f"{MOST_ALIKE} most alike")
         self.few.setChecked(True)
-        self.few.setToolTip(f"Only the {MOST_CONFUSED} classes that the teacher confuses the most with each other")
+        self.few.setToolTip(f"Only the {MOST_ALIKE} classes that the teacher confuses the most with each other")
         self.cells.currentIndexChanged.connect(lambda _: self.redraw())
         self.which.currentIndexChanged.connect(lambda _: self._show_maps())
         self.few.toggled.connect(lambda _: self.redraw())
@@ -90,7 +90,7 @@ class DarkView(View):
         data = self.state.data
         if data is None:
             return
-        self.few.setVisible(len(data.names) > MOST_CONFUSED)
+        self.few.setVisible(len(data.names) > MOST_ALIKE)
         self._classes = self._pick(data)
         self._names = [data.name(label) for label in self._classes]
         self._shown = self._matrices(data)
@@ -98,7 +98,7 @@ class DarkView(View):
 
     def _pick(self, data: SoftTargets) -> list[int]:
         if self.few.isVisibleTo(self) and self.few.isChecked():
-            return sorted(data.confused[:MOST_CONFUSED])
+            return sorted((data.teacher or data.student).alike[:MOST_ALIKE])
         return list(range(len(data.names)))
 
     def _matrices(self, data: SoftTargets) -> dict[str, np.ndarray]:
@@ -117,15 +117,13 @@ class DarkView(View):
         return found
 
     def _cells_of(self, matrix: np.ndarray) -> np.ndarray:
-        matrix = matrix.copy()
-        if self.cells.currentIndex() < 2:
-            np.fill_diagonal(matrix, np.nan)
+        shown = matrix[np.ix_(self._classes, self._classes)].astype(float)
         if self.cells.currentIndex() == 1:
-            sums = np.nansum(matrix, axis=1, keepdims=True)
-            matrix /= np.where(sums > 0, sums, np.nan)
-        if len(self._classes) < len(matrix):
-            matrix = matrix[np.ix_(self._classes, self._classes)]
-        return matrix
+            rest = np.nansum(matrix[self._classes], axis=1) - np.nan_to_num(shown.diagonal())
+            shown /= np.where(rest > 0, rest, np.nan)[:, None]
+        if self.cells.currentIndex() < 2:
+            np.fill_diagonal(shown, np.nan)
+        return shown
 
     def _show_maps(self) -> None:
         if not self._shown:

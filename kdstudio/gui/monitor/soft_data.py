@@ -58,6 +58,17 @@ class Softened:
         """The dark-knowledge matrix, (classes, K): row r is the mean over samples of class r; NaN without samples."""
         return class_means(self._pool_probabilities, self.labels, self.classes)
 
+    @cached_property
+    def alike(self) -> list[int]:
+        """Classes, those first whose samples are given the most to each other."""
+        size = min(self.matrix.shape)
+        square = self.matrix[:size, :size]
+        pairs = np.triu(np.nan_to_num(square) + np.nan_to_num(square.T), 1)
+        most = min(pairs.size, 4 * size)
+        order = np.argpartition(-pairs, most - 1, axis=None)[:most]
+        order = order[np.argsort(-pairs.ravel()[order], kind="stable")]
+        return list(dict.fromkeys(np.column_stack(np.unravel_index(order, pairs.shape)).ravel().tolist()))
+
     def divergence_to(self, other: Softened) -> np.ndarray:
         """KL(self || other) of each sample of the pool in nats, (N)."""
         return (self._pool_probabilities * (self.pool_logs - other.pool_logs)).sum(axis=1)
@@ -107,16 +118,3 @@ class SoftTargets:
         if self.teacher is None or not len(self.student.labels):
             return float("nan")
         return float(np.mean(self.teacher.divergence_to(self.student)))
-
-    @cached_property
-    def confused(self) -> list[int]:
-        """Classes, those first that are given the most by each other; by the teacher, or without one the student."""
-        matrix = np.nan_to_num((self.teacher or self.student).matrix[:, : len(self.names)])
-        size = min(matrix.shape)
-        pairs = matrix[:size, :size] + matrix[:size, :size].T
-        np.fill_diagonal(pairs, 0)
-        upper = np.triu(pairs)
-        most = min(upper.size, 4 * size)
-        order = np.argpartition(-upper, most - 1, axis=None)[:most]
-        order = order[np.argsort(-upper.ravel()[order], kind="stable")]
-        return list(dict.fromkeys(np.column_stack(np.unravel_index(order, upper.shape)).ravel().tolist()))

@@ -8,7 +8,6 @@ import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from kdstudio.gui.monitor.base import Panel
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.monitor.palettes import number
 from kdstudio.gui.monitor.soft_dark import DarkView
@@ -17,21 +16,20 @@ from kdstudio.gui.monitor.soft_entropy import EntropyView
 from kdstudio.gui.monitor.soft_sample import SampleView
 from kdstudio.gui.monitor.soft_state import SoftState
 from kdstudio.gui.monitor.temperature import TemperatureControl
-from kdstudio.gui.monitor.views import View, ViewStack
+from kdstudio.gui.monitor.views import ViewPanel
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.worker import TrainingWorker
 
 EMPTY = "What teacher and student say of a few samples appears here, as soon as the student trains."
+DAMAGED = "The snapshots of this run cannot be read; a run that goes on writes new ones."
 FIGURES = "Over the pool of validation samples: same first class, mean KL(teacher || student) and entropy in nats"
 
 
-class SoftTargetsPanel(Panel):
+class SoftTargetsPanel(ViewPanel):
     """One sample, dark knowledge or entropies, at the shared moment and at one temperature."""
 
     def __init__(self, theme: Theme, moment: Moment) -> None:
-        super().__init__("soft-targets", "Soft targets", EMPTY, theme)
-        self.moment = moment
-        moment.changed.connect(self.mark_stale)
+        super().__init__("soft-targets", "Soft targets", EMPTY, theme, moment)
         self.state = SoftState()
         self.temperature = TemperatureControl(theme)
         self.temperature.changed.connect(lambda _: self._recompute())
@@ -39,30 +37,37 @@ class SoftTargetsPanel(Panel):
         self.logarithmic.setAccessibleName("Logarithmic scale")
         self.logarithmic.setToolTip("A logarithmic scale, on which dark knowledge of 0.0001 can be seen")
         self.logarithmic.toggled.connect(self._set_logarithmic)
-        self.sample = SampleView(theme, self.state)
-        self.dark = DarkView(theme, self.state)
-        self.entropy = EntropyView(theme, self.state)
-        self.views: list[View] = [self.sample, self.dark, self.entropy]
-        self.switch = ViewStack(self.views, self.head_row)
-        self.switch.tall_changed.connect(self._place_options)
-        self.figures = QLabel()
-        self.figures.setObjectName("soft")
-        self.figures.setAccessibleName("Agreement with the teacher")
-        self.figures.setToolTip(FIGURES)
-        self.figures.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.figures.setTextFormat(Qt.TextFormat.PlainText)
-        layout = QVBoxLayout(self.body)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(6)
         self.options = QWidget()
         row = QHBoxLayout(self.options)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(16)
         row.addWidget(self.temperature, 1)
         row.addWidget(self.logarithmic)
-        layout.addWidget(self.options)
-        layout.addWidget(self.switch, 1)
+        self.figures = QLabel()
+        self.figures.setObjectName("soft")
+        self.figures.setAccessibleName("Agreement with the teacher")
+        self.figures.setToolTip(FIGURES)
+        self.figures.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.figures.setTextFormat(Qt.TextFormat.PlainText)
+        self.sample = SampleView(theme, self.state)
+        self.dark = DarkView(theme, self.state)
+        self.entropy = EntropyView(theme, self.state)
+        self.set_views([self.sample, self.dark, self.entropy])
+        layout = self._layout()
+        layout.insertWidget(0, self.options)
         layout.addWidget(self.figures)
+
+    def _layout(self) -> QVBoxLayout:
+        layout = self.body.layout()
+        assert isinstance(layout, QVBoxLayout)
+        return layout
+
+    def set_tall(self, tall: bool) -> None:
+        super().set_tall(tall)
+        if tall:  # the head, which the switch has left, takes the temperature
+            self.head_row.insertWidget(1, self.options, 4)
+        else:
+            self._layout().insertWidget(0, self.options)
 
     def set_worker(self, worker: TrainingWorker | None) -> None:
         super().set_worker(worker)
@@ -72,33 +77,23 @@ class SoftTargetsPanel(Panel):
 
     def clear(self) -> None:
         self.state.data = None
-        for view in self.views:
-            view.clear()
+        super().clear()
 
-    def recolour(self) -> None:
-        for view in self.views:
-            view.recolour()
+    def show_empty(self, empty: bool) -> None:
+        super().show_empty(empty)
+        self.options.setVisible(not empty)
 
     def redraw(self) -> None:
-        probes, snapshot = self.moment.probes, self.moment.snapshot
-        if self.moment.damaged and self.state.data is not None:
-            self.figures.setText("The file of this snapshot is damaged; the one before is shown.")
+        probes, snapshot = self.moment.probes, self.moment.readable()
         if probes is None or snapshot is None:
+            self.empty.set_text(DAMAGED if self.moment.info is not None else EMPTY)
+            self.show_empty(True)
             return
         before = self.state.data
         if before is None or before.snapshot is not snapshot or before.probes is not probes:
             self.state.data = SoftTargets(probes, snapshot, self.temperature.value, before)
         self.show_empty(False)
         self._draw()
-
-    def _place_options(self, tall: bool) -> None:
-        """In a tall panel the head, which the switch has left, takes the temperature."""
-        if tall:
-            self.head_row.insertWidget(1, self.options, 4)
-        else:
-            layout = self.body.layout()
-            assert isinstance(layout, QVBoxLayout)
-            layout.insertWidget(0, self.options)
 
     def _recompute(self) -> None:
         before = self.state.data
@@ -115,14 +110,17 @@ class SoftTargetsPanel(Panel):
         data = self.state.data
         if data is None:
             return
-        own = float(np.mean(data.student.pool_entropy)) if data.student.pool_entropy.size else float("nan")
-        if data.teacher is None:
-            self.figures.setText(f"No teacher · entropy of the student {own:.2f}")
+        own = number(float(np.mean(data.student.pool_entropy)) if data.student.pool_entropy.size else float("nan"))
+        if self.moment.damaged:
+            self.figures.setText(f"The file of this snapshot is damaged; step {data.snapshot.step:,} is shown.")
             return
-        taught = float(np.mean(data.teacher.pool_entropy))
+        if data.teacher is None:
+            self.figures.setText(f"No teacher · entropy of the student {own}")
+            return
+        taught = number(float(np.mean(data.teacher.pool_entropy)) if data.teacher.pool_entropy.size else float("nan"))
         self.figures.setText(
-            f"Agreement {100 * data.agreement:.1f} % · KL {number(data.divergence)} · "
-            f"entropy: teacher {taught:.2f}, student {own:.2f}"
+            f"Agreement {_percent(data.agreement)} · KL {number(data.divergence)} · "
+            f"entropy: teacher {taught}, student {own}"
         )
 
     # -- saving ----------------------------------------------------------------------------------------------
@@ -158,3 +156,7 @@ class SoftTargetsPanel(Panel):
             for row, label in enumerate(side.labels)
         ]
         return rows
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if np.isfinite(share) else "–"

@@ -39,6 +39,8 @@ class TimePlot(pyqtgraph.PlotWidget):
         super().__init__()
         self.theme = theme
         self.lines: list[Line] = []
+        self._drawn: list[Line] = []
+        self._mode: tuple[bool, float | None, float | None] = (False, None, None)
         self.logarithmic = False
         self._curves: list[pyqtgraph.PlotCurveItem] = []
         self.setAccessibleName(name)
@@ -76,6 +78,10 @@ class TimePlot(pyqtgraph.PlotWidget):
         self.lines = lines
         tokens = self.theme.tokens
         tops, lows, ends = [], [], []
+        self.marker.setValue(moment)
+        if _same(self._drawn, lines) and self._mode == (self.logarithmic, low, high):
+            return
+        self._drawn, self._mode = list(lines), (self.logarithmic, low, high)
         for curve, line in zip(self._curves, lines):
             values = line.values
             if self.logarithmic:
@@ -87,7 +93,6 @@ class TimePlot(pyqtgraph.PlotWidget):
                 tops.append(float(values[keep].max()))
                 lows.append(float(values[keep].min()))
                 ends.append((float(line.steps[keep].min()), float(line.steps[keep].max())))
-        self.marker.setValue(moment)
         self.marker.setVisible(bool(ends))
         if ends:
             item.setXRange(min(end[0] for end in ends), max(end[1] for end in ends) or 1.0, padding=0.02)
@@ -119,3 +124,11 @@ class TimePlot(pyqtgraph.PlotWidget):
         view = self.getPlotItem().getViewBox()
         if view.sceneBoundingRect().contains(place):
             self.picked.emit(float(view.mapSceneToView(place).x()))
+
+
+def _same(first: list[Line], second: list[Line]) -> bool:
+    """Whether curves hold the very same samples, so that only time has passed."""
+    return len(first) == len(second) and all(
+        a.name == b.name and a.steps is b.steps and a.values is b.values and a.style == b.style
+        for a, b in zip(first, second)
+    )

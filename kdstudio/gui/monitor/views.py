@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QTabBar, QVBoxLayout, QWidget
 
+from kdstudio.gui.monitor.base import Panel
+from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.theme import Theme
 
-ROOM_FOR_TWO = 560
+#: Heights of a panel from which on two views are shown, and down to which they stay.
+TALL, TALL_STAYS = 620, 580
 
 
 class View(QWidget):
@@ -47,12 +50,7 @@ class ViewStack(QWidget):
     Args:
         views: In their order on the switch.
         head: The row that takes the switch in a low panel, before its stretch.
-
-    Signals:
-        tall_changed: The panel has become tall, or low.
     """
-
-    tall_changed = Signal(bool)
 
     def __init__(self, views: Sequence[View], head: QBoxLayout) -> None:
         super().__init__()
@@ -91,23 +89,69 @@ class ViewStack(QWidget):
         for view in self.shown():
             view.redraw()
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        tall = self.height() >= ROOM_FOR_TWO and len(self.views) > 1
-        if tall != self.tall:
-            self.tall = tall
-            if tall:
-                self._column.insertWidget(1, self.switch)
-            else:
-                self._head.insertWidget(1, self.switch)
-            self.switch.setTabVisible(0, not tall)
-            if tall and self.switch.currentIndex() == 0:
-                self.switch.setCurrentIndex(1)
-            self.tall_changed.emit(tall)
-            self._arrange()
+    def set_tall(self, tall: bool) -> None:
+        """Whether there is room for two views."""
+        self.tall = tall
+        if tall:
+            self._column.insertWidget(1, self.switch)
+        else:
+            self._head.insertWidget(1, self.switch)
+        self.switch.setTabVisible(0, not tall)
+        if tall and self.switch.currentIndex() == 0:
+            self.switch.setCurrentIndex(1)
+        self._arrange()
 
     def _arrange(self) -> None:
         shown = self.shown()
         for view in self.views:
             view.setVisible(view in shown)
         self.redraw()
+
+
+class ViewPanel(Panel):
+    """A panel of views at the shared moment. Its class calls `set_views` when it has made them.
+
+    Args:
+        name, title, empty, theme: See `Panel`.
+        moment: The shared moment.
+    """
+
+    def __init__(self, name: str, title: str, empty: str, theme: Theme, moment: Moment) -> None:
+        super().__init__(name, title, empty, theme)
+        self.moment = moment
+        self.views: list[View] = []
+        self.switch: ViewStack
+        moment.changed.connect(self.mark_stale)
+
+    def set_views(self, views: Sequence[View]) -> None:
+        """Puts the views onto the panel."""
+        self.views = list(views)
+        self.switch = ViewStack(self.views, self.head_row)
+        layout = QVBoxLayout(self.body)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addWidget(self.switch, 1)
+        self.show_empty(True)
+
+    def set_tall(self, tall: bool) -> None:
+        """Whether there is room for two views."""
+        self.switch.set_tall(tall)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        # two limits, for what moves between head and body changes the height a little
+        tall = self.height() >= (TALL_STAYS if self.switch.tall else TALL)
+        if tall != self.switch.tall:
+            self.set_tall(tall)
+
+    def show_empty(self, empty: bool) -> None:
+        super().show_empty(empty)
+        self.switch.switch.setVisible(not empty)
+
+    def clear(self) -> None:
+        for view in self.views:
+            view.clear()
+
+    def recolour(self) -> None:
+        for view in self.views:
+            view.recolour()

@@ -23,7 +23,7 @@ class EmptyState(QWidget):
         layout.setSpacing(8)
         layout.addStretch()
         layout.addWidget(heading, 0, Qt.AlignmentFlag.AlignHCenter)
-        layout.addWidget(words, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addWidget(words)  # without an alignment, for only then it gets the height that its lines need
         if action is not None:
             button = QPushButton(action.text().replace("&", ""))
             button.setObjectName("primary")

@@ -236,11 +236,11 @@ def class_matrix(logits: np.ndarray, labels: np.ndarray, temperature: float, cla
 
 def class_means(rows: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     """The mean of rows (N, K) over the samples of each label, (classes, K); NaN for a class without samples."""
-    result = np.full((classes, rows.shape[-1]), np.nan)
+    result = np.full((classes, rows.shape[-1]), np.nan, rows.dtype)
     order = np.argsort(labels, kind="stable")
     found, starts, counts = np.unique(labels[order], return_index=True, return_counts=True)
     if len(found):
-        sums = np.add.reduceat(rows[order], starts, axis=0, dtype=np.float64)
+        sums = np.add.reduceat(rows[order], starts, axis=0)
         inside = (found >= 0) & (found < classes)
-        result[found[inside]] = sums[inside] / counts[inside, None]
+        result[found[inside]] = sums[inside] / counts[inside, None].astype(rows.dtype)
     return result

@@ -19,7 +19,7 @@ class MonitorSpec(Strict):
     """What is recorded for the panels while training goes on."""
 
     every_seconds: float = Field(2.0, ge=0.05, le=3600)
-    """Seconds between two snapshots for the soft-target and alignment panels (the interval grows in long runs)."""
+    """Seconds between two snapshots for the soft-target and alignment panels (less at the start, more in long runs)."""
     probes: int = Field(16, ge=1, le=256)
     """Validation samples whose pictures and outputs the soft-targets panel shows."""
     pool: int = Field(256, ge=2, le=4096)
