@@ -53,6 +53,7 @@ class SoftTargetsPanel(ViewPanel):
         self.dark = DarkView(theme, self.state)
         self.entropy = EntropyView(theme, self.state)
         self.set_views([self.sample, self.dark, self.entropy])
+        self.switch.tall_changed.connect(self._place_options)
         layout = self._layout()
         layout.insertWidget(0, self.options)
         layout.addWidget(self.figures)
@@ -62,9 +63,9 @@ class SoftTargetsPanel(ViewPanel):
         assert isinstance(layout, QVBoxLayout)
         return layout
 
-    def set_tall(self, tall: bool) -> None:
-        super().set_tall(tall)
-        if tall:  # the head, which the switch has left, takes the temperature
+    def _place_options(self, tall: bool) -> None:
+        """In a tall panel the head, which the switch has left, takes the temperature."""
+        if tall:
             self.head_row.insertWidget(1, self.options, 4)
         else:
             self._layout().insertWidget(0, self.options)

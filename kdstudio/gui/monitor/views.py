@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QTabBar, QVBoxLayout, QWidget
 
@@ -50,7 +50,12 @@ class ViewStack(QWidget):
     Args:
         views: In their order on the switch.
         head: The row that takes the switch in a low panel, before its stretch.
+
+    Signals:
+        tall_changed: The panel has become tall, or low.
     """
+
+    tall_changed = Signal(bool)
 
     def __init__(self, views: Sequence[View], head: QBoxLayout) -> None:
         super().__init__()
@@ -89,8 +94,18 @@ class ViewStack(QWidget):
         for view in self.shown():
             view.redraw()
 
-    def set_tall(self, tall: bool) -> None:
-        """Whether there is room for two views."""
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        panel = self.parentWidget()
+        while panel is not None and not isinstance(panel, Panel):
+            panel = panel.parentWidget()
+        # of the whole panel, and with two limits: what moves between head and body changes the heights within
+        height = self.height() if panel is None else panel.height()
+        tall = len(self.views) > 1 and height >= (TALL_STAYS if self.tall else TALL)
+        if tall != self.tall:
+            self._set_tall(tall)
+
+    def _set_tall(self, tall: bool) -> None:
         self.tall = tall
         if tall:
             self._column.insertWidget(1, self.switch)
@@ -99,6 +114,7 @@ class ViewStack(QWidget):
         self.switch.setTabVisible(0, not tall)
         if tall and self.switch.currentIndex() == 0:
             self.switch.setCurrentIndex(1)
+        self.tall_changed.emit(tall)
         self._arrange()
 
     def _arrange(self) -> None:
@@ -132,17 +148,6 @@ class ViewPanel(Panel):
         layout.setSpacing(6)
         layout.addWidget(self.switch, 1)
         self.show_empty(True)
-
-    def set_tall(self, tall: bool) -> None:
-        """Whether there is room for two views."""
-        self.switch.set_tall(tall)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        # two limits, for what moves between head and body changes the height a little
-        tall = self.height() >= (TALL_STAYS if self.switch.tall else TALL)
-        if tall != self.switch.tall:
-            self.set_tall(tall)
 
     def show_empty(self, empty: bool) -> None:
         super().show_empty(empty)
