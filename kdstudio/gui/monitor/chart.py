@@ -41,7 +41,7 @@ class _View(pyqtgraph.ViewBox):
     """The wheel zooms along x, dragging pans along what no longer follows, Shift and dragging zooms into a frame."""
 
     def __init__(self, chart: Chart) -> None:
-        super().__init__(enableMenu=False)
+        super().__init__(enableMenu=False, defaultPadding=0.0)
         self.chart = chart
 
     def wheelEvent(self, event: Any, axis: int | None = None) -> None:
@@ -61,11 +61,6 @@ class _View(pyqtgraph.ViewBox):
             chart.follows_y = follows_y
         elif axis == 1:
             chart.follows_x = follows_x
-
-    def mouseClickEvent(self, event: Any) -> None:
-        if event.double():
-            event.accept()
-            self.chart.fit()
 
 
 class Chart(pyqtgraph.PlotWidget):
@@ -129,9 +124,9 @@ class Chart(pyqtgraph.PlotWidget):
         """Moves the axes that follow to where the data are."""
         if x is not None:
             span = max(x[1] - x[0], abs(x[1]) * 1e-9, 1e-9)
+            self.view.setLimits(xMin=x[0] - span, xMax=x[1] + span, minXRange=LEAST_SHARE * span, maxXRange=2.5 * span)
             if self.follows_x:
                 self.view.setXRange(x[0] - 0.01 * span, x[1] + 0.02 * span, padding=0)
-            self.view.setLimits(xMin=x[0] - span, xMax=x[1] + span, minXRange=LEAST_SHARE * span, maxXRange=2.5 * span)
         if y is not None and self.follows_y:
             span = y[1] - y[0] or abs(y[1]) * 0.2 or 1.0
             self.view.setYRange(y[0] - 0.05 * span, y[1] + 0.05 * span, padding=0)
@@ -204,6 +199,10 @@ class Chart(pyqtgraph.PlotWidget):
         place = self.mapToScene(event.position().toPoint())
         inside = self.view.sceneBoundingRect().contains(place)
         self.pointed.emit(self.view.mapSceneToView(place).x() if inside else float("nan"))
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        self.fit()
+        event.accept()
 
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)

@@ -145,6 +145,7 @@ class _Item(pyqtgraph.PlotCurveItem):
             margin: What the width of the line and dots may take beyond the points, on the axes.
         """
         x, y = logarithm(*points) if logarithmic else points
+        self.prepareGeometryChange()  # before the bounds change: the scene finds the item by the old ones
         if len(x):
             low, high = float(y.min()), float(y.max())
             whole = QRectF(float(x[0]), low, float(x[-1] - x[0]), high - low)

@@ -1,0 +1,527 @@
+"""The plot of growing series: zoom that stays, crosshair, legend, axes; with the mouse and with keys alone."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from kdstudio.gui.monitor.marks import Mark
+from kdstudio.gui.monitor.plot import Curve, Line, SeriesPlot
+from kdstudio.gui.monitor.plot_tools import SMOOTHINGS, PlotTools
+from kdstudio.gui.theme import Theme, Tokens
+from kdstudio.gui.worker import TrainingWorker
+from tests.gui.metric_runs import RunWriter, Story
+from tests.gui.panels import LEFT, drag, read, spot, wheel
+
+SHIFT, CONTROL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
+
+
+def ink(tokens: Tokens) -> str:
+    return tokens.ink
+
+
+def curve(key: str = "loss", split: str = "train", **more: object) -> Curve:
+    return Curve("student", split, key, more.pop("label", key), ink, **more)  # type: ignore[arg-type]
+
+
+class Plotted:
+    """A plot on the screen and the run behind it, which can go on."""
+
+    def __init__(self, qtbot: QtBot, theme: Theme, writer: RunWriter) -> None:
+        self.writer = writer
+        self.plot = SeriesPlot(theme, "loss")
+        qtbot.addWidget(self.plot)
+        self.plot.resize(640, 380)
+        self.plot.show()
+        qtbot.waitExposed(self.plot)
+        self.worker = read(qtbot, writer.run)
+        self.chart = self.plot.chart
+
+    def draw(self) -> None:
+        """Reads what was written, and draws it."""
+        with self.worker.reading():
+            self.worker._follower.read_all()
+        self.plot.update_from(self.worker)
+        QApplication.processEvents()
+
+    @property
+    def x(self) -> tuple[float, float]:
+        return self.chart.visible()
+
+    @property
+    def y(self) -> tuple[float, float]:
+        low, high = self.chart.view.viewRange()[1]
+        return low, high
+
+    def middle(self) -> QPoint:
+        return self.chart.mapFromScene(self.chart.view.sceneBoundingRect().center())
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> RunWriter:
+    writer = RunWriter(tmp_path / "runs" / "made" / "001", Story(per_epoch=20))
+    writer.stage("student")
+    return writer
+
+
+@pytest.fixture
+def plotted(qtbot: QtBot, theme: Theme, writer: RunWriter) -> Plotted:
+    found = Plotted(qtbot, theme, writer)
+    found.plot.set_curves([curve(smooth=True), curve("loss", "validation", label="validation", dots=True)])
+    found.draw()
+    return found
+
+
+def more(plotted: Plotted, steps: int = 40) -> None:
+    start = plotted.plot.curves[0].data.count
+    for step in range(start, start + steps):
+        plotted.writer.step("student", step)
+    plotted.draw()
+
+
+# -- following and navigation -------------------------------------------------------------------------------------
+
+
+def test_it_follows_the_data(plotted: Plotted) -> None:
+    assert plotted.x[0] <= 0 < 119 <= plotted.x[1]
+    more(plotted, 200)
+    assert plotted.x[1] >= 319
+
+
+def test_zoom_by_wheel_stays_while_data_come_in(plotted: Plotted) -> None:
+    wheel(plotted.chart, plotted.middle(), 3)
+    zoomed = plotted.x
+    assert zoomed[1] - zoomed[0] < 100
+    more(plotted)
+    assert plotted.x == zoomed
+
+
+def test_the_wheel_leaves_y_following_what_is_visible(plotted: Plotted) -> None:
+    before = plotted.y
+    place = spot(plotted.chart, 110, sum(before) / 2)
+    for _ in range(6):
+        wheel(plotted.chart, place, 2)
+    QApplication.processEvents()
+    assert plotted.chart.follows_y
+    assert plotted.y[1] < before[1] / 3  # the loss is small at the end
+
+
+def test_panning_stays(qtbot: QtBot, plotted: Plotted) -> None:
+    before = plotted.x
+    drag(qtbot, plotted.chart, plotted.middle(), plotted.middle() - QPoint(80, 0))
+    panned = plotted.x
+    assert panned[0] > before[0] + 5
+    assert math.isclose(panned[1] - panned[0], before[1] - before[0], rel_tol=1e-6)
+    more(plotted)
+    assert plotted.x == panned
+
+
+def test_shift_and_dragging_zooms_into_the_frame(qtbot: QtBot, plotted: Plotted) -> None:
+    low, high = plotted.y
+    start = spot(plotted.chart, 20, low + 0.8 * (high - low))
+    end = spot(plotted.chart, 60, low + 0.2 * (high - low))
+    drag(qtbot, plotted.chart, start, end, SHIFT)
+    assert plotted.x == pytest.approx((20, 60), abs=1.5)
+    assert plotted.y == pytest.approx((low + 0.2 * (high - low), low + 0.8 * (high - low)), abs=0.05 * (high - low))
+    more(plotted)
+    assert plotted.x == pytest.approx((20, 60), abs=1.5)
+
+
+def test_a_double_click_follows_again(qtbot: QtBot, plotted: Plotted) -> None:
+    wheel(plotted.chart, plotted.middle(), 4)
+    assert not plotted.chart.follows
+    qtbot.mouseMove(plotted.chart.viewport(), plotted.middle())
+    qtbot.mouseDClick(plotted.chart.viewport(), LEFT, pos=plotted.middle())
+    qtbot.waitUntil(lambda: plotted.chart.follows)
+    assert plotted.x[1] >= 119
+    more(plotted, 100)
+    assert plotted.x[1] >= 219
+
+
+def test_the_fit_button_follows_again(qtbot: QtBot, theme: Theme, plotted: Plotted) -> None:
+    tools = PlotTools(plotted.plot, theme, "Made")
+    qtbot.addWidget(tools)
+    tools.show()
+    assert not tools.fit.isEnabled()
+    wheel(plotted.chart, plotted.middle(), 4)
+    assert tools.fit.isEnabled()
+    qtbot.mouseClick(tools.fit, LEFT)
+    assert plotted.chart.follows
+    assert not tools.fit.isEnabled()
+
+
+@pytest.mark.parametrize(
+    ("key", "modifier", "moves"),
+    [
+        (Qt.Key.Key_Plus, Qt.KeyboardModifier.NoModifier, "in"),
+        (Qt.Key.Key_Minus, Qt.KeyboardModifier.NoModifier, "out"),
+        (Qt.Key.Key_Right, CONTROL, "right"),
+        (Qt.Key.Key_Left, CONTROL, "left"),
+    ],
+)
+def test_keys_zoom_and_pan(
+    qtbot: QtBot, plotted: Plotted, key: Qt.Key, modifier: Qt.KeyboardModifier, moves: str
+) -> None:
+    before = plotted.x
+    qtbot.keyClick(plotted.chart, key, modifier)
+    after = plotted.x
+    length = (after[1] - after[0]) / (before[1] - before[0])
+    assert {"in": length < 0.9, "out": length > 1.1, "right": after[0] > before[0], "left": after[0] < before[0]}[moves]
+    more(plotted)
+    assert plotted.x == after
+    qtbot.keyClick(plotted.chart, Qt.Key.Key_0)
+    assert plotted.chart.follows
+
+
+def test_it_cannot_be_lost_in_the_void(qtbot: QtBot, plotted: Plotted) -> None:
+    for _ in range(40):
+        qtbot.keyClick(plotted.chart, Qt.Key.Key_Right, CONTROL)
+    assert plotted.x[0] < 2 * 119
+    for _ in range(60):
+        qtbot.keyClick(plotted.chart, Qt.Key.Key_Minus)
+    assert plotted.x[1] - plotted.x[0] < 400
+
+
+# -- crosshair ----------------------------------------------------------------------------------------------------
+
+
+def test_the_pointer_snaps_to_samples(qtbot: QtBot, plotted: Plotted) -> None:
+    qtbot.mouseMove(plotted.chart.viewport(), spot(plotted.chart, 40.3, sum(plotted.y) / 2))
+    QApplication.processEvents()
+    assert plotted.plot.crosshair.at == 40
+    words = plotted.chart.accessibleDescription()
+    assert words.startswith("step 40: ")
+    assert "loss " in words
+    assert "validation " in words
+    assert plotted.plot.crosshair.readout.table.isVisible()
+    qtbot.mouseMove(plotted.chart.viewport(), QPoint(2, 2))  # outside the axes
+    QApplication.processEvents()
+    assert not plotted.plot.crosshair.readout.visible
+
+
+def test_keys_walk_along_the_samples(qtbot: QtBot, plotted: Plotted) -> None:
+    plotted.chart.setFocus()
+    crosshair = plotted.plot.crosshair
+    qtbot.keyClick(plotted.chart, Qt.Key.Key_Home)
+    assert crosshair.at == 0
+    qtbot.keyClick(plotted.chart, Qt.Key.Key_Right)
+    assert crosshair.at == 1
+    qtbot.keyClick(plotted.chart, Qt.Key.Key_Right, SHIFT)
+    assert crosshair.at == 11
+    qtbot.keyClick(plotted.chart, Qt.Key.Key_Left)
+    assert crosshair.at == 10
+    qtbot.keyClick(plotted.chart, Qt.Key.Key_End)
+    assert crosshair.at == 119
+    qtbot.keyClick(plotted.chart, Qt.Key.Key_Right)
+    assert crosshair.at == 119
+    qtbot.keyClick(plotted.chart, Qt.Key.Key_Escape)
+    assert crosshair.at is None
+    assert plotted.chart.accessibleDescription() == ""
+
+
+def test_walking_out_of_sight_pans(qtbot: QtBot, plotted: Plotted) -> None:
+    wheel(plotted.chart, plotted.middle(), 6)
+    qtbot.keyClick(plotted.chart, Qt.Key.Key_End)
+    assert plotted.x[0] <= 119 <= plotted.x[1]
+
+
+def test_values_are_those_of_the_run(qtbot: QtBot, plotted: Plotted) -> None:
+    qtbot.keyClick(plotted.chart, Qt.Key.Key_Home)
+    for _ in range(39):
+        qtbot.keyClick(plotted.chart, Qt.Key.Key_Right)
+    assert plotted.plot.crosshair.at == 39
+    loss = plotted.worker.series("student", "train", "loss").values[39]
+    validation = plotted.worker.series("student", "validation", "loss").values[1]
+    shown = plotted.plot.crosshair.readout.table.text()
+    assert f"<b>{loss:.4g}</b>" in shown
+    assert f"<b>{validation:.4g}</b>" in shown
+
+
+def test_a_sample_elsewhere_says_where(qtbot: QtBot, plotted: Plotted) -> None:
+    qtbot.keyClick(plotted.chart, Qt.Key.Key_Home)
+    assert "at step 19" in plotted.plot.crosshair.readout.table.text()  # the first validation
+
+
+def test_the_table_keeps_inside_and_out_of_the_way(qtbot: QtBot, plotted: Plotted) -> None:
+    plotted.plot.resize(900, 380)
+    QApplication.processEvents()
+    table = plotted.plot.crosshair.readout.table
+    for x in (3, 60, 117):
+        qtbot.mouseMove(plotted.chart.viewport(), spot(plotted.chart, x, sum(plotted.y) / 2))
+        QApplication.processEvents()
+        assert plotted.chart.viewport().rect().contains(table.geometry())
+        line = spot(plotted.chart, x, 0).x()
+        assert not table.geometry().left() < line < table.geometry().right()
+
+
+def test_more_curves_than_fit_are_counted(qtbot: QtBot, theme: Theme, writer: RunWriter) -> None:
+    plotted = Plotted(qtbot, theme, writer)
+    plotted.plot.set_curves([curve(label=f"run {number}") for number in range(40)])
+    plotted.draw()
+    qtbot.keyClick(plotted.chart, Qt.Key.Key_Home)
+    table = plotted.plot.crosshair.readout.table
+    assert " more" in table.text()
+    assert table.height() <= plotted.chart.height()
+
+
+# -- legend -------------------------------------------------------------------------------------------------------
+
+
+def test_a_click_on_the_legend_hides_and_shows(qtbot: QtBot, plotted: Plotted) -> None:
+    loss, _ = plotted.plot.legend.entries
+    qtbot.mouseClick(loss, LEFT)
+    assert not plotted.plot.curves[0].line.isVisible()
+    assert not plotted.plot.curves[0].raw.isVisible()
+    assert plotted.plot.curves[1].line.isVisible()
+    assert loss.accessibleName() == "loss, hidden"
+    more(plotted)
+    assert not plotted.plot.curves[0].line.isVisible()
+    qtbot.mouseClick(loss, LEFT)
+    assert plotted.plot.curves[0].line.isVisible()
+    assert loss.accessibleName() == "loss, shown"
+
+
+def test_shift_and_click_shows_one_alone_and_all_again(qtbot: QtBot, plotted: Plotted) -> None:
+    _, validation = plotted.plot.legend.entries
+    qtbot.mouseClick(validation, LEFT, SHIFT)
+    assert plotted.plot.legend.hidden == {"loss"}
+    assert validation.isChecked()
+    qtbot.mouseClick(validation, LEFT, SHIFT)
+    assert plotted.plot.legend.hidden == set()
+
+
+def test_the_legend_by_keys(qtbot: QtBot, plotted: Plotted) -> None:
+    loss, validation = plotted.plot.legend.entries
+    policies = [entry.focusPolicy() for entry in plotted.plot.legend.entries]
+    assert policies == [Qt.FocusPolicy.TabFocus, Qt.FocusPolicy.NoFocus]  # one stop for the tab key
+    loss.setFocus(Qt.FocusReason.TabFocusReason)
+    qtbot.keyClick(loss, Qt.Key.Key_Right)
+    assert plotted.plot.focusWidget() is validation
+    qtbot.keyClick(validation, Qt.Key.Key_Space)
+    assert plotted.plot.legend.hidden == {"validation"}
+    qtbot.keyClick(validation, Qt.Key.Key_Left)
+    assert plotted.plot.focusWidget() is loss
+
+
+def test_hiding_the_tall_curve_lets_the_others_be_seen(qtbot: QtBot, theme: Theme, writer: RunWriter) -> None:
+    plotted = Plotted(qtbot, theme, writer)
+    plotted.plot.set_curves([curve("lr"), curve("loss")])
+    plotted.draw()
+    assert plotted.y[1] > 2
+    qtbot.mouseClick(plotted.plot.legend.entries[1], LEFT)
+    QApplication.processEvents()
+    assert plotted.y[1] < 0.3
+
+
+def test_the_legend_never_covers_the_chart(qtbot: QtBot, theme: Theme, writer: RunWriter) -> None:
+    plotted = Plotted(qtbot, theme, writer)
+    plotted.plot.set_curves([curve(label=f"soft-targets/{number:03d}") for number in range(40)])
+    plotted.draw()
+    legend, chart = plotted.plot.legend.geometry(), plotted.chart.geometry()
+    assert not legend.intersects(chart)
+    assert chart.height() > 200
+
+
+# -- axes and smoothing -------------------------------------------------------------------------------------------
+
+
+def test_smoothing_none_shows_the_raw_curve_alone(plotted: Plotted) -> None:
+    first = plotted.plot.curves[0]
+    assert first.raw.isVisible()
+    assert first.smoothed is not None
+    plotted.plot.set_options(smoothing=0.0)
+    assert not first.raw.isVisible()
+    assert first.smoothed is None
+    assert np.array_equal(first.line.yData, plotted.worker.series("student", "train", "loss").values)
+
+
+def test_a_logarithmic_axis(plotted: Plotted) -> None:
+    plotted.plot.set_options(logarithmic=True, smoothing=0.0)
+    values = plotted.worker.series("student", "train", "loss").values
+    assert np.allclose(plotted.plot.curves[0].line.yData, np.log10(values))
+    assert plotted.y[0] < math.log10(values.min())
+    assert plotted.y[1] > math.log10(values.max())
+    plotted.plot.set_options(logarithmic=False)
+    assert np.allclose(plotted.plot.curves[0].line.yData, values)
+
+
+def test_values_without_a_logarithm_are_left_out(qtbot: QtBot, theme: Theme, tmp_path: Path) -> None:
+    writer = RunWriter(tmp_path / "runs" / "made" / "001", Story(stages=("student",), terms=("hard",), weights=(1.0,)))
+    for step, value in enumerate([1.0, 0.0, 0.1, -3.0, 0.01]):
+        writer.step("student", step, value)
+    plotted = Plotted(qtbot, theme, writer)
+    plotted.plot.set_curves([curve()])
+    plotted.draw()
+    plotted.plot.set_options(logarithmic=True, smoothing=0.0)
+    assert plotted.plot.curves[0].line.xData.tolist() == [0, 2, 4]
+    assert all(math.isfinite(bound) for bound in plotted.y)
+    qtbot.keyClick(plotted.chart, Qt.Key.Key_Home)
+    qtbot.keyClick(plotted.chart, Qt.Key.Key_Right)
+    assert "−" not in plotted.chart.accessibleDescription()
+    assert "loss 0" in plotted.chart.accessibleDescription()  # told, though it has no place
+
+
+@pytest.mark.parametrize(("kind", "last"), [("step", 119), ("epoch", 6.0), ("time", 120 * 0.05)])
+def test_x_by_step_epoch_or_time(plotted: Plotted, kind: str, last: float) -> None:
+    plotted.plot.set_options(x_kind=kind)
+    assert plotted.plot.curves[0].data.last == pytest.approx(last, rel=1e-6)
+    assert plotted.plot.curves[1].data.last == pytest.approx(last, rel=1e-6)
+    assert plotted.x[0] < plotted.x[1] == pytest.approx(last, rel=0.05)
+
+
+def test_time_of_training_leaves_out_holds_and_absences(qtbot: QtBot, theme: Theme, tmp_path: Path) -> None:
+    writer = RunWriter(tmp_path / "runs" / "made" / "001", Story(stages=("student",), step_seconds=1.0))
+    writer.event("stage", "student", 0)
+    for step in range(10):
+        writer.step("student", step)
+    writer.event("hold", "student", 10)
+    writer.now += 600
+    writer.event("continue", "student", 10)
+    for step in range(10, 20):
+        writer.step("student", step)
+    writer.now += 86_400  # parked for a day
+    writer.event("resume", "student", 19)
+    for step in range(20, 30):
+        writer.step("student", step)
+    plotted = Plotted(qtbot, theme, writer)
+    plotted.plot.set_curves([curve()])
+    plotted.draw()
+    plotted.plot.set_options(x_kind="time")
+    x, _ = plotted.plot.curves[0].window.envelope()  # type: ignore[union-attr]
+    assert x == pytest.approx(np.arange(1, 31), abs=0.01)
+
+
+def test_a_resume_takes_steps_back(plotted: Plotted) -> None:
+    plotted.writer.event("resume", "student", 59)
+    for step in range(60, 70):
+        plotted.writer.step("student", step, 5.0)
+    plotted.draw()
+    first = plotted.plot.curves[0]
+    assert first.data.count == 70
+    assert first.data.last == 69
+    assert first.window is not None
+    assert first.window.high.max() >= 5
+
+
+def test_tools_change_the_plot_by_mouse_and_keys(qtbot: QtBot, theme: Theme, plotted: Plotted) -> None:
+    tools = PlotTools(plotted.plot, theme, "Made")
+    qtbot.addWidget(tools)
+    tools.show()
+    qtbot.waitExposed(tools)
+    qtbot.mouseClick(tools.options, LEFT)
+    qtbot.waitUntil(tools.popup.isVisible)
+    assert tools.popup.screen().availableGeometry().contains(tools.popup.geometry())
+    qtbot.keyClick(tools.smoothing, Qt.Key.Key_Home)
+    assert plotted.plot.smoothing == 0
+    assert tools.smoothing_words.text() == "none"
+    qtbot.keyClick(tools.smoothing, Qt.Key.Key_End)
+    assert plotted.plot.smoothing == SMOOTHINGS[-1][0]
+    assert tools.smoothing_words.text() == "heaviest (0.99)"
+    qtbot.keyClick(tools.log, Qt.Key.Key_Space)
+    assert plotted.plot.logarithmic
+    tools.x_axis.setFocus()
+    qtbot.keyClick(tools.x_axis, Qt.Key.Key_Down)
+    tools.x_axis.activated.emit(tools.x_axis.currentIndex())
+    assert plotted.plot.x_kind == "epoch"
+    qtbot.keyClick(tools.popup, Qt.Key.Key_Escape)
+    assert not tools.popup.isVisible()
+
+
+# -- marks and lines ----------------------------------------------------------------------------------------------
+
+
+def ticks(plotted: Plotted) -> list[str]:
+    axis = plotted.plot.item.getAxis("top")
+    return [words for _, words in (axis._tickLevels or [[]])[0]] if axis.isVisible() else []
+
+
+def test_marks_stand_where_things_happened(plotted: Plotted) -> None:
+    plotted.plot.set_marks([Mark("best", 60, 0.0, "best"), Mark("resume", 100, 0.0, "resumed")])
+    plotted.draw()
+    assert ticks(plotted) == ["best", "resumed"]
+    assert [item.value() for item in plotted.plot._mark_items] == [60, 100]
+    plotted.plot.set_options(x_kind="epoch")
+    assert plotted.plot._mark_items[0].value() == pytest.approx(61 / 20)
+    plotted.plot.set_marks([])
+    plotted.draw()
+    assert ticks(plotted) == []
+
+
+def test_names_of_marks_do_not_run_into_each_other(plotted: Plotted) -> None:
+    plotted.plot.set_marks([Mark("hold", 60 + step / 10, 0.0, f"hold {step} s") for step in range(30)])
+    plotted.draw()
+    assert len(ticks(plotted)) < 4
+    assert sum(item.isVisible() for item in plotted.plot._mark_items) == 30  # the lines stay
+
+
+def test_lines_can_be_hidden_and_keep_their_place_on_a_log_axis(qtbot: QtBot, plotted: Plotted) -> None:
+    plotted.plot.set_lines([Line(0.5, "teacher", ink), Line(0.0, "nothing", ink)])
+    plotted.draw()
+    items = plotted.plot._line_items
+    assert [item.value() for item in items] == [0.5, 0.0]
+    plotted.plot.set_options(logarithmic=True)
+    assert items[0].value() == pytest.approx(math.log10(0.5))
+    assert not items[1].isVisible()
+    qtbot.mouseClick(plotted.plot.legend.entries[2], LEFT)
+    assert not items[0].isVisible()
+
+
+# -- themes, export, several runs ---------------------------------------------------------------------------------
+
+
+def test_a_theme_switch_recolours(plotted: Plotted, theme: Theme) -> None:
+    for choice in ("light", "dark"):
+        theme.apply(choice)
+        plotted.plot.recolour()
+        assert plotted.plot.curves[0].line.opts["pen"].color().name() == theme.tokens.ink
+        assert plotted.chart.backgroundBrush().color().name() == theme.tokens.panel
+
+
+def test_the_table_has_every_sample(plotted: Plotted) -> None:
+    rows = plotted.plot.table()
+    assert rows[0] == ["run", "stage", "split", "key", "step", "time", "value"]
+    assert len(rows) == 1 + 120 + 6
+    assert rows[1][:5] == ["made/001", "student", "train", "loss", 0]
+    plotted.plot.legend.set_hidden({"loss"})
+    assert len(plotted.plot.table()) == 1 + 6
+
+
+def test_curves_of_other_runs(qtbot: QtBot, plotted: Plotted, tmp_path: Path) -> None:
+    other = RunWriter(tmp_path / "runs" / "made" / "002", Story(per_epoch=40))
+    other.stage("student")
+    worker: TrainingWorker = read(qtbot, other.run)
+    own = curve(smooth=True)
+    plotted.plot.set_curves([own, curve(label="made/002", worker=worker, smooth=True)])
+    plotted.draw()
+    assert plotted.plot.curves[1].data.count == 240
+    assert plotted.x[1] >= 239
+    assert not plotted.plot.curves[1].raw.isVisible()  # the raw curves of other runs would bury all
+    plotted.plot.set_options(x_kind="epoch")
+    assert [round(found.data.last, 6) for found in plotted.plot.curves] == [6, 6]
+
+
+def test_what_was_read_stays_when_curves_come_and_go(plotted: Plotted) -> None:
+    first = plotted.plot.curves[0]
+    plotted.plot.set_curves([curve(smooth=True)])
+    assert plotted.plot.curves == [first]
+    plotted.plot.set_curves([])
+    assert plotted.plot.curves == []
+    assert first.line.scene() is None
+
+
+def test_curves_come_and_go_while_they_grow(plotted: Plotted) -> None:
+    """An item whose bounds change behind the scene's back is drawn after it was deleted, which kills the window."""
+    for turn in range(60):
+        names = [f"{turn % 7 + number}" for number in range(5)]
+        plotted.plot.set_curves([curve(label=name, smooth=True) for name in names])
+        plotted.writer.step("student", 120 + turn)
+        plotted.draw()
+        plotted.chart.zoom(0.8 if turn % 2 else 1.25)
+        QApplication.processEvents()
+    assert plotted.plot.curves[0].data.count == 180
