@@ -6,7 +6,6 @@ import time
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from kdstudio.engine.recorder import Recorder
 from kdstudio.project.errors import NotFiniteError
@@ -67,10 +66,9 @@ class Meter:
         """The values of the steps so far in the order of `keys`; they are forgotten here."""
         losses, rights, parts = zip(*self._rows)
         self._rows.clear()
-        sizes = torch.tensor([right.numel() for right in rights], device=self.device)
-        # an epoch's last batch is smaller
-        hits = pad_sequence([right.reshape(-1) for right in rights], batch_first=True)
-        accuracy = hits.sum(dim=1) / sizes
+        sizes = torch.tensor([right.numel() for right in rights], device=self.device)  # an epoch's last one is smaller
+        counts = torch.cat(rights).cumsum(0, dtype=torch.int64)[sizes.cumsum(0) - 1]
+        accuracy = counts.diff(prepend=counts.new_zeros(1)) / sizes
         columns = [torch.stack(losses)[:, None], accuracy[:, None], torch.stack(parts).flatten(1)]
         return torch.cat(columns, dim=1).tolist()
 
