@@ -140,8 +140,11 @@ class Probes:
         self.recorder.snapshot(arrays, step, epoch, stage, meta)
         now = time.monotonic()
         self._taken += 1
-        # The first one carries one-off costs (the teacher's side, memory); the mean forgets it quickly
-        self._cost = now - begin if self._taken <= 2 else 0.7 * self._cost + 0.3 * (now - begin)
+        # The first one carries one-off costs (the teacher's side, memory) and tells nothing of those to come
+        if self._taken <= 2:
+            self._cost = now - begin if self._taken == 2 else 0.0
+        else:
+            self._cost = 0.7 * self._cost + 0.3 * (now - begin)
         interval = self.spec.every_seconds * max(1.0, self._taken / DENSE)
         if self._taken <= EARLY:
             interval /= QUICKER

@@ -31,7 +31,7 @@ TICKS = ((0.0, "0"), (0.25, "0.25"), (0.5, "0.5"), (0.75, "0.75"), (1.0, "1"))
 NARROW = 380
 PADDING = 8
 #: Bold words take more room than their plain ones.
-WIDER = 1.1
+WIDER = 1.25
 
 
 class LayersView(View):
@@ -95,6 +95,7 @@ class LayersView(View):
         directions = QBoxLayout.Direction
         self.sides.setDirection(directions.TopToBottom if self.width() < NARROW else directions.LeftToRight)
         self.bar.set_inset(int(self.map.area().left()))
+        self.draw_pair()
 
     def clear(self) -> None:
         self.map.show_matrix(None)

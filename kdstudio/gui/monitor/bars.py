@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,18 +9,17 @@ from PySide6.QtCore import QEvent, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from kdstudio.gui.monitor.palettes import Scale, number, small_font
+from kdstudio.gui.monitor.palettes import Scale, decade_below, number, round_number, small_font
 from kdstudio.gui.theme import Theme
 
 GAP = 8
 NAME_SHARE = 0.3
 #: Heights of a row in lines of text: the least when all classes fit so, and the least otherwise.
 TIGHT, LOOSE = 0.72, 0.9
-LOGARITHMIC = Scale(1e-6, 1.0, logarithmic=True)
+LOWEST, LEAST_DECADES = 1e-6, 1e-2
 #: Ends of the linear axis, each with the number of its parts.
 ENDS = ((1.0, 4), (0.5, 5), (0.2, 4), (0.1, 5), (0.05, 5), (0.02, 4), (0.01, 5))
-LOGARITHMIC_TICKS = ((1e-6, "1e-6"), (1e-5, "1e-5"), (1e-4, "1e-4"), (1e-3, "0.001"), (1e-2, "0.01"), (0.1, "0.1"),
-                     (1.0, "1"))  # fmt: skip
+DECADES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
 
 
 @dataclass(frozen=True)
@@ -109,10 +107,11 @@ class ClassBars(QWidget):
         return chosen_rows(self.names, self.teacher, self.student, max(3, most))
 
     def scale(self) -> Scale:
-        """The axis: up to 1, or to a smaller round value where no class has more."""
-        if self.logarithmic:
-            return LOGARITHMIC
+        """The axis: from 0 to a round value that no class exceeds, or a logarithmic one from a round value to 1."""
         both = [part for part in (self.teacher, self.student) if part is not None and np.isfinite(part).any()]
+        if self.logarithmic:
+            rows = [value for row in self.rows() if row.label >= 0 for value in (row.teacher, row.student) if value]
+            return Scale(decade_below(np.array(rows, float), LOWEST, LEAST_DECADES), 1.0, logarithmic=True)
         most = max((float(np.nanmax(part)) for part in both), default=1.0)
         return Scale(0.0, min((end for end, _ in ENDS if end >= most), default=1.0))
 
@@ -153,8 +152,11 @@ class ClassBars(QWidget):
     def _draw_axis(self, painter: QPainter, bars: QRectF, metrics: QFontMetricsF) -> None:
         tokens = self.theme.tokens
         scale = self.scale()
-        ticks: Sequence[tuple[float, str]]
-        ticks = LOGARITHMIC_TICKS if self.logarithmic else linear_ticks(scale.high)
+        ticks = (
+            [(value, round_number(value)) for value in DECADES if value >= scale.low * 0.99]
+            if self.logarithmic
+            else linear_ticks(scale.high)
+        )
         free = -1e9
         for at, words in ticks:
             x = bars.left() + float(scale.place(np.array(at))) * bars.width()

@@ -26,6 +26,7 @@ from kdstudio.gui.theme import Theme
 GAP = 4
 LABEL_SHARE = 0.34
 COLUMN_SHARE = 0.27
+LEAST_ROOM = 40
 #: Names are drawn this close, in lines of text.
 CLOSE = 0.78
 KEYS = {
@@ -158,6 +159,8 @@ class MatrixMap(QWidget):
         longest = max((metrics.horizontalAdvance(name) for name in self.matrix.columns), default=0.0)
         upright = longest + 2 <= width / max(columns, 1)
         below = metrics.height() if upright else min(longest, COLUMN_SHARE * self.height())
+        if not upright and below < min(longest, LEAST_ROOM):
+            below = -GAP  # no names rather than stumps of them
         height = max(1.0, self.height() - below - GAP)
         if self.square:
             side = min(width / max(columns, 1), height / max(rows, 1))
@@ -280,10 +283,10 @@ class MatrixMap(QWidget):
             names = fitted(self.matrix.rows, metrics, room)
             for row in range(0, rows, every):
                 middle = area.top() + (row + 0.5) * height
-                place = QRectF(0, middle - metrics.height() / 2, room, metrics.height())
+                place = QRectF(0, max(0.0, middle - metrics.height() / 2), room, metrics.height())
                 flags = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
                 painter.drawText(place, flags, names[row])
-        if not self.matrix.columns:
+        if not self.matrix.columns or self.height() - area.bottom() < GAP:
             return
         width = area.width() / columns
         if upright:

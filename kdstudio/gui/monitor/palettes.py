@@ -83,12 +83,30 @@ def number(value: float) -> str:
     size = abs(value)
     if size == 0:
         return "0"
+    if size >= 10:
+        return f"{value:.0f}"
     if size >= 0.1:
         return f"{value:.2f}"
     if size >= 0.001:
         return f"{value:.3f}"
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa}e{int(exponent)}"
+
+
+def round_number(value: float) -> str:
+    """A value of an axis, without zeros that say nothing: 0.5, 10, 1e-5."""
+    size = abs(value)
+    if 0.001 <= size < 1000 or size == 0:
+        return f"{value:.2g}"
+    mantissa, exponent = f"{value:.0e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def decade_below(values: np.ndarray, least: float, most: float) -> float:
+    """The power of ten at or below the smallest positive value, not below `least` and not above `most`."""
+    found = values[np.isfinite(values) & (values > 0)]
+    low = 10.0 ** np.floor(np.log10(found.min()) + 1e-9) if found.size else least
+    return float(min(max(low, least), most))
 
 
 def small_font(widget: QWidget) -> QFont:

@@ -23,11 +23,13 @@ from kdstudio.gui.theme import Theme
 THUMBNAIL = 44
 MARGIN = 5
 BADGE = 13
+SCROLL_BAR = 12
+UNLIMITED = 16777215
 KEPT_PIXELS = 3 * THUMBNAIL
 
 
 class ProbeStrip(QListWidget):
-    """One row of probe samples, each with its label and whether the student is right about it.
+    """A row (or a column) of probe samples, each with its label and whether the student is right about it.
 
     Args:
         tell: Words for a sample, shown when the pointer rests on it.
@@ -42,17 +44,36 @@ class ProbeStrip(QListWidget):
         self.setObjectName("strip")
         self.setAccessibleName("Probe samples")
         self.setViewMode(QListView.ViewMode.IconMode)
-        self.setFlow(QListView.Flow.LeftToRight)
         self.setWrapping(False)
         self.setMovement(QListView.Movement.Static)
         self.setUniformItemSizes(True)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollMode(QListView.ScrollMode.ScrollPerPixel)
+        self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.setItemDelegate(_Tile(self))
-        self.setFixedHeight(self._cell().height() + 2 * self.frameWidth() + 12)
+        self.upright = True
+        self.set_upright(False)
 
     def _cell(self) -> QSize:
         return QSize(THUMBNAIL + 2 * MARGIN, THUMBNAIL + 2 * MARGIN + QFontMetrics(small_font(self)).height())
+
+    def set_upright(self, upright: bool) -> None:
+        """A column at the side instead of a row above."""
+        if upright == self.upright:
+            return
+        self.upright = upright
+        off, needed = Qt.ScrollBarPolicy.ScrollBarAlwaysOff, Qt.ScrollBarPolicy.ScrollBarAsNeeded
+        self.setFlow(QListView.Flow.TopToBottom if upright else QListView.Flow.LeftToRight)
+        self.setVerticalScrollBarPolicy(needed if upright else off)
+        self.setHorizontalScrollBarPolicy(off if upright else needed)
+        frame = 2 * self.frameWidth() + SCROLL_BAR
+        if upright:
+            self.setFixedWidth(self._cell().width() + frame)
+            self.setMinimumHeight(self._cell().height())
+            self.setMaximumHeight(UNLIMITED)
+        else:
+            self.setFixedHeight(self._cell().height() + frame)
+            self.setMinimumWidth(self._cell().width())
+            self.setMaximumWidth(UNLIMITED)
 
     def fill(self, labels: list[str], images: np.ndarray | None) -> None:
         """Shows other samples: their labels, and pictures (P, H, W, C) of bytes where there are any."""

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QVBoxLa
 
 from kdstudio.gui.monitor.colour_bar import ColourBar
 from kdstudio.gui.monitor.maps import Matrix, MatrixMap
-from kdstudio.gui.monitor.palettes import Scale, diverging, number, viridis
+from kdstudio.gui.monitor.palettes import Scale, decade_below, diverging, number, round_number, viridis
 from kdstudio.gui.monitor.soft_data import SoftTargets
 from kdstudio.gui.monitor.soft_state import SoftState
 from kdstudio.gui.monitor.views import View
@@ -29,7 +29,7 @@ CELL_TIPS = (
 MOST_ALIKE = 10
 NAME_SHARE = 0.2
 FLOOR = 1e-6
-LOWEST = 1e-5
+DECADES = (1e-5, 1e-4, 1e-3, 1e-2, 0.1)
 #: A logarithmic difference is coloured up to this power of ten.
 RATIO = 1.0
 GAP = 12
@@ -133,8 +133,9 @@ class DarkView(View):
         self.which.setEnabled("teacher" in self._shown)
         logarithmic = self.state.logarithmic
         # the teacher sets the scales, so that they stand still while time passes
-        top = max(_highest(self._shown.get("teacher", self._shown["student"])), 1e-4 if logarithmic else 1e-6)
-        shared = Scale(LOWEST, top, True) if logarithmic else Scale(0.0, top)
+        basis = self._shown.get("teacher", self._shown["student"])
+        top = max(_highest(basis), 10 * FLOOR)
+        shared = Scale(decade_below(basis, FLOOR, top / 10), top, True) if logarithmic else Scale(0.0, top)
         extent = RATIO if logarithmic else top
         beyond = _highest(self._shown["student"]) > 1.01 * top
         for name in names:
@@ -205,15 +206,16 @@ class _MapField(QWidget):
             self.titles[name].setText(ratio if name == "difference" else name.capitalize())
             for widget in (self.maps[name], self.titles[name]):
                 widget.setVisible(name in names)
-        end = f"≥ {number(shared.high)}" if beyond else number(shared.high)
-        ticks = [(shared.low, number(shared.low)), (shared.high, end)]
+        end = f"≥ {round_number(shared.high)}" if beyond else round_number(shared.high)
+        ticks = [(shared.low, round_number(shared.low)), (shared.high, end)]
         if logarithmic:
-            ticks[0] = (shared.low, f"≤ {number(shared.low)}")
-            ticks[1:1] = [(value, number(value)) for value in (1e-4, 1e-3, 1e-2, 0.1) if value < 0.7 * shared.high]
+            ticks[0] = (shared.low, f"≤ {round_number(shared.low)}")
+            between = [value for value in DECADES if shared.low < value < 0.7 * shared.high]
+            ticks[1:1] = [(value, round_number(value)) for value in between]
         else:
-            ticks.insert(1, (shared.high / 2, number(shared.high / 2)))
+            ticks.insert(1, (shared.high / 2, round_number(shared.high / 2)))
         self.shared_bar.show_scale(shared, ticks)
-        words = number(10**extent) if logarithmic else number(extent)
+        words = round_number(10**extent if logarithmic else extent)
         low, high = (f"÷ {words}", f"× {words}") if logarithmic else (f"−{words}", f"+{words}")
         middle = "same" if logarithmic else "0"
         self.difference_bar.show_scale(Scale(-extent, extent), [(-extent, low), (0.0, middle), (extent, high)])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 import numpy as np
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QLabel, QSizePolicy, QVBoxLayout
 
 from kdstudio.gui.monitor.bars import ClassBars
 from kdstudio.gui.monitor.palettes import number
@@ -18,6 +20,8 @@ from kdstudio.project.runs.snapshots import Probes, entropy
 
 #: Bold words take more room than their plain ones.
 WIDER = 1.06
+#: Below this height the samples stand in a column beside the bars.
+LOW = 240
 
 
 class SampleView(View):
@@ -36,12 +40,24 @@ class SampleView(View):
         self.caption.setTextFormat(Qt.TextFormat.RichText)
         self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.bars = ClassBars(theme)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.samples)
-        layout.addWidget(self.caption)
-        layout.addWidget(self.bars, 1)
+        beside = QVBoxLayout()
+        beside.setSpacing(4)
+        beside.addWidget(self.caption)
+        beside.addWidget(self.bars, 1)
+        self._parts = QBoxLayout(QBoxLayout.Direction.TopToBottom, self)
+        self._parts.setContentsMargins(0, 0, 0, 0)
+        self._parts.setSpacing(6)
+        self._parts.addWidget(self.samples)
+        self._parts.addLayout(beside, 1)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        low = self.height() < (LOW + 20 if self.samples.upright else LOW)
+        if low != self.samples.upright:
+            directions = QBoxLayout.Direction
+            self._parts.setDirection(directions.LeftToRight if low else directions.TopToBottom)
+            self.samples.set_upright(low)
+        self.redraw()
 
     def clear(self) -> None:
         self._filled = None
@@ -89,17 +105,15 @@ class SampleView(View):
         label = data.name(int(data.probes.labels[row]))
         says = self._says(row)
         metrics = self.caption.fontMetrics()
-        for spreads in (True, False):  # without the entropies where there is no room for them
-            ends = [f", entropy {spread:.2f}" if spreads else "" for *_, spread in says]
-            plain = "   ".join(
-                [f"Label {label}", *(f"■ {net} {said}{end}" for (net, _, said, *_), end in zip(says, ends))]
-            )
+        for form in ("{0} <b>{1}</b>, entropy {2:.2f}", "{0} <b>{1}</b>", "<b>{1}</b>"):  # the longest with room for it
+            words = [form.format(network, escape(said), spread) for network, _, said, _, spread in says]
+            plain = re.sub("<.*?>", "", "   ".join([f"Label {label}", *(f"■ {part}" for part in words)]))
             if metrics.horizontalAdvance(plain) * WIDER <= self.caption.width():
                 break
-        parts = [f"Label <b>{escape(label)}</b>"]
-        for (network, colour, said, *_), end in zip(says, ends):
-            parts.append(f'<span style="color:{colour}">■</span> {network} <b>{escape(said)}</b>{end}')
-        return " &nbsp; ".join(parts)
+        marks = [f'<span style="color:{colour}">■</span>' for _, colour, *_ in says]
+        return " &nbsp; ".join(
+            [f"Label <b>{escape(label)}</b>", *(f"{mark} {part}" for mark, part in zip(marks, words))]
+        )
 
     def _tell(self, row: int) -> str:
         data = self.state.data

@@ -13,6 +13,9 @@ from kdstudio.gui.theme import Theme, Tokens
 
 STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 MARKS = ("━━", "╌╌", "┈┈", "─·")
+#: Up to so many samples are dots too; a single one would not be seen.
+FEW = 12
+DOT = 5
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class TimePlot(pyqtgraph.PlotWidget):
         self._drawn: list[Line] = []
         self._mode: tuple[bool, float | None, float | None] = (False, None, None)
         self.logarithmic = False
-        self._curves: list[pyqtgraph.PlotCurveItem] = []
+        self._curves: list[pyqtgraph.PlotDataItem] = []
         self.setAccessibleName(name)
         self.setMenuEnabled(False)
         self.setMouseEnabled(False, False)
@@ -73,7 +76,7 @@ class TimePlot(pyqtgraph.PlotWidget):
         while len(self._curves) > len(lines):
             item.removeItem(self._curves.pop())
         while len(self._curves) < len(lines):
-            self._curves.append(pyqtgraph.PlotCurveItem())
+            self._curves.append(pyqtgraph.PlotDataItem(symbolSize=DOT))
             item.addItem(self._curves[-1])
         self.lines = lines
         tokens = self.theme.tokens
@@ -87,8 +90,8 @@ class TimePlot(pyqtgraph.PlotWidget):
             if self.logarithmic:
                 values = np.log10(np.where(values > 0, values, np.nan))
             keep = np.isfinite(values)
-            curve.setData(line.steps[keep], values[keep])
-            curve.setPen(pyqtgraph.mkPen(line.colour(tokens), width=2, style=STYLES[line.style % len(STYLES)]))
+            curve.setData(line.steps[keep], values[keep], symbol="o" if keep.sum() <= FEW else None)
+            _paint(curve, line, tokens)
             if keep.any():
                 tops.append(float(values[keep].max()))
                 lows.append(float(values[keep].min()))
@@ -108,7 +111,7 @@ class TimePlot(pyqtgraph.PlotWidget):
             axis.setTextPen(tokens.soft)
         self.marker.setPen(pyqtgraph.mkPen(tokens.ink, width=1, style=Qt.PenStyle.DotLine))
         for curve, line in zip(self._curves, self.lines):
-            curve.setPen(pyqtgraph.mkPen(line.colour(tokens), width=2, style=STYLES[line.style % len(STYLES)]))
+            _paint(curve, line, tokens)
 
     def legend(self) -> str:
         """The names of the curves in their colours, as rich text."""
@@ -124,6 +127,13 @@ class TimePlot(pyqtgraph.PlotWidget):
         view = self.getPlotItem().getViewBox()
         if view.sceneBoundingRect().contains(place):
             self.picked.emit(float(view.mapSceneToView(place).x()))
+
+
+def _paint(curve: pyqtgraph.PlotDataItem, line: Line, tokens: Tokens) -> None:
+    colour = line.colour(tokens)
+    curve.setPen(pyqtgraph.mkPen(colour, width=2, style=STYLES[line.style % len(STYLES)]))
+    curve.setSymbolBrush(colour)
+    curve.setSymbolPen(None)
 
 
 def _same(first: list[Line], second: list[Line]) -> bool:
