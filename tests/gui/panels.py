@@ -32,6 +32,7 @@ class Host(QWidget):
 def show(qtbot: QtBot, panel: Panel, size: tuple[int, int] = (760, 420)) -> Host:
     """Shows a panel."""
     host = Host(panel, size)
+    panel.__dict__["host"] = host  # lives as long as the panel
     qtbot.addWidget(host)
     host.show()
     qtbot.waitExposed(host)

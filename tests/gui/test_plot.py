@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -71,8 +72,20 @@ def writer(tmp_path: Path) -> RunWriter:
 
 
 @pytest.fixture
-def plotted(qtbot: QtBot, theme: Theme, writer: RunWriter) -> Plotted:
-    found = Plotted(qtbot, theme, writer)
+def make_plot(qtbot: QtBot, theme: Theme) -> Callable[[RunWriter], Plotted]:
+    """Makes plots and keeps them: a widget that is collected while it is drawn takes the process with it."""
+    kept: list[Plotted] = []
+
+    def make(writer: RunWriter) -> Plotted:
+        kept.append(Plotted(qtbot, theme, writer))
+        return kept[-1]
+
+    return make
+
+
+@pytest.fixture
+def plotted(make_plot: Callable[[RunWriter], Plotted], writer: RunWriter) -> Plotted:
+    found = make_plot(writer)
     found.plot.set_curves([curve(smooth=True), curve("loss", "validation", label="validation", dots=True)])
     found.draw()
     return found
@@ -260,8 +273,10 @@ def test_the_table_keeps_inside_and_out_of_the_way(qtbot: QtBot, plotted: Plotte
         assert not table.geometry().left() < line < table.geometry().right()
 
 
-def test_more_curves_than_fit_are_counted(qtbot: QtBot, theme: Theme, writer: RunWriter) -> None:
-    plotted = Plotted(qtbot, theme, writer)
+def test_more_curves_than_fit_are_counted(
+    qtbot: QtBot, make_plot: Callable[[RunWriter], Plotted], writer: RunWriter
+) -> None:
+    plotted = make_plot(writer)
     plotted.plot.set_curves([curve(label=f"run {number}") for number in range(40)])
     plotted.draw()
     qtbot.keyClick(plotted.chart, Qt.Key.Key_Home)
@@ -309,8 +324,10 @@ def test_the_legend_by_keys(qtbot: QtBot, plotted: Plotted) -> None:
     assert plotted.plot.focusWidget() is loss
 
 
-def test_hiding_the_tall_curve_lets_the_others_be_seen(qtbot: QtBot, theme: Theme, writer: RunWriter) -> None:
-    plotted = Plotted(qtbot, theme, writer)
+def test_hiding_the_tall_curve_lets_the_others_be_seen(
+    qtbot: QtBot, make_plot: Callable[[RunWriter], Plotted], writer: RunWriter
+) -> None:
+    plotted = make_plot(writer)
     plotted.plot.set_curves([curve("lr"), curve("loss")])
     plotted.draw()
     assert plotted.y[1] > 2
@@ -319,8 +336,10 @@ def test_hiding_the_tall_curve_lets_the_others_be_seen(qtbot: QtBot, theme: Them
     assert plotted.y[1] < 0.3
 
 
-def test_the_legend_never_covers_the_chart(qtbot: QtBot, theme: Theme, writer: RunWriter) -> None:
-    plotted = Plotted(qtbot, theme, writer)
+def test_the_legend_never_covers_the_chart(
+    qtbot: QtBot, make_plot: Callable[[RunWriter], Plotted], writer: RunWriter
+) -> None:
+    plotted = make_plot(writer)
     plotted.plot.set_curves([curve(label=f"soft-targets/{number:03d}") for number in range(40)])
     plotted.draw()
     legend, chart = plotted.plot.legend.geometry(), plotted.chart.geometry()
@@ -351,11 +370,13 @@ def test_a_logarithmic_axis(plotted: Plotted) -> None:
     assert np.allclose(plotted.plot.curves[0].line.yData, values)
 
 
-def test_values_without_a_logarithm_are_left_out(qtbot: QtBot, theme: Theme, tmp_path: Path) -> None:
+def test_values_without_a_logarithm_are_left_out(
+    qtbot: QtBot, make_plot: Callable[[RunWriter], Plotted], tmp_path: Path
+) -> None:
     writer = RunWriter(tmp_path / "runs" / "made" / "001", Story(stages=("student",), terms=("hard",), weights=(1.0,)))
     for step, value in enumerate([1.0, 0.0, 0.1, -3.0, 0.01]):
         writer.step("student", step, value)
-    plotted = Plotted(qtbot, theme, writer)
+    plotted = make_plot(writer)
     plotted.plot.set_curves([curve()])
     plotted.draw()
     plotted.plot.set_options(logarithmic=True, smoothing=0.0)
@@ -375,7 +396,9 @@ def test_x_by_step_epoch_or_time(plotted: Plotted, kind: str, last: float) -> No
     assert plotted.x[0] < plotted.x[1] == pytest.approx(last, rel=0.05)
 
 
-def test_time_of_training_leaves_out_holds_and_absences(qtbot: QtBot, theme: Theme, tmp_path: Path) -> None:
+def test_time_of_training_leaves_out_holds_and_absences(
+    qtbot: QtBot, make_plot: Callable[[RunWriter], Plotted], tmp_path: Path
+) -> None:
     writer = RunWriter(tmp_path / "runs" / "made" / "001", Story(stages=("student",), step_seconds=1.0))
     writer.event("stage", "student", 0)
     for step in range(10):
@@ -389,7 +412,7 @@ def test_time_of_training_leaves_out_holds_and_absences(qtbot: QtBot, theme: The
     writer.event("resume", "student", 19)
     for step in range(20, 30):
         writer.step("student", step)
-    plotted = Plotted(qtbot, theme, writer)
+    plotted = make_plot(writer)
     plotted.plot.set_curves([curve()])
     plotted.draw()
     plotted.plot.set_options(x_kind="time")

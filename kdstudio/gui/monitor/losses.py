@@ -56,6 +56,7 @@ class LossesPanel(Panel):
         self._state: RunState | None = None
         self._follow = True
         self._comparing = False
+        self.show_empty(True)
 
     # -- following -------------------------------------------------------------------------------------------
 
@@ -84,6 +85,11 @@ class LossesPanel(Panel):
         self.stage.clear()
         self._follow = True
         self._comparing = False
+
+    def show_empty(self, empty: bool) -> None:
+        super().show_empty(empty)
+        for widget in (self.stage, self.weighted, self.tools):
+            widget.setVisible(not empty)
 
     def table(self) -> Sequence[Sequence[object]]:
         return self.series.table()
