@@ -84,7 +84,7 @@ def classification_metrics(logits: Tensor, labels: Tensor, classes: list[str]) -
             {
                 "class": name,
                 "count": int(totals[index]),
-                "accuracy": float(confusion[index, index] / totals[index]) if totals[index] else None,
+                "accuracy": int(confusion[index, index]) / int(totals[index]) if totals[index] else None,
             }
             for index, name in enumerate(classes)
         ],
