@@ -350,6 +350,18 @@ def test_fields_take_as_many_columns_as_fit(setup: SetupKit) -> None:
     setup.qtbot.waitUntil(lambda: schedule.mapTo(setup.page, QPoint(0, 0)).x() > 800, timeout=10_000)
 
 
+def test_long_messages_are_not_cut_off(setup: SetupKit) -> None:
+    box = setup.field("train.lr")
+    low = box.height()
+    setup.page.document.edit("x", {"train.lr": "as fast as this old computer can, and then a little faster"})
+    setup.settle()
+    setup.qtbot.waitUntil(lambda: box.height() > low, timeout=10_000)
+    assert box.note.height() >= box.note.heightForWidth(box.note.width())
+    setup.page.undo_stack.undo()
+    setup.settle()
+    setup.qtbot.waitUntil(lambda: box.height() == low, timeout=10_000)
+
+
 def test_a_path_is_dropped(setup: SetupKit, tmp_path: Path) -> None:
     setup.page.document.edit("x", {"data": {"source": "npz", "path": ""}})
     line = setup.field("data.path").editor.line

@@ -56,8 +56,8 @@ class ProblemBar(QFrame):
         if self._paths:
             path, (text, *_) = next(iter(problems.items()))
             where = f"{path_text(path)}: " if path else ""
-            more = len(self._paths) - 1
-            self.text.setText(where + text + (f"  ·  {more} more" if more else ""))
+            count = len(self._paths)
+            self.text.setText((f"{count} settings need attention.  " if count > 1 else "") + where + text)
             self.text.setToolTip(
                 "\n".join(f"{path_text(p) if p else 'Experiment'}: {t[0]}" for p, t in problems.items())
             )
@@ -108,16 +108,18 @@ class RecoveryBar(QFrame):
         self.setVisible(found is not None)
 
 
-def tool_button(theme: Theme, name: str, tip: str) -> QToolButton:
+class IconButton(QToolButton):
     """A small button with an icon that follows the theme."""
-    button = QToolButton()
-    button.setToolTip(tip)
-    button.setAccessibleName(tip)
-    button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
-    def recolour() -> None:
-        button.setIcon(icon(name, theme.tokens.soft, theme.tokens.line))
+    def __init__(self, theme: Theme, name: str, tip: str) -> None:
+        super().__init__()
+        self.theme = theme
+        self.name = name
+        self.setToolTip(tip)
+        self.setAccessibleName(tip)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        theme.changed.connect(self._recolour)
+        self._recolour()
 
-    theme.changed.connect(recolour)
-    recolour()
-    return button
+    def _recolour(self) -> None:
+        self.setIcon(icon(self.name, self.theme.tokens.soft, self.theme.tokens.line))

@@ -14,6 +14,8 @@ from kdstudio.gui.setup.words import amount, file_size, times
 
 #: Weights are kept as float32.
 BYTES_PER_PARAMETER = 4
+#: Figures farther apart than this are hard to compare.
+WIDEST = 560
 ROWS = ("Parameters", "FLOPs per sample", "File, about")
 
 
@@ -32,6 +34,7 @@ class CostCard(Card):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(24)
         grid.setVerticalSpacing(8)
+        self.grid.setMaximumWidth(WIDEST)
         self.cells: dict[tuple[str, str], QLabel] = {}
         self.names = {side: QLabel() for side in ("teacher", "student")}
         for column, side in enumerate(("teacher", "student"), start=1):

@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from kdstudio.gui.theme import Theme
 
-LEFT, RIGHT, TOP, BOTTOM = 64, 12, 8, 22
+#: Digits of the labels at the left; and the other margins.
+LEFT_DIGITS, RIGHT, TOP = 7, 12, 8
 
 
 class CurveView(QWidget):
@@ -39,7 +40,12 @@ class CurveView(QWidget):
         tokens = self.theme.tokens
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        area = QRectF(LEFT, TOP, self.width() - LEFT - RIGHT, self.height() - TOP - BOTTOM)
+        font = painter.font()
+        font.setPointSizeF(font.pointSizeF() * 0.88)
+        painter.setFont(font)
+        line = painter.fontMetrics().height()
+        left = LEFT_DIGITS * painter.fontMetrics().horizontalAdvance("0")
+        area = QRectF(left, TOP, self.width() - left - RIGHT, self.height() - TOP - line - 6)
         painter.setPen(QPen(QColor(tokens.line), 1))
         painter.drawLine(area.bottomLeft(), area.bottomRight())
         painter.drawLine(area.topLeft(), area.bottomLeft())
@@ -47,18 +53,15 @@ class CurveView(QWidget):
         if len(self._values) < 2 or top <= 0:
             return
         flags = Qt.AlignmentFlag
-        font = painter.font()
-        font.setPointSizeF(font.pointSizeF() * 0.88)
-        painter.setFont(font)
         painter.setPen(QColor(tokens.soft))
         for share, text in ((0.0, "0"), (1.0, f"{top:g}")):
             y = area.bottom() - share * area.height()
-            painter.drawText(QRectF(0, y - 8, LEFT - 8, 16), flags.AlignRight | flags.AlignVCenter, text)
+            painter.drawText(QRectF(0, y - line / 2, left - 8, line), flags.AlignRight | flags.AlignVCenter, text)
         for place in (0.0, *self._marks, self._end):
             x = area.left() + place / self._end * area.width()
             side = flags.AlignRight if place == self._end else flags.AlignLeft if place == 0 else flags.AlignHCenter
-            left = x - 60 if side == flags.AlignRight else x if side == flags.AlignLeft else x - 30
-            painter.drawText(QRectF(left, area.bottom() + 4, 60, 16), side | flags.AlignTop, f"{place:g}")
+            begin = x - 60 if side == flags.AlignRight else x if side == flags.AlignLeft else x - 30
+            painter.drawText(QRectF(begin, area.bottom() + 4, 60, line), side | flags.AlignTop, f"{place:g}")
         dotted = QPen(QColor(tokens.line), 1, Qt.PenStyle.DashLine)
         painter.setPen(dotted)
         for mark in self._marks:

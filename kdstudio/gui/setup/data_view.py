@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QHelpEvent, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QToolTip, QWidget
 
-from kdstudio.gui.setup.bars import tool_button
+from kdstudio.gui.setup.bars import IconButton
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.fact_status import FactStatus
 from kdstudio.gui.setup.joins import shape_text
@@ -18,9 +18,9 @@ from kdstudio.gui.theme import Theme
 
 PICTURE = 32
 ROW, BARE_ROW = 38, 24
-#: Names longer than this are cut; the tooltip has them whole.
-NAME_WIDTH = 132
-NUMBER_WIDTH = 52
+#: Names longer than so many digits are cut; the tooltip has them whole.
+NAME_DIGITS = 15
+NUMBER_DIGITS = 6
 BAR_WIDTH = 90
 #: More rows than this scroll inside the card.
 ROWS = 12
@@ -60,7 +60,7 @@ class ClassTable(QWidget):
 
     @property
     def row_height(self) -> int:
-        return ROW if self._pictures else BARE_ROW
+        return max(ROW if self._pictures else BARE_ROW, self.fontMetrics().height() + 6)
 
     def sizeHint(self) -> QSize:
         return QSize(420, self.row_height * max(len(self._classes), 1))
@@ -88,8 +88,10 @@ class ClassTable(QWidget):
             (sum(self._counts[split][row] for split in SPLITS) for row in range(len(self._classes))), default=1
         )
         metrics = painter.fontMetrics()
-        names = min(NAME_WIDTH, max(map(metrics.horizontalAdvance, self._classes), default=0) + 16)
-        room = self.width() - names - NUMBER_WIDTH - 16
+        digit = metrics.horizontalAdvance("0")
+        numbers = NUMBER_DIGITS * digit
+        names = min(NAME_DIGITS * digit, max(map(metrics.horizontalAdvance, self._classes), default=0) + 16)
+        room = self.width() - names - numbers - 16
         pictures = max(0, min(max(map(len, self._pictures.values()), default=0), (room - BAR_WIDTH) // (PICTURE + 4)))
         bars = names + pictures * (PICTURE + 4) + (8 if pictures else 0)
         for row in range(first, last + 1):
@@ -100,12 +102,12 @@ class ClassTable(QWidget):
             for place, pixmap in enumerate(self._pictures.get(row, [])[:pictures]):
                 corner = QPoint(names + place * (PICTURE + 4), top + (height - PICTURE) // 2)
                 _draw_picture(painter, QRect(corner, QSize(PICTURE, PICTURE)), pixmap)
-            area = QRectF(bars, top + height / 2 - 5, self.width() - bars - NUMBER_WIDTH - 8, 10)
+            area = QRectF(bars, top + height / 2 - 5, self.width() - bars - numbers - 8, 10)
             self._draw_bar(painter, area, row, largest)
             painter.setPen(QColor(tokens.soft))
             number = f"{sum(self._counts[split][row] for split in SPLITS):,}"
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(QRect(self.width() - NUMBER_WIDTH, top, NUMBER_WIDTH, height), right, number)
+            painter.drawText(QRect(self.width() - numbers, top, numbers, height), right, number)
 
     def _draw_bar(self, painter: QPainter, area: QRectF, row: int, largest: int) -> None:
         left = area.left()
@@ -130,7 +132,7 @@ class DataCard(Card):
     def __init__(self, context: Context) -> None:
         super().__init__("What is in it")
         self.context = context
-        self.again = tool_button(context.theme, "refresh", "Read the data again: files were added, removed or changed")
+        self.again = IconButton(context.theme, "refresh", "Read the data again: files were added, removed or changed")
         self.again.clicked.connect(lambda: context.facts.look_again("data"))
         self.head.addWidget(self.again)
         self.status = FactStatus(context, "data", "Reading the data")
@@ -162,7 +164,6 @@ class DataCard(Card):
         for widget in (self.words, self.legend, self.area):
             widget.setVisible(report is not None)
         self.problems.setVisible(bool(report and report["problems"]))
-        self.setEnabled(True)
         if report is None or report is self._shown:
             return
         self._shown = report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,7 +167,7 @@ class Facts(QObject):
         return self._project.root
 
     def _data_question(self) -> dict[str, Any] | None:
-        data = _valid(TypeAdapter(DataSpec), self._value.get("data"))
+        data = _valid(DataSpec, self._value.get("data"))
         if data is None:
             return None
         return {
@@ -208,8 +209,8 @@ class Facts(QObject):
         return found
 
     def _logits_question(self) -> dict[str, Any] | None:
-        data = _valid(TypeAdapter(DataSpec), self._value.get("data"))
-        teacher = _valid(TypeAdapter(TeacherSpec), self._value.get("teacher"))
+        data = _valid(DataSpec, self._value.get("data"))
+        teacher = _valid(TeacherSpec, self._value.get("teacher"))
         if not self.logits_wanted or data is None or teacher is None or self.teacher.known is None:
             return None
         return {
@@ -303,8 +304,14 @@ def field_of_error(part: str, error: KDStudioError, value: dict[str, Any]) -> st
     return next((f"{part}.{name}" for name in main if name in value), part)
 
 
-def _valid(adapter: TypeAdapter[Any], value: Any) -> dict[str, Any] | None:
+@functools.cache
+def _adapter(spec: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(spec)
+
+
+def _valid(spec: Any, value: Any) -> dict[str, Any] | None:
     """The value in the spec's own form, None where it is wrong."""
+    adapter = _adapter(spec)
     try:
         return adapter.dump_python(adapter.validate_python(value), mode="json")  # type: ignore[no-any-return]
     except ValidationError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QGridLayout,
@@ -24,7 +24,8 @@ from kdstudio.gui.setup.pickers import special_editor
 from kdstudio.gui.setup.schema import FieldSchema
 from kdstudio.gui.setup.words import SPANS, UNITS, hint_of
 
-COLUMN = 176
+#: Width of a column of fields, in digits at the size of text in force.
+COLUMN = 20
 GAP = 16
 MOST_COLUMNS = 4
 
@@ -58,6 +59,7 @@ class FieldBox(QWidget):
         self.note.setWordWrap(True)
         self.note.setTextFormat(Qt.TextFormat.PlainText)
         self.note.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.note.hide()
         if schema.name in UNITS:
             self.editor.add_unit(UNITS[schema.name])
         self.editor.finish()
@@ -95,8 +97,9 @@ class FieldBox(QWidget):
             self.note.setObjectName(name)
             self.note.style().unpolish(self.note)
             self.note.style().polish(self.note)
-        self.note.setText(text)
-        self.note.setVisible(bool(text))
+        if text != self.note.text():
+            self.note.setText(text)
+            self.note.setVisible(bool(text))
 
     def forget(self) -> None:
         """The field goes away."""
@@ -112,6 +115,7 @@ class FieldGrid(QWidget):
         self.boxes = list(boxes)
         self._shown: tuple[int, tuple[bool, ...]] = (0, ())
         self._hidden: set[QWidget] = set()
+        self._spacers: list[QSpacerItem] = []
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(GAP)
@@ -129,13 +133,16 @@ class FieldGrid(QWidget):
 
     def place(self) -> None:
         """Puts the fields into their columns."""
-        columns = min(MOST_COLUMNS, max(1, (self.width() + GAP) // (COLUMN + GAP)))
+        columns = min(MOST_COLUMNS, max(1, (self.width() + GAP) // (self._column_width + GAP)))
         shown = (columns, tuple(box not in self._hidden for box in self.boxes))
         if shown == self._shown:
             return
         self._shown = shown
-        while self._grid.takeAt(0) is not None:
-            pass
+        # Not takeAt: it leaves the old item alive, and the widget then tells that one when its size changes
+        for box in self.boxes:
+            self._grid.removeWidget(box)
+        for spacer in self._spacers:
+            self._grid.removeItem(spacer)
         row = column = 0
         for box in self.boxes:
             box.setVisible(box not in self._hidden)
@@ -146,11 +153,17 @@ class FieldGrid(QWidget):
                 row, column = row + 1, 0
             self._grid.addWidget(box, row, column, 1, span)
             column += span
-        for index in range(columns):  # an empty column takes as much room as its neighbours
-            self._grid.addItem(QSpacerItem(0, 0), row + 1, index)
+        # An empty column takes as much room as its neighbours
+        self._spacers = [QSpacerItem(0, 0) for _ in range(columns)]
+        for index, spacer in enumerate(self._spacers):
+            self._grid.addItem(spacer, row + 1, index)
         for index in range(MOST_COLUMNS):
             self._grid.setColumnStretch(index, 1 if index < columns else 0)
             self._grid.setColumnMinimumWidth(index, 0)
+
+    @property
+    def _column_width(self) -> int:
+        return COLUMN * self.fontMetrics().horizontalAdvance("0")
 
     @property
     def any_shown(self) -> bool:
@@ -160,9 +173,14 @@ class FieldGrid(QWidget):
         super().resizeEvent(event)
         self.place()
 
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self.place()
+
     def minimumSizeHint(self) -> QSize:
         # The grid must be able to become narrower than its columns of the moment
-        return QSize(COLUMN, super().minimumSizeHint().height())
+        return QSize(self._column_width, super().minimumSizeHint().height())
 
 
 class Fold(QWidget):

@@ -57,6 +57,11 @@ def modules_of(report: dict[str, Any] | None) -> list[dict[str, Any]]:
     return (report.get("parts") or report["layers"]) if report is not None else []
 
 
+def suggestions(teacher: dict[str, Any], student: dict[str, Any]) -> list[tuple[str, str]]:
+    """Pairs worth a try, from the engine's reports: of the usual layers, else of any module."""
+    return suggested(teacher["layers"], student["layers"]) or suggested(modules_of(teacher), modules_of(student))
+
+
 def suggested(teacher: list[dict[str, Any]], student: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """Pairs of layers at the same stage: of the same name, else the last ones at each size of map.
 

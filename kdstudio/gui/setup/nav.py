@@ -10,7 +10,8 @@ from kdstudio.gui.theme import Theme
 
 SUMMARY = Qt.ItemDataRole.UserRole
 WRONG = Qt.ItemDataRole.UserRole + 1
-WIDTH = 188
+#: Width of the list in digits, and what a row is higher than its two lines of text.
+DIGITS, ROOM = 21, 14
 
 
 class SectionList(QListWidget):
@@ -20,16 +21,26 @@ class SectionList(QListWidget):
         super().__init__()
         self.setObjectName("sections")
         self.setAccessibleName("Sections of the experiment")
-        self.setFixedWidth(WIDTH)
         self.setVerticalScrollMode(QListWidget.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setItemDelegate(_Delegate(theme, self))
-        theme.changed.connect(self.viewport().update)
+        theme.changed.connect(self._rescale)
+        self._rescale()
+
+    def _rescale(self) -> None:
+        """Follows the size of the text."""
+        self.setFixedWidth(DIGITS * self.fontMetrics().horizontalAdvance("0"))
+        for row in range(self.count()):
+            self.item(row).setSizeHint(self._row_size())
+        self.viewport().update()
+
+    def _row_size(self) -> QSize:
+        return QSize(self.width() - 24, 2 * self.fontMetrics().height() + ROOM)
 
     def add(self, name: str, title: str) -> None:
         item = QListWidgetItem(title)
         item.setData(Qt.ItemDataRole.AccessibleTextRole, title)
-        item.setSizeHint(QSize(WIDTH - 24, 46))
+        item.setSizeHint(self._row_size())
         self.addItem(item)
 
     def describe(self, row: int, summary: str, wrong: bool) -> None:

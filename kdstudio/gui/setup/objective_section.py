@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWid
 
 from kdstudio.gui.setup.balance import BalanceCard, names_of
 from kdstudio.gui.setup.context import Context
-from kdstudio.gui.setup.joins import middle, suggested
+from kdstudio.gui.setup.joins import middle, suggestions
 from kdstudio.gui.setup.schema import complete, fields_of, variants_of
 from kdstudio.gui.setup.section import Section
 from kdstudio.gui.setup.temperature import TemperatureCard
@@ -77,7 +77,7 @@ class ObjectiveSection(Section):
         teacher, student = self.context.facts.teacher.known, self.context.facts.student.known
         if teacher is None or student is None:
             return []
-        pair = middle(suggested(teacher["layers"], student["layers"]))
+        pair = middle(suggestions(teacher, student))
         return [{"teacher": pair[0], "student": pair[1]}] if pair else []
 
     def _move(self, index: int, by: int) -> None:

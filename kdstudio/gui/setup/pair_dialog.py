@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QBrush, QColor, QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QBrush, QColor, QIcon, QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialog,
@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from kdstudio.gui.icons import icon
-from kdstudio.gui.setup.joins import join, modules_of, shape_text, shapes_of, suggested
+from kdstudio.gui.setup.joins import join, modules_of, shape_text, shapes_of, suggestions
 from kdstudio.gui.theme import Theme
 
 NAME = Qt.ItemDataRole.UserRole
@@ -48,7 +48,7 @@ class LayerTree(QTreeWidget):
         self.setIndentation(14)
         self.header().setStretchLastSection(False)
         modes = QHeaderView.ResizeMode
-        for column, mode in enumerate((modes.Stretch, modes.ResizeToContents, modes.ResizeToContents)):
+        for column, mode in enumerate((modes.ResizeToContents, modes.ResizeToContents, modes.Stretch)):
             self.header().setSectionResizeMode(column, mode)
         self._items: dict[str, QTreeWidgetItem] = {}
         self._parts: set[str] = set()
@@ -164,6 +164,7 @@ class PairDialog(QDialog):
         for button in (*buttons.buttons(), self.add, self.suggest, self.remove):
             if isinstance(button, QPushButton):
                 button.setAutoDefault(False)
+                button.setIcon(QIcon())
         self._lay_out(buttons)
         for tree in self.trees.values():
             tree.currentItemChanged.connect(lambda *_: self._check())
@@ -223,6 +224,9 @@ class PairDialog(QDialog):
     def sizeHint(self) -> QSize:
         return QSize(860, 600)
 
+    def minimumSizeHint(self) -> QSize:
+        return super().minimumSizeHint().expandedTo(QSize(640, 480))
+
     def _start(self, pairs: list[Any]) -> None:
         """Selects what is likely meant first: the first pair, or the first suggestion."""
         if self.list.count():
@@ -275,7 +279,7 @@ class PairDialog(QDialog):
 
     def _suggestions(self) -> list[tuple[str, str]]:
         teacher, student = self._reports["teacher"], self._reports["student"]
-        return suggested(teacher["layers"], student["layers"]) if teacher and student else []
+        return suggestions(teacher, student) if teacher and student else []
 
     def _suggest(self) -> None:
         for teacher, student in self._suggestions():
@@ -304,7 +308,7 @@ class PairDialog(QDialog):
             possible = found.possible and not self._has(teacher, student)
             there = "This pair is there already. " if self._has(teacher, student) else ""
             text = f"{there}{teacher} → {student}: {found.text}."
-            name, colour = ("ui-check", tokens.good) if found.possible else ("alert", tokens.bad)
+            name, colour = ("status-finished", tokens.good) if found.possible else ("alert", tokens.bad)
             self.mark.setPixmap(icon(name, colour).pixmap(16, 16))
         self.mark.setVisible(bool(teacher and student))
         self.verdict.setText(text)

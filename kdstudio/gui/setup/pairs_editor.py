@@ -36,6 +36,7 @@ class PairsEditor(Editor):
         self.button.setAccessibleName("Choose layers")
         self.setFocusProxy(self.button)
         context.facts.changed.connect(self._write)
+        context.theme.changed.connect(self._write)
 
     def _choose(self) -> None:
         facts = self.context.facts

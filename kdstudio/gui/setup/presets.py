@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QMenu, QPushButton
 
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.facts import Facts
-from kdstudio.gui.setup.joins import middle, suggested
+from kdstudio.gui.setup.joins import middle, suggestions
 from kdstudio.gui.setup.schema import complete
 from kdstudio.project.spec import HardTerm, HintTerm, ModelSpec, SoftTerm, StudentSpec, TeacherSpec
 
@@ -50,7 +50,7 @@ def _hint(weight: float, value: dict[str, Any], facts: Facts, **more: Any) -> di
     pairs: list[dict[str, str]] = next((t["pairs"] for t in _terms(value) if t.get("pairs")), [])
     teacher, student = facts.teacher.known, facts.student.known
     if not pairs and teacher is not None and student is not None:
-        pair = middle(suggested(teacher["layers"], student["layers"]))
+        pair = middle(suggestions(teacher, student))
         pairs = [{"teacher": pair[0], "student": pair[1]}] if pair else []
     return complete(HintTerm, {"term": "hint", "weight": weight, "pairs": pairs, **more})
 

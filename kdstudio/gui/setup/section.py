@@ -102,6 +102,7 @@ class Section(QScrollArea):
         words = QLabel(sentence)
         words.setObjectName("soft")
         words.setWordWrap(True)
+        words.setMinimumHeight(self.fontMetrics().height() + 14)  # as high as a button that may stand beside
         self.head = QHBoxLayout()
         self.head.setSpacing(12)
         self.head.addWidget(heading)

@@ -7,7 +7,7 @@ from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel
 
-from kdstudio.gui.setup.bars import tool_button
+from kdstudio.gui.setup.bars import IconButton
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.form import ModelForm
 from kdstudio.gui.setup.section import Card
@@ -37,9 +37,9 @@ class TermCard(Card):
         sentence = QLabel(words)
         sentence.setObjectName("soft")
         self.head.insertWidget(1, sentence)
-        self.up = tool_button(context.theme, "arrow-up", f"Move {title.lower()} up")
-        self.down = tool_button(context.theme, "arrow-down", f"Move {title.lower()} down")
-        self.remove = tool_button(context.theme, "trash", f"Remove {title.lower()}")
+        self.up = IconButton(context.theme, "arrow-up", f"Move {title.lower()} up")
+        self.down = IconButton(context.theme, "arrow-down", f"Move {title.lower()} down")
+        self.remove = IconButton(context.theme, "trash", f"Remove {title.lower()}")
         self.up.clicked.connect(lambda: self.moved.emit(-1))
         self.down.clicked.connect(lambda: self.moved.emit(1))
         self.remove.clicked.connect(lambda: self.removed.emit())

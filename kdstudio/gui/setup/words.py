@@ -99,8 +99,8 @@ COMMON: dict[str, tuple[str, ...]] = {
 
 #: Columns of the fields that take more than one.
 SPANS = {
-    "path": 2, "folder": 2, "model": 2, "weights": 2, "notes": 4, "args": 2, "classes": 2, "augment": 2, "source": 2,
-    "pairs": 4,
+    "name": 2, "path": 2, "folder": 2, "model": 2, "weights": 2, "notes": 4, "args": 2, "classes": 2, "augment": 2,
+    "source": 2, "pairs": 4,
 }  # fmt: skip
 
 #: What a term is called, and what the student learns by it.
@@ -168,7 +168,10 @@ def choice_text(name: str, value: str) -> str:
 
 def hint_of(description: str, values: dict[str, Any] | None = None) -> str:
     """The usual range: what a description says in brackets. Of several optimizers' ranges, the chosen one's."""
-    for words in re.findall(r"\(([^()]*)\)", description):
+    found = re.findall(r"\(([^()]*)\)", description)
+    if (values or {}).get("model") == "cnn":  # what is said of a cnn stands behind what is said of an mlp
+        found.reverse()
+    for words in found:
         parts = [part for part in words.split("; ") if not part.startswith("empty:")]
         by_name = dict(part.split(": ", 1) for part in parts if re.match(r"(sgd|adamw): ", part))
         chosen = by_name.get(str((values or {}).get("optimizer")))

@@ -1,0 +1,240 @@
+"""Layer pairs: which can be joined, suggestions, and the picker by clicks and keys."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QPoint, Qt, QTimer
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QDialogButtonBox
+
+from kdstudio.engine.terms import HintRegressor
+from kdstudio.gui.setup.joins import join, middle, suggested, suggestions
+from kdstudio.gui.setup.pair_dialog import PairDialog
+from kdstudio.gui.theme import Theme
+from kdstudio.project.errors import ModelError
+from kdstudio.project.folder import Project
+from tests.gui.setup_kit import LEFT, STUDENT, TEACHER, SetupKit, know_all, model_answer
+
+RESNETS = {
+    "teacher": model_answer(
+        9, 9, [("conv1", (16, 8, 8)), ("layer1", (16, 8, 8)), ("layer1.0", (16, 8, 8)), ("layer2", (32, 4, 4)),
+               ("layer3", (64, 2, 2)), ("fc", (10,))]
+    ),
+    "student": model_answer(
+        9, 9, [("conv1", (16, 8, 8)), ("layer1", (16, 8, 8)), ("layer2", (32, 4, 4)), ("layer3", (64, 2, 2)),
+               ("fc", (10,))]
+    ),
+}  # fmt: skip
+
+
+RESNETS = {
+    "teacher": model_answer(
+        9, 9, [("conv1", (16, 8, 8)), ("layer1", (16, 8, 8)), ("layer1.0", (16, 8, 8)), ("layer2", (32, 4, 4)),
+               ("layer3", (64, 2, 2)), ("fc", (10,))]
+    ),
+    "student": model_answer(
+        9, 9, [("conv1", (16, 8, 8)), ("layer1", (16, 8, 8)), ("layer2", (32, 4, 4)), ("layer3", (64, 2, 2)),
+               ("fc", (10,))]
+    ),
+}  # fmt: skip
+
+
+# -- pairs -----------------------------------------------------------------------------------------------------
+
+
+def test_layers_are_joined_by_the_rules_of_the_engine() -> None:
+    shapes: list[tuple[int, ...]] = [
+        (8,),
+        (16,),
+        (4, 8),
+        (4, 16),
+        (5, 8),
+        (8, 4, 4),
+        (16, 4, 4),
+        (16, 2, 8),
+        (2, 2, 2, 2),
+        (),
+    ]
+    for student, teacher in itertools.product(shapes, repeat=2):
+        try:
+            HintRegressor(student, teacher)
+            possible = True
+        except ModelError:
+            possible = False
+        assert join(student, teacher).possible is possible, (student, teacher)
+
+
+def test_the_way_of_joining_is_said() -> None:
+    assert join((16, 8, 8), (32, 8, 8)).text == "1 × 1 convolution, 16 to 32 channels"
+    assert "averaged down from 8 × 8 to 4 × 4" in join((16, 8, 8), (32, 4, 4)).text
+    assert "enlarged from 4 × 4 to 8 × 8" in join((16, 4, 4), (32, 8, 8)).text
+    assert join((16,), (32,)).text == "a linear map, 16 to 32 numbers"
+    assert "for each of 4 tokens" in join((4, 16), (4, 32)).text
+    assert "a vector (8)" in join((8,), (8, 2, 2)).text
+
+
+def test_suggested_pairs() -> None:
+    pairs = suggested(RESNETS["teacher"]["layers"], RESNETS["student"]["layers"])
+    assert pairs == [("layer1", "layer1"), ("layer2", "layer2"), ("layer3", "layer3")]
+    assert middle(pairs) == ("layer2", "layer2")
+    assert suggested(TEACHER["layers"], STUDENT["layers"]) == [("hidden1", "hidden1")]
+    cnn = model_answer(9, 9, [("stage1", (8, 8, 8)), ("stage2", (8, 4, 4)), ("fc", (10,))])
+    assert suggested(RESNETS["teacher"]["layers"], cnn["layers"]) == [("layer1.0", "stage1"), ("layer2", "stage2")]
+    assert middle([]) is None
+    assert suggestions(RESNETS["teacher"], STUDENT) == []
+    parts = model_answer(9, 9, [("stage1", (8, 8, 8)), ("pool", (8, 1, 1)), ("dropout", (8,)), ("fc", (10,))])["layers"]
+    assert suggestions({**cnn, "parts": parts}, STUDENT) == [("dropout", "hidden1")]
+
+
+@pytest.fixture
+def dialog(qtbot: Any, theme: Theme) -> Any:
+    made = PairDialog(theme, RESNETS["teacher"], RESNETS["student"], [{"teacher": "layer1", "student": "layer1"}])
+    made.show()
+    qtbot.waitExposed(made)
+    made.activateWindow()
+    qtbot.waitUntil(made.isActiveWindow, timeout=20_000)
+    yield made
+    made.close()
+    made.deleteLater()
+
+
+def click_layer(qtbot: Any, dialog: PairDialog, side: str, name: str) -> None:
+    tree = dialog.trees[side]
+    item = tree._items[name]
+    tree.scrollToItem(item)
+    qtbot.mouseClick(tree.viewport(), LEFT, pos=tree.visualItemRect(item).center())
+
+
+def test_pairs_are_picked_by_clicks(dialog: PairDialog, qtbot: Any) -> None:
+    assert dialog.trees["teacher"].chosen() == "layer1"
+    assert "there already" in dialog.verdict.text()
+    assert not dialog.add.isEnabled()
+    click_layer(qtbot, dialog, "teacher", "layer2")
+    assert "averaged down" in dialog.verdict.text()
+    click_layer(qtbot, dialog, "student", "fc")
+    assert "cannot be joined" in dialog.verdict.text()
+    assert not dialog.add.isEnabled()
+    click_layer(qtbot, dialog, "student", "layer2")
+    qtbot.mouseClick(dialog.add, LEFT)
+    assert dialog.pairs()[1] == {"teacher": "layer2", "student": "layer2"}
+    qtbot.mouseClick(dialog.suggest, LEFT)
+    assert [pair["teacher"] for pair in dialog.pairs()] == ["layer1", "layer2", "layer3"]
+    dialog.list.setCurrentRow(0)
+    qtbot.mouseClick(dialog.remove, LEFT)
+    assert [pair["teacher"] for pair in dialog.pairs()] == ["layer2", "layer3"]
+    assert dialog.trees["teacher"]._items["layer1.0"].parent() is dialog.trees["teacher"]._items["layer1"]
+
+
+def test_pairs_are_picked_by_keys(dialog: PairDialog, qtbot: Any) -> None:
+    teacher, student = dialog.trees["teacher"], dialog.trees["student"]
+    assert teacher.hasFocus()
+    while teacher.chosen() != "layer3":
+        QTest.keyClick(teacher, Qt.Key.Key_Down)
+    QTest.keyClick(teacher, Qt.Key.Key_Tab)
+    assert student.hasFocus()
+    while student.chosen() != "layer3":
+        QTest.keyClick(student, Qt.Key.Key_Down)
+    QTest.keyClick(student, Qt.Key.Key_Return)
+    assert dialog.pairs()[-1] == {"teacher": "layer3", "student": "layer3"}
+    assert dialog.isVisible(), "Return in a tree adds, it does not close"
+    dialog.list.setFocus()
+    QTest.keyClick(dialog.list, Qt.Key.Key_Delete)
+    assert len(dialog.pairs()) == 1
+    QTest.keyClick(dialog, Qt.Key.Key_Escape)
+    assert not dialog.isVisible()
+
+
+def test_parts_inside_layers_can_be_shown(qtbot: Any, theme: Theme) -> None:
+    report = model_answer(9, 9, [("layer1", (8, 4, 4)), ("fc", (10,))])
+    names = [("layer1", (8, 4, 4)), ("layer1.conv", (8, 4, 4)), ("dropout", (8,)), ("fc", (10,))]
+    report["parts"] = model_answer(9, 9, names)["layers"]
+    pairs = [{"teacher": "layer1.conv", "student": "layer1"}, {"teacher": "gone", "student": "layer1"}]
+    made = PairDialog(theme, report, report, pairs)
+    made.show()
+    teacher, student = made.trees["teacher"], made.trees["student"]
+    hidden = [name for name, item in student._items.items() if item.isHidden()]
+    assert hidden == ["layer1.conv", "dropout"]
+    assert teacher.chosen() == "layer1.conv"
+    assert not teacher._items["layer1.conv"].isHidden(), "what is in a pair is on screen"
+    assert "there is no such layer" in made.list.item(1).text()
+    qtbot.mouseClick(made.parts, LEFT, pos=QPoint(8, made.parts.height() // 2))
+    assert not student._items["dropout"].isHidden()
+    made.close()
+    made.deleteLater()
+
+
+def test_the_dialog_fits_a_small_screen(dialog: PairDialog, qtbot: Any) -> None:
+    assert dialog.minimumSizeHint().height() <= 660
+    assert dialog.minimumSizeHint().width() <= 1200
+    assert dialog.sizeHint().height() <= 660
+    buttons = dialog.findChild(QDialogButtonBox)
+    dialog.resize(dialog.minimumSizeHint())
+    qtbot.waitUntil(lambda: buttons.geometry().bottom() < dialog.height(), timeout=10_000)
+
+
+def test_without_layers_the_dialog_says_why(qtbot: Any, theme: Theme) -> None:
+    made = PairDialog(theme, None, None, [{"teacher": "a", "student": "b"}])
+    assert "when both networks can be built" in made.verdict.text()
+    assert not made.add.isEnabled()
+    assert not made.suggest.isEnabled()
+    assert made.pairs() == [{"teacher": "a", "student": "b"}], "nothing is lost"
+    made.deleteLater()
+
+
+def in_the_dialog(act: Callable[[PairDialog], None]) -> QTimer:
+    """Does something in the pair dialog when it is open."""
+    timer = QTimer()
+    timer.setInterval(30)
+
+    def look() -> None:
+        dialog = QApplication.activeModalWidget()
+        if isinstance(dialog, PairDialog) and dialog.isVisible():
+            timer.stop()
+            act(dialog)
+
+    timer.timeout.connect(look)
+    timer.start()
+    return timer
+
+
+def test_the_dialog_changes_the_objective(setup: SetupKit, sample: Project) -> None:
+    setup.open(sample, "hints")
+    know_all(setup)
+    editor = setup.field("objective.2.pairs").editor
+    assert "a linear map, 32 to 256 numbers" in editor.text.text()
+
+    def act(dialog: PairDialog) -> None:
+        click_layer(setup.qtbot, dialog, "teacher", "hidden2")
+        setup.qtbot.mouseClick(dialog.add, LEFT)
+        ok = dialog.findChild(QDialogButtonBox).button(QDialogButtonBox.StandardButton.Ok)
+        setup.qtbot.mouseClick(ok, LEFT)
+
+    timer = in_the_dialog(act)
+    setup.click(editor.button)
+    assert not timer.isActive()
+    assert setup.value("objective.2.pairs.1") == {"teacher": "hidden2", "student": "hidden1"}
+    assert setup.page.undo_stack.undoText() == "Change pairs"
+    timer = in_the_dialog(lambda dialog: dialog.reject())
+    setup.click(editor.button)
+    assert setup.page.undo_stack.count() == 1
+
+
+def test_pairs_that_cannot_be_are_marked_before_the_run(setup: SetupKit, sample: Project) -> None:
+    setup.open(sample, "hints")
+    know_all(setup)
+    setup.page.document.edit("x", {"objective.2.pairs": []})
+    setup.settle()
+    assert "objective.2.pairs" in setup.page.context.problems
+    for teacher, student, words in (
+        ("hidden9", "hidden1", "no layer 'hidden9'"),
+        ("hidden1", "conv", "no layer 'conv'"),
+    ):
+        setup.page.document.edit("x", {"objective.2.pairs": [{"teacher": teacher, "student": student}]})
+        setup.settle()
+        assert words in setup.page.context.problems["objective.2.pairs.0"][0]
+    assert words in setup.field("objective.2.pairs").note.text()
+    assert setup.page.experiment is not None, "the engine has the last word on layers"
