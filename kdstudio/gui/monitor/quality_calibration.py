@@ -17,7 +17,10 @@ from kdstudio.gui.theme import Theme
 
 LEFT = 40
 GAP = 4
+#: Width to height from which the counts stand beside the diagram; its own widest; and its share of the width then.
+BESIDE = 2.4
 WIDEST = 3.2
+SHARE = 0.6
 BETWEEN = 40
 TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 COUNT_SHARE = 0.22
@@ -68,10 +71,10 @@ class ReliabilityDiagram(QWidget):
         line = QFontMetricsF(small_font(self)).height()
         height = max(1.0, self.height() - line - 8)
         room = max(1.0, self.width() - LEFT - 8.0)
-        if room > WIDEST * height + 160:
-            diagram = QRectF(LEFT, 5, WIDEST * height, height)
-            left = diagram.right() + BETWEEN
-            return diagram, QRectF(left, 5, min(room + LEFT - left, WIDEST * height), height)
+        if room > BESIDE * height:
+            wide = min(WIDEST * height, SHARE * (room - BETWEEN))
+            left = LEFT + wide + BETWEEN
+            return QRectF(LEFT, 5, wide, height), QRectF(left, 5, min(room + LEFT - left, wide), height)
         diagram = QRectF(LEFT, 5, room, height * (1 - COUNT_SHARE) - GAP)
         return diagram, QRectF(LEFT, diagram.bottom() + GAP, room, height * COUNT_SHARE)
 
