@@ -30,7 +30,7 @@ PAGES = ("setup", "monitor", "runs", "export")
 
 
 def build(window: MainWindow) -> None:
-    """Builds all of it. Sets `recent_menu`, `strip`, `body`, `splitter`, `project_label` and `run_label`."""
+    """Builds all of it, and sets what `MainWindow` declares as built here."""
     _menus(window)
     _tool_bar(window)
     _body(window)
@@ -48,9 +48,7 @@ def _menus(window: MainWindow) -> None:
         if spec.name == "open":
             window.recent_menu = menu.addMenu("Open &recent")
         if spec.name == "palette":
-            panels = menu.addMenu("&Panels")
-            for dock in window.monitor.docks.values():
-                panels.addAction(dock.toggleViewAction())
+            window.panels_menu = menu.addMenu("&Panels")
     del menus[VIEW]
     for prefix, checked in (("page-", ""), ("theme-", f"theme-{window.theme.choice}")):
         group = QActionGroup(window)

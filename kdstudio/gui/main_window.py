@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QByteArray, Qt, QTimer, QUrl
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QLabel, QMainWindow, QMenu, QMessageBox, QSplitter, QStackedWidget
+from PySide6.QtWidgets import QApplication, QLabel, QMenu, QMessageBox, QSplitter, QStackedWidget
 
 from kdstudio.gui import frame
 from kdstudio.gui.actions import build_actions
@@ -16,7 +16,7 @@ from kdstudio.gui.dialogs.closing import ask_about_runs
 from kdstudio.gui.experiment_actions import ExperimentActions
 from kdstudio.gui.export.page import ExportPage
 from kdstudio.gui.help_actions import HelpActions
-from kdstudio.gui.monitor.page import MonitorPage
+from kdstudio.gui.late_monitor import LateMonitor
 from kdstudio.gui.project_actions import ProjectActions
 from kdstudio.gui.runs.controller import RunController
 from kdstudio.gui.runs.page import RunsPage
@@ -26,6 +26,7 @@ from kdstudio.gui.setup.page import SetupPage
 from kdstudio.gui.status_strip import StatusStrip
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.tree import ProjectTree
+from kdstudio.gui.warm_up import WarmUp
 from kdstudio.gui.welcome.page import WelcomePage
 from kdstudio.gui.widgets.message import MessageBar
 from kdstudio.gui.worker import TrainingWorker
@@ -40,7 +41,7 @@ LEAVE_MILLISECONDS = 30_000
 TEXT_STEPS = (-2, 6)
 
 
-class MainWindow(QMainWindow):
+class MainWindow(LateMonitor):
     """One project, one shown run. Other runs go on in processes of their own."""
 
     # built by `frame`
@@ -52,9 +53,7 @@ class MainWindow(QMainWindow):
     run_label: QLabel
 
     def __init__(self, settings: Settings, theme: Theme) -> None:
-        super().__init__()
-        self.settings = settings
-        self.theme = theme
+        super().__init__(settings, theme)
         self.project: Project | None = None
         self._leaving = False
         self.setWindowTitle("KD Studio")
@@ -71,11 +70,10 @@ class MainWindow(QMainWindow):
         self.tree.menu_actions = self.actions_by_name
         self.welcome = WelcomePage(theme, self.actions_by_name)
         self.setup_page = SetupPage(theme)
-        self.monitor = MonitorPage(theme)
         self.runs = RunsPage(theme, self.actions_by_name["run"])
         self.export = ExportPage(self.actions_by_name)
         self.pages = QStackedWidget()
-        for page in (self.setup_page, self.monitor, self.runs, self.export):
+        for page in (self.setup_page, self.place, self.runs, self.export):
             self.pages.addWidget(page)
         self.message = MessageBar()
         self.teller = OutcomeTeller(self)
@@ -85,6 +83,7 @@ class MainWindow(QMainWindow):
         self._restore()
         self.show_page("setup")
         self.show_project()
+        WarmUp(self).ready.connect(self.make_monitor)
 
     # -- wiring ------------------------------------------------------------------------------------------------
 
@@ -126,7 +125,8 @@ class MainWindow(QMainWindow):
         stack.undoTextChanged.connect(partial(self._name_undo, "undo", "&Undo"))
         stack.redoTextChanged.connect(partial(self._name_undo, "redo", "&Redo"))
         self.runs.chosen.connect(self._run_chosen)
-        self.runs.compared.connect(self.monitor.compare)
+        self.runs.compared.connect(self.monitor_compared)
+        self.panels_menu.aboutToShow.connect(self.make_monitor)
         self.export.failed.connect(self.message.tell)
         self.welcome.sample_chosen.connect(self.projects.new_from)
         self.welcome.recent_chosen.connect(self.open_project)
@@ -150,7 +150,6 @@ class MainWindow(QMainWindow):
             self.restoreGeometry(QByteArray.fromBase64(self.settings["geometry"].encode()))
         if self.settings["splitter"]:
             self.splitter.restoreState(QByteArray.fromBase64(self.settings["splitter"].encode()))
-        self.monitor.restore_layout(self.settings["layout"])
 
     # -- project -----------------------------------------------------------------------------------------------
 
@@ -293,7 +292,7 @@ class MainWindow(QMainWindow):
 
     def _shown_changed(self) -> None:
         run = self.control.run
-        self.monitor.set_worker(self.control.worker)
+        self.monitor_worker(self.control.worker)
         self.export.show_run(run)
         self.run_label.setText(run.name if run is not None else "")
         self.strip.show(run, self.control.state, self.control.status)
@@ -359,6 +358,8 @@ class MainWindow(QMainWindow):
 
     def show_page(self, name: str) -> None:
         """Shows one of `PAGES`."""
+        if name == "monitor":
+            self.make_monitor()
         self.pages.setCurrentIndex(PAGES.index(name))
         self.actions_by_name[f"page-{name}"].setChecked(True)
 
@@ -458,11 +459,10 @@ class MainWindow(QMainWindow):
     def _shut_down(self) -> None:
         self.settings.set("geometry", bytes(self.saveGeometry().toBase64().data()).decode())
         self.settings.set("splitter", bytes(self.splitter.saveState().toBase64().data()).decode())
-        self.settings.set("layout", self.monitor.layout_state())
+        self.shut_down_monitor()
         self.setup_page.close_experiment()
         self.export.shut_down()
         self.teller.shut_down()
-        self.monitor.shut_down()
         self.control.shut_down()
         for timer in self.findChildren(QTimer, options=Qt.FindChildOption.FindChildrenRecursively):
             timer.stop()

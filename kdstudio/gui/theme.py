@@ -6,7 +6,6 @@ import json
 import string
 from dataclasses import asdict, dataclass
 
-import pyqtgraph
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QApplication
@@ -89,7 +88,6 @@ class Theme(QObject):
         shares = {"small_points": 0.88, "title_points": 1.5, "figure_points": 2.0}
         sizes = {name: f"{share * points:.1f}" for name, share in shares.items()}
         self._application.setStyleSheet(template.substitute(asdict(self.tokens), icons=icons, **sizes))
-        pyqtgraph.setConfigOptions(background=self.tokens.panel, foreground=self.tokens.soft, antialias=False)
         self.changed.emit()
 
     def scale(self, steps: int) -> None:
