@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
 
@@ -16,6 +16,7 @@ TOOLTIP = (
     "The moment that soft targets and alignment show; at the right end it follows the run. "
     "Left and right step, Space replays"
 )
+STEPS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
 
 
 class MomentBar(QWidget):
@@ -30,6 +31,7 @@ class MomentBar(QWidget):
         self.button = QToolButton()
         self.button.setAccessibleName("Replay")
         self.button.clicked.connect(moment.play)
+        self.button.installEventFilter(self)
         self.slider = MarkedSlider(theme)
         self.slider.setAccessibleName("Moment")
         self.slider.setToolTip(TOOLTIP)
@@ -79,11 +81,17 @@ class MomentBar(QWidget):
         self.label.setText(f"Step {info.step:,} · {place}")
         self.slider.setAccessibleDescription(f"{self.label.text()}, epoch {info.epoch}")
 
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The arrow keys step on the button too, where Qt would move the focus."""
+        if event.type() == QEvent.Type.KeyPress and isinstance(event, QKeyEvent) and event.key() in STEPS:
+            self.keyPressEvent(event)
+            return True
+        return super().eventFilter(watched, event)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
         if event.key() == Qt.Key.Key_Space:
             self.moment.play()
-        elif event.key() in steps:
-            self.moment.go(self.moment.index + steps[Qt.Key(event.key())])
+        elif event.key() in STEPS:
+            self.moment.go(self.moment.index + STEPS[Qt.Key(event.key())])
         else:
             super().keyPressEvent(event)

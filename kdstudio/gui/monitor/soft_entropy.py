@@ -27,6 +27,7 @@ class EntropyView(View):
         self.state = state
         self.legend = QLabel()
         self.legend.setTextFormat(Qt.TextFormat.RichText)
+        self.legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.plot = pyqtgraph.PlotWidget()
         self.plot.setAccessibleName("Histogram of entropies")
         self.plot.setMenuEnabled(False)

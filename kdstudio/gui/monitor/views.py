@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QTabBar, QVBoxLayout, QWidget
 
@@ -93,6 +93,11 @@ class ViewStack(QWidget):
         """Redraws what is shown."""
         for view in self.shown():
             view.redraw()
+
+    def minimumSizeHint(self) -> QSize:
+        """What one view needs: two of them must not keep a panel from being made low."""
+        needed = super().minimumSizeHint()
+        return QSize(needed.width(), max(view.minimumSizeHint().height() for view in self.shown()))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
