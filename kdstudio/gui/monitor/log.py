@@ -163,7 +163,9 @@ class LogPanel(Panel):
         places = self._places()
         if not places:
             return
-        here = self.text.textCursor().blockNumber()
+        cursor = self.text.textCursor()
+        found = cursor.hasSelection() and cursor.selectedText().lower() in self._sought()
+        here = cursor.blockNumber() if found or direction else self.text.firstVisibleBlock().blockNumber()
         if direction < 0:
             place = next((number for number in reversed(places) if number < here), places[-1])
         else:

@@ -235,9 +235,9 @@ class ResourcesPanel(Panel):
 
     def _show_figures(self) -> None:
         state, figures = self.state, self.figures
-        stage = state.stage or next(reversed(self._rates.stages), "")
-        rate = self._rates.recent(stage)
         active = self.status.active
+        stage = state.stage if active else next(reversed(self._rates.stages), "")
+        rate = self._rates.recent(stage)
         training = self.status is RunStatus.TRAINING
         figures["speed"].show_value("Speed", _rate(rate * self._batch(stage)) if rate else "")
         figures["step"].show_value("Step", duration(1 / rate) if rate else "")
