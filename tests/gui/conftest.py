@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import shiboken6
-from PySide6.QtCore import QEvent, QThread, QTimer
+from PySide6.QtCore import QEvent, QObject, QThread, QTimer
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -32,34 +32,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.gui)
 
 
-def _running(kind: type) -> set[int]:
+def _running() -> dict[int, QObject]:
+    """Timers that are active and threads that run, by identity."""
+    # By the type: isinstance asks each of a million objects for its __class__, which some answer slowly
+    things = [thing for thing in gc.get_objects() if issubclass(type(thing), (QTimer, QThread))]
     return {
-        id(thing)
-        for thing in gc.get_objects()
-        if isinstance(thing, kind)
-        and shiboken6.isValid(thing)
-        and (thing.isActive() if isinstance(thing, QTimer) else thing.isRunning())
+        id(thing): thing
+        for thing in things
+        if shiboken6.isValid(thing) and (thing.isActive() if isinstance(thing, QTimer) else thing.isRunning())
     }
 
 
 @pytest.fixture(autouse=True)
 def no_timer_or_thread_of_qt_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a test that leaves a running timer or thread of Qt's. Set up first, so it looks last."""
-    before = {kind: _running(kind) for kind in (QTimer, QThread)}
+    before = set(_running())
     yield
     application = QApplication.instance()
     if isinstance(application, QApplication):
         for _ in range(3):
             application.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
             application.processEvents()
-    for kind, known in before.items():
-        left = _running(kind) - known
-        names = [
-            f"{thing!r} of {thing.parent()!r}"
-            for thing in gc.get_objects()
-            if id(thing) in left and isinstance(thing, kind) and shiboken6.isValid(thing)
-        ]
-        assert not left, f"left running: {names}"
+    left = [f"{thing!r} of {thing.parent()!r}" for key, thing in _running().items() if key not in before]
+    assert not left, f"left running: {left}"
 
 
 @pytest.fixture
