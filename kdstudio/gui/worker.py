@@ -24,6 +24,8 @@ from kdstudio.project.runs.state import RunState, RunStatus, is_alive, status_of
 
 POLL_SECONDS = 0.04
 SLOW_POLL_SECONDS = 0.2
+#: While a long file is read in, panels are told this often: drawing each bite would take longer than reading it.
+CATCH_UP_SECONDS = 0.25
 GRACE_SECONDS = 8.0
 LOG_BYTES = 256 * 1024
 #: Behind the window, which has to stay smooth; Windows has priority classes in place of a number.
@@ -106,6 +108,7 @@ class TrainingWorker(QThread):
         self.setObjectName(f"TrainingWorker {run.name}")
         self._start_engine = start
         self._lock = threading.Lock()
+        self._waiting = 0
         self._follower = MetricFollower(run.metrics_path)
         self._leave = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
@@ -118,25 +121,27 @@ class TrainingWorker(QThread):
 
     # -- called from the window's thread -----------------------------------------------------------------------
 
-    def series(self, stage: str, split: str, key: str, start: int = 0) -> Series:
-        """A copy of one series from its `start`-th sample on."""
-        with self._lock:
-            return self._follower.store.series(stage, split, key, start)
-
     @contextlib.contextmanager
     def reading(self) -> Iterator[MetricStore]:
         """The store, held still meanwhile: for reading many series at once."""
+        self._waiting += 1
         with self._lock:
+            self._waiting -= 1
             yield self._follower.store
+
+    def series(self, stage: str, split: str, key: str, start: int = 0) -> Series:
+        """A copy of one series from its `start`-th sample on."""
+        with self.reading() as store:
+            return store.series(stage, split, key, start)
 
     def series_keys(self) -> list[tuple[str, str, str]]:
         """The (stage, split, key) of all series so far."""
-        with self._lock:
-            return self._follower.store.keys()
+        with self.reading() as store:
+            return store.keys()
 
     def length(self, stage: str, split: str, key: str) -> int:
-        with self._lock:
-            return self._follower.store.length(stage, split, key)
+        with self.reading() as store:
+            return store.length(stage, split, key)
 
     def store(self) -> MetricStore:
         """The store itself, for reading events; its list only grows."""
@@ -161,14 +166,16 @@ class TrainingWorker(QThread):
             self._launch()
         was_going = self._start_engine
         loaded = False
-        slow = 0.0
+        slow = told = 0.0
+        grew = False
         while not self._leave.is_set():
             now = time.monotonic()
             with self._lock:
-                grew = self._follower.poll(max_seconds=0.008)
-            if grew:
-                self.metrics_changed.emit()
+                grew = self._follower.poll(max_seconds=0.008) or grew
             behind = self._follower.behind()
+            if grew and (not behind or now >= told):
+                grew, told = False, now + CATCH_UP_SECONDS
+                self.metrics_changed.emit()
             if now >= slow:
                 slow = now + SLOW_POLL_SECONDS
                 self._look_at_snapshots()
@@ -186,7 +193,10 @@ class TrainingWorker(QThread):
                 return
             if not was_going and status is RunStatus.CREATED:
                 return
-            self._leave.wait(0.001 if behind else POLL_SECONDS)
+            if not behind:
+                self._leave.wait(POLL_SECONDS)
+            elif self._waiting:  # a lock that is taken again at once would never be theirs
+                time.sleep(0.001)
 
     def _launch(self) -> None:
         """Starts the engine in a session of its own, so that it outlives the window, and behind it in priority."""

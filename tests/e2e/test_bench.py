@@ -13,7 +13,7 @@ from kdstudio.commands import bench
 from kdstudio.project.figures import figure_of
 
 
-@pytest.mark.parametrize("name", ["metrics", "recording"])
+@pytest.mark.parametrize("name", ["metrics", pytest.param("recording", marks=pytest.mark.slow)])
 def test_a_quick_benchmark_gives_figures(name: str) -> None:
     command = [sys.executable, "-m", "kdstudio", "bench", name, "--quick", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)
@@ -23,7 +23,8 @@ def test_a_quick_benchmark_gives_figures(name: str) -> None:
     figures = report["benchmarks"][name]["figures"]
     assert figures
     for figure in figures:
-        assert figure["low"] <= figure["value"] <= figure["high"]
+        if figure["low"] is not None:
+            assert figure["low"] <= figure["value"] <= figure["high"]
         assert figure["met"] is None or figure["target"] is not None
 
 

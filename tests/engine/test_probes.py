@@ -285,6 +285,30 @@ def test_when_one_is_due(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert it.probes.due()
 
 
+def test_the_first_ones_come_more_often(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A student changes most at its start. What the very first one costs is not held against it."""
+    from kdstudio.engine import probes
+
+    now = [100.0]
+    monkeypatch.setattr(probes.time, "monotonic", lambda: now[0])
+    it = bench(every_seconds=8)
+    original = it.probes._measure
+
+    def slow_once(*arguments: Any) -> Any:
+        monkeypatch.setattr(it.probes, "_measure", original)
+        now[0] += 60.0
+        return original(*arguments)
+
+    monkeypatch.setattr(it.probes, "_measure", slow_once)
+    for taken in range(1, probes.EARLY + 3):
+        it.take()
+        wait = 8.0 / probes.QUICKER if taken <= probes.EARLY else 8.0
+        now[0] += wait - 0.01
+        assert not it.probes.due()
+        now[0] += 0.02
+        assert it.probes.due()
+
+
 def test_names_in_the_file_are_plain_json(bench: Any) -> None:
     from kdstudio.project.runs.snapshots import read_header
 
