@@ -277,3 +277,13 @@ def test_twenty_runs_one_after_the_other_leave_nothing(qtbot: QtBot, panel: Loss
     follow(qtbot, panel, run)
     assert len(panel.series.item.items) == items
     assert len(panel.series.curves) == 6
+
+
+def test_a_term_that_counts_alone_at_first_is_named(qtbot: QtBot, panel: LossesPanel, tmp_path: Path) -> None:
+    story = Story(stages=("student",), terms=("hard",), weights=(1.0,))
+    run = write_run(folder(tmp_path), story)
+    text = run.experiment_path.read_text()
+    text += "  - {term: soft, weight: 0.9, from_epoch: 5}\nteacher: {model: mlp, widths: [16]}\n"
+    run.experiment_path.write_text(text)
+    follow(qtbot, panel, run)
+    assert labels(panel)[:2] == ["total", "hard"]

@@ -498,3 +498,45 @@ def test_curves_come_and_go_while_they_grow(plotted: Plotted) -> None:
         plotted.chart.zoom(0.8 if turn % 2 else 1.25)
         QApplication.processEvents()
     assert plotted.plot.curves[0].data.count == 180
+
+
+def test_the_legend_shrinks_again(plotted: Plotted) -> None:
+    own = plotted.plot.curves
+    plotted.plot.set_curves([*own, *(curve(label=f"soft-targets/{number:03d}") for number in range(20))])
+    plotted.draw()
+    tall = plotted.plot.legend.height()
+    plotted.plot.set_curves(own)
+    plotted.draw()
+    assert 0 < plotted.plot.legend.height() < tall
+    assert all(entry.isVisible() for entry in plotted.plot.legend.entries)
+
+
+def test_time_stands_still_in_a_break() -> None:
+    placing = Placing("time", begin=100.0, breaks=((150.0, 20.0), (300.0, 100.0)))
+    times = np.array([100.0, 130.0, 140.0, 150.0, 160.0, 200.0, 250.0, 300.0, 310.0])
+    expected = [0, 30, 30, 30, 40, 80, 80, 80, 90]
+    assert placing.place(np.zeros(9, int), times).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "first", "last"),
+    [
+        (1e-4, 3.0, "0.0001", "1"),
+        (0.05, 2.5, "0.05", "2"),
+        (0.3, 0.9, "0.4", "0.8"),
+        (0.6101, 0.6109, "0.6102", "0.6108"),
+        (5.0, 9000.0, "10", "1000"),
+    ],
+)
+def test_numbers_of_a_logarithmic_axis(plotted: Plotted, low: float, high: float, first: str, last: str) -> None:
+    axis = plotted.plot.item.getAxis("left")
+    levels = axis.logTickValues(math.log10(low), math.log10(high), 200, [])
+    texts = [text for spacing, values in levels for text in axis.logTickStrings(values, 1.0, spacing)]
+    assert (texts[0], texts[-1]) == (first, last)
+    assert 2 <= len(texts) <= 12
+    assert len(set(texts)) == len(texts)
+
+
+def test_huge_logarithmic_ranges_leave_out_decades(plotted: Plotted) -> None:
+    axis = plotted.plot.item.getAxis("left")
+    assert len(axis.logTickValues(-30, 30, 200, [])[0][1]) < 16

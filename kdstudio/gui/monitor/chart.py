@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pyqtgraph
@@ -14,6 +15,11 @@ LABELS_FROM = 220
 AXIS_WIDTH = 50
 ZOOM = 1.25
 PIXELS = 6
+#: How much of a side may be text, from how many numbers on.
+#: So many numbers an axis needs, and the room of one.
+FEW = 3
+NUMBER_HEIGHT = 18
+FILL = [(0, 0.95), (2, 0.7), (4, 0.5), (6, 0.3)]
 LEAST_SHARE = 1e-6
 
 
@@ -21,6 +27,7 @@ class _Axis(pyqtgraph.AxisItem):
     """An axis whose large numbers can be read: 200,000. `form` puts words to one of them where there is no label."""
 
     form = "{}"
+    _formed = False
 
     def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
         large = max((abs(value * scale) for value in values), default=0.0) >= 10_000 and spacing * scale >= 1
@@ -28,13 +35,41 @@ class _Axis(pyqtgraph.AxisItem):
             texts = [f"{value * scale:,.0f}" for value in values]
         else:
             texts = super().tickStrings(values, scale, spacing)
-        if self.form != "{}":
+        if self.form != "{}" and not self._formed:
             low, high = self.range
             for place, value in enumerate(values):
                 if 0.06 < (value - low) / (high - low) < 0.9:
                     texts[place] = self.form.format(texts[place])
+                    self._formed = True
                     break
         return texts
+
+    def logTickValues(
+        self, low: float, high: float, size: float, standard: Any
+    ) -> list[tuple[float | None, list[float]]]:
+        """Powers of ten; where there are few of them also twice and five times; in a narrow range even steps."""
+        decades = [float(power) for power in range(math.ceil(low), math.floor(high) + 1)]
+        if len(decades) >= FEW:
+            every = -(-len(decades) * NUMBER_HEIGHT // max(1, int(size)))
+            return [(1.0, decades[:: max(1, every)])]
+        parts = [
+            power + math.log10(part) for power in range(math.floor(low), math.ceil(high) + 1) for part in (1, 2, 5)
+        ]
+        parts = [part for part in parts if low <= part <= high]
+        if len(parts) >= FEW:
+            return [(None, parts)]
+        start, end = 10**low, 10**high
+        step = 10.0 ** math.floor(math.log10((end - start) / 2))
+        step *= next(times for times in (5, 2, 1) if times == 1 or (end - start) / (times * step) >= 2)
+        first = math.ceil(start / step)
+        return [(None, [math.log10(place * step) for place in range(first, int(end / step) + 1) if place > 0])]
+
+    def logTickStrings(self, values: list[float], scale: float, spacing: Any) -> list[str]:
+        return [f"{10**value * scale:.6g}" for value in values]
+
+    def generateDrawSpecs(self, painter: Any) -> Any:
+        self._formed = False
+        return super().generateDrawSpecs(painter)
 
 
 class _View(pyqtgraph.ViewBox):
@@ -105,7 +140,8 @@ class Chart(pyqtgraph.PlotWidget):
         for axis in ("left", "bottom", "top"):
             self.item.getAxis(axis).enableAutoSIPrefix(False)
         self.item.getAxis("left").setWidth(AXIS_WIDTH)
-        self.item.getAxis("left").setStyle(textFillLimits=[(0, 1.1), (2, 0.7), (4, 0.5), (6, 0.3)])
+        # a low axis shows its few numbers close together
+        self.item.getAxis("left").setStyle(textFillLimits=FILL)
         self.item.showAxis("top", False)
         self.item.getAxis("top").setStyle(tickLength=0, tickTextOffset=1)
         self.item.getAxis("top").setGrid(False)
@@ -130,6 +166,11 @@ class Chart(pyqtgraph.PlotWidget):
         if y is not None and self.follows_y:
             span = y[1] - y[0] or abs(y[1]) * 0.2 or 1.0
             self.view.setYRange(y[0] - 0.05 * span, y[1] + 0.05 * span, padding=0)
+
+    def set_logarithmic(self, on: bool) -> None:
+        """Whether y is the logarithm of what the axis says."""
+        self.logarithmic = on
+        self.item.getAxis("left").setLogMode(on)
 
     def margin(self) -> QPointF:
         """A few pixels, on the axes."""

@@ -88,7 +88,8 @@ class Crosshair:
             return
         self.at = x
         with self.plot.reading():
-            apart = abs(lead.data.last - lead.data.first) / max(1, lead.data.count - 1)
+            low, high = self.chart.visible()
+            apart = max(abs(lead.data.last - lead.data.first) / max(1, lead.data.count - 1), (high - low) / 200)
             readings = [self._reading(curve, x, apart) for curve in self.plot.shown_curves()]
         self.readout.show(x, lead.placing.words(x), [reading for reading in readings if reading is not None])
 

@@ -144,6 +144,7 @@ class Legend(QScrollArea):
             button.clicked.connect(lambda checked=False, button=button: self._clicked(button))
             button.installEventFilter(self)
             self._flow.addWidget(button)
+            button.show()  # a layout counts what was never shown as nothing
             self.entries.append(button)
         self._stop_at(next((button for button in self.entries if button.entry.name == focused), None))
         if focused is not None and self.entries:

@@ -146,7 +146,8 @@ class LossesPanel(Panel):
             curves.append(Curve(stage, "train", "loss", TOTAL, _total, smooth=True, tip=TOTAL_TIP))
         weighted = self.weighted.currentText() == "weighted"
         terms = [key for split, key in keys if split == "train" and key.startswith("term.") and key.count(".") == 1]
-        alone = len(terms) == 1 and weighted  # then the term is the total
+        # the only term is the total
+        alone = weighted and len(terms) == 1 and (stage != "student" or not self._has_more_terms())
         for index, term in enumerate([] if alone else terms):
             colour = functools.partial(_term, index)
             key = f"{term}.weighted" if weighted else term
@@ -160,6 +161,10 @@ class LossesPanel(Panel):
             if ("validation", term) in keys and not self._repeats_loss(stage, term, weighted):
                 curves.append(_validation_term(stage, term, index, weighted))
         return curves
+
+    def _has_more_terms(self) -> bool:
+        """Whether the objective has more terms than one, of which some may not count yet."""
+        return self._experiment is not None and len(self._experiment.objective) > 1
 
     def _term_tip(self, name: str) -> str:
         """The first sentence of what the spec says of a term."""

@@ -120,7 +120,7 @@ class MonitorPage(QWidget):
         """Sizes of the first arrangement; Qt takes them only from docks that are on the screen."""
         area, docks = self.area, self.docks
         area.resizeDocks([docks["losses"], docks["soft-targets"]], [540, 460], Qt.Orientation.Horizontal)
-        area.resizeDocks([docks["losses"], docks["quality"]], [320, 188], Qt.Orientation.Vertical)
+        area.resizeDocks([docks["losses"], docks["quality"]], [300, 208], Qt.Orientation.Vertical)
 
     def _hide_left_bars(self) -> None:
         """Hides tab bars that Qt leaves over the panels when groups of docks change."""

@@ -32,6 +32,8 @@ PIXELS_PER_POINT = 1.5
 #: From so many smoothed curves on their lines are thin: quicker to draw, and easier to tell apart.
 THIN_FROM = 10
 DEFAULT_SMOOTHING = 0.95
+#: A chart that is lower has no room for the names of marks.
+NAMES_FROM = 110
 
 
 @dataclass(frozen=True)
@@ -170,8 +172,8 @@ class SeriesPlot(QWidget):
         other_y = logarithmic is not None and logarithmic != self.logarithmic
         self.x_kind = x_kind or self.x_kind
         if logarithmic is not None:
-            self.logarithmic = self.chart.logarithmic = logarithmic
-            self.item.getAxis("left").setLogMode(logarithmic)
+            self.logarithmic = logarithmic
+            self.chart.set_logarithmic(logarithmic)
         if smoothing is not None:
             self.smoothing = smoothing
         self.chart.follows_x = self.chart.follows_x or other_x
@@ -306,13 +308,14 @@ class SeriesPlot(QWidget):
         return (float(every.min()), float(every.max())) if len(every) else None
 
     def _draw_marks(self) -> None:
-        """Places marks, with names above the plot where they do not run into each other."""
+        """Places marks, with names above the plot where there is room and they do not run into each other."""
         axis = self.item.getAxis("top")
         first = self.curves[0] if self.curves else None
         if not self.marks or first is None:
             if axis.isVisible():
                 self.item.showAxis("top", False)
             return
+        named = self.chart.height() >= NAMES_FROM
         low, high = self.chart.visible()
         per_pixel = (high - low) / max(self.chart.view.width(), 1.0)
         metrics = self.fontMetrics()
@@ -324,13 +327,15 @@ class SeriesPlot(QWidget):
             if not math.isfinite(x):
                 continue
             item.setPos(x)
-            half = metrics.horizontalAdvance(mark.words) / 2 * per_pixel
-            if low + half <= x <= high - half * 0.6 and x - half >= free:
-                ticks.append((x, mark.words))
-                free = x + half + 6 * per_pixel
+            half = (metrics.horizontalAdvance(mark.words) / 2 + 4) * per_pixel
+            if named and low <= x <= high:
+                place = max(low + half, min(x, high - half))  # inside, beside a mark at the edge
+                if place - half >= free:
+                    ticks.append((place, mark.words))
+                    free = place + half
         axis.setTicks([ticks])
-        if not axis.isVisible():
-            self.item.showAxis("top", True)
+        if axis.isVisible() != named:
+            self.item.showAxis("top", named)
             axis.setHeight(metrics.height())
 
     def _mark_place(self, mark: Mark, curve: Curve) -> float:

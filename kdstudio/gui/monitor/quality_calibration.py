@@ -140,9 +140,12 @@ class ReliabilityDiagram(QWidget):
                 wide = 120.0
                 left = {0.0: x, 0.5: x - wide / 2, 1.0: x - wide}[tick]
                 painter.drawText(QRectF(left, base + 2, wide, metrics.height()), flag, words)
-        painter.drawText(QPointF(area.left() + 6, area.top() + metrics.ascent() + 3), "accuracy")
+        # where points and bars are rare: sure and always wrong; half sure
+        corner = QRectF(area.right() - 126, area.bottom() - metrics.height() - 2, 120, metrics.height())
+        painter.drawText(corner, Qt.AlignmentFlag.AlignRight, "accuracy")
         if beside:
-            painter.drawText(QPointF(counts.left() + 6, counts.top() + metrics.ascent() + 3), "samples")
+            head = QRectF(counts.center().x() - 60, counts.top(), 120, metrics.height())
+            painter.drawText(head, Qt.AlignmentFlag.AlignHCenter, "samples")
 
     def _draw_network(self, painter: QPainter, area: QRectF, name: str, bins: list[dict[str, Any]]) -> None:
         colour = QColor(colour_of(name, self.theme.tokens))

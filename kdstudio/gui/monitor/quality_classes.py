@@ -18,6 +18,7 @@ from kdstudio.gui.theme import Theme
 ORDERS = {"class": "In order", "worst": "Worst first", "gap": "Largest gap to the teacher"}
 GAP = 6
 NARROWEST_BAR = 7
+NARROWEST_CLASS = 46
 WIDEST_BAR = 30
 SCALE_WIDTH = 36
 TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -49,7 +50,7 @@ class ClassBars(QWidget):
 
     def _narrowest(self) -> int:
         networks = len(self.facts.networks) if self.facts is not None else 1
-        return SCALE_WIDTH + len(self.order) * (networks * NARROWEST_BAR + 2 * GAP)
+        return SCALE_WIDTH + len(self.order) * max(NARROWEST_CLASS, networks * NARROWEST_BAR + 2 * GAP)
 
     def sizeHint(self) -> QSize:
         return QSize(self._narrowest(), 120)
@@ -133,7 +134,7 @@ class ClassBars(QWidget):
                 painter.fillRect(QRectF(left, area.bottom() - 1, width - 1, 1), QColor(tokens.bad))
         painter.setPen(QColor(tokens.ink if place == self.at and self.hasFocus() else tokens.soft))
         below = QRectF(spot.left() + 1, area.bottom() + 3, spot.width() - 2, metrics.height())
-        text = metrics.elidedText(self.facts.classes[label], Qt.TextElideMode.ElideRight, below.width())
+        text = metrics.elidedText(self.facts.classes[label], Qt.TextElideMode.ElideMiddle, below.width())
         painter.drawText(below, Qt.AlignmentFlag.AlignHCenter, text)
 
     # -- pointer and keys ------------------------------------------------------------------------------------

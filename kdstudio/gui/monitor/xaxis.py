@@ -35,8 +35,12 @@ class Placing:
     def place(self, steps: np.ndarray, times: np.ndarray) -> np.ndarray:
         """The positions of samples: steps (n), times (n) to x (n)."""
         if self.kind == "time":
-            pauses = np.cumsum([0.0, *(length for _, length in self.breaks)])
-            return times - self.begin - pauses[np.searchsorted([when for when, _ in self.breaks], times, side="right")]
+            ends = np.array([when for when, _ in self.breaks])
+            lengths = np.array([length for _, length in self.breaks])
+            past = np.searchsorted(ends, times, side="right")
+            # within a break time stands still
+            times = np.minimum(times, np.append(ends - lengths, np.inf)[past])
+            return times - self.begin - np.concatenate([[0.0], np.cumsum(lengths)])[past]
         if self.kind == "epoch":
             return (steps + 1) / self.steps_per_epoch
         return steps.astype(float)

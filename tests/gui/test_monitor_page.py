@@ -1,0 +1,78 @@
+"""The Monitor page: its arrangement, and that nothing of another arrangement is left over it."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QTabBar
+from pytestqt.qtbot import QtBot
+
+from kdstudio.gui.monitor.page import MonitorPage
+from kdstudio.gui.theme import Theme
+
+GROUPS = [{"Soft targets", "Alignment"}, {"Quality", "Resources", "Log"}]
+
+
+@pytest.fixture
+def page(qtbot: QtBot, theme: Theme) -> MonitorPage:
+    found = MonitorPage(theme)
+    qtbot.addWidget(found, before_close_func=lambda page: page.shut_down())
+    found.resize(1040, 600)
+    found.show()
+    qtbot.waitExposed(found)
+    return found
+
+
+def tabs(page: MonitorPage) -> list[set[str]]:
+    bars = page.area.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly)
+    groups = [{bar.tabText(index) for index in range(bar.count())} for bar in bars if bar.isVisible()]
+    return sorted(groups, key=len)
+
+
+def is_default(page: MonitorPage) -> bool:
+    docks = page.docks
+    return (
+        tabs(page) == GROUPS
+        and docks["losses"].geometry().bottom() < docks["quality"].geometry().top()
+        and docks["losses"].geometry().right() < docks["soft-targets"].geometry().left()
+        and page.quality.isVisible()
+    )
+
+
+def test_the_first_arrangement(qtbot: QtBot, page: MonitorPage) -> None:
+    qtbot.waitUntil(lambda: is_default(page))
+    assert page.minimumSizeHint().width() <= 1040
+    assert page.minimumSizeHint().height() <= 600
+
+
+def test_it_comes_back_whatever_was_done(qtbot: QtBot, page: MonitorPage) -> None:
+    qtbot.waitUntil(lambda: is_default(page))
+    page.docks["log"].setFloating(True)
+    page.docks["alignment"].hide()
+    page.area.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, page.docks["quality"])
+    page.reset_layout()
+    qtbot.waitUntil(lambda: is_default(page))
+    page.reset_layout()
+    qtbot.waitUntil(lambda: is_default(page))
+
+
+def test_an_arrangement_is_remembered(qtbot: QtBot, theme: Theme, page: MonitorPage) -> None:
+    qtbot.waitUntil(lambda: is_default(page))
+    page.docks["resources"].hide()
+    state = page.layout_state()
+    other = MonitorPage(theme)
+    qtbot.addWidget(other, before_close_func=lambda page: page.shut_down())
+    other.resize(1040, 600)
+    other.restore_layout(state)
+    other.show()
+    qtbot.waitUntil(lambda: tabs(other) == [{"Soft targets", "Alignment"}, {"Quality", "Log"}])
+    assert not other.docks["resources"].isVisible()
+
+
+def test_an_arrangement_of_another_version_is_ignored(qtbot: QtBot, theme: Theme) -> None:
+    page = MonitorPage(theme)
+    qtbot.addWidget(page, before_close_func=lambda page: page.shut_down())
+    page.resize(1040, 600)
+    page.restore_layout("bm9uc2Vuc2U=")
+    page.show()
+    qtbot.waitUntil(lambda: is_default(page))
