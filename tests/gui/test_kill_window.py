@@ -29,6 +29,11 @@ def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+def at_work(run: RunFolder) -> bool:
+    """Whether the student is being trained."""
+    return run.status() is RunStatus.TRAINING and run.state().stage == "student"
+
+
 def open_window(digits: Project, run: RunFolder | None) -> subprocess.Popen[str]:
     command = [sys.executable, str(SCRIPT), str(digits.root), *([str(run.path)] if run else [])]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -50,7 +55,7 @@ def murder(qtbot: QtBot, make: Callable[..., MainWindow], digits: Project, times
         process = open_window(digits, run)
         run = run or digits.runs("soft-targets")[0]
         began = run
-        qtbot.waitUntil(lambda began=began: began.status() is RunStatus.TRAINING, timeout=PATIENCE)
+        qtbot.waitUntil(lambda began=began: at_work(began), timeout=PATIENCE)
         time.sleep(chance.uniform(0, 2))
         victim = ("window", "engine", "both")[number % 3]
         engine = run.state().pid
