@@ -108,8 +108,7 @@ class TrainingWorker(QThread):
         self.setObjectName(f"TrainingWorker {run.name}")
         self._start_engine = start
         self._lock = threading.Lock()
-        self._waiting = 0
-        self._follower = MetricFollower(run.metrics_path)
+        self._follower = MetricFollower(run.metrics_path, self._lock)
         self._leave = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._escalate_at = 0.0
@@ -124,9 +123,7 @@ class TrainingWorker(QThread):
     @contextlib.contextmanager
     def reading(self) -> Iterator[MetricStore]:
         """The store, held still meanwhile: for reading many series at once."""
-        self._waiting += 1
         with self._lock:
-            self._waiting -= 1
             yield self._follower.store
 
     def series(self, stage: str, split: str, key: str, start: int = 0) -> Series:
@@ -170,12 +167,13 @@ class TrainingWorker(QThread):
         grew = False
         while not self._leave.is_set():
             now = time.monotonic()
-            with self._lock:
-                grew = self._follower.poll(max_seconds=0.008) or grew
+            grew = self._follower.poll(max_seconds=0.02) or grew
             behind = self._follower.behind()
             if grew and (not behind or now >= told):
                 grew, told = False, now + CATCH_UP_SECONDS
                 self.metrics_changed.emit()
+            if behind and now < slow:
+                continue
             if now >= slow:
                 slow = now + SLOW_POLL_SECONDS
                 self._look_at_snapshots()
@@ -195,8 +193,6 @@ class TrainingWorker(QThread):
                 return
             if not behind:
                 self._leave.wait(POLL_SECONDS)
-            elif self._waiting:  # a lock that is taken again at once would never be theirs
-                time.sleep(0.001)
 
     def _launch(self) -> None:
         """Starts the engine in a session of its own, so that it outlives the window, and behind it in priority."""
@@ -267,8 +263,7 @@ class TrainingWorker(QThread):
                 os.killpg(group, number)
 
     def _finish(self, was_going: bool) -> None:
-        with self._lock:
-            self._follower.read_all()
+        self._follower.read_all()
         self.metrics_changed.emit()
         self._look_at_snapshots()
         self._look_at_log()

@@ -35,8 +35,7 @@ class Plotted:
 
     def draw(self) -> None:
         """Reads what was written, and draws it."""
-        with self.worker.reading():
-            self.worker._follower.read_all()
+        self.worker._follower.read_all()
         self.plot.update_from(self.worker)
         QApplication.processEvents()
 

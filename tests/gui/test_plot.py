@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from kdstudio.gui.monitor.marks import Mark
 from kdstudio.gui.monitor.plot import Line
 from kdstudio.gui.monitor.plot_tools import SMOOTHINGS, PlotTools
+from kdstudio.gui.monitor.xaxis import Placing
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.worker import TrainingWorker
 from tests.gui.metric_runs import RunWriter, Story

@@ -138,7 +138,7 @@ def _write(run: RunFolder, records: int) -> None:
             table = (np.exp(-steps[:, None] / records) * (0.5 + noise)).astype(np.float32).tolist()
             lines = []
             for step, row in zip(steps.tolist(), table):
-                values: dict[str, float | None] = dict(zip(KEYS, row))
+                values: dict[str, float | None] = {key: float(f"{value:.9g}") for key, value in zip(KEYS, row)}
                 values["lr"] = 0.05 * (1 - step / records)
                 record = MetricRecord(step=step, epoch=step // 400, stage="student", split="train", values=values)
                 record.seq, record.time = step + 1, 1.7e9 + 0.0123 * step

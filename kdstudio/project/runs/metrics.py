@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from array import array
 from bisect import bisect_left, bisect_right
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -180,10 +181,15 @@ class MetricFollower:
 
     A last line without its newline waits for the rest; a line that a crash cut off is counted and skipped. When the
     file was replaced by another one, reading starts anew.
+
+    Args:
+        path: The file; it need not exist yet.
+        lock: Held while the store changes, not while text is decoded: for a store that another thread reads.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lock: AbstractContextManager[Any] | None = None) -> None:
         self.path = path
+        self.lock = lock or nullcontext()
         self.store = MetricStore()
         self._offset = 0
         self._rest = b""
@@ -203,7 +209,8 @@ class MetricFollower:
         except OSError:
             return False
         if info.st_size < self._offset or info.st_ino != (self._file or info.st_ino):
-            self.__init__(self.path)  # type: ignore[misc]
+            with self.lock:
+                self.__init__(self.path, self.lock)  # type: ignore[misc]
             before = -1
         self._file = info.st_ino
         if info.st_size == self._offset:
@@ -251,7 +258,8 @@ class MetricFollower:
         except ValueError:
             self._take_slowly(lines)
             return
-        self.store.extend(records)
+        with self.lock:
+            self.store.extend(records)
 
     def _take_slowly(self, lines: bytes) -> None:
         """A chunk with a damaged line goes in line by line."""
@@ -259,6 +267,9 @@ class MetricFollower:
             if not line.strip():
                 continue
             try:
-                self.store.add(self._decoder.decode(line))
+                record = self._decoder.decode(line)
             except ValueError:  # no JSON, no UTF-8, or no record
                 self.store.skipped += 1
+                continue
+            with self.lock:
+                self.store.add(record)
