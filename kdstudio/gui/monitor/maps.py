@@ -24,6 +24,8 @@ from kdstudio.gui.monitor.palettes import Scale, colours, fitted, number, small_
 from kdstudio.gui.theme import Theme
 
 GAP = 4
+#: Room above the cells for the upper half of the first name.
+TOP = 3
 LABEL_SHARE = 0.34
 COLUMN_SHARE = 0.27
 LEAST_ROOM = 40
@@ -161,11 +163,11 @@ class MatrixMap(QWidget):
         below = metrics.height() if upright else min(longest, COLUMN_SHARE * self.height())
         if not upright and below < min(longest, LEAST_ROOM):
             below = -GAP  # no names rather than stumps of them
-        height = max(1.0, self.height() - below - GAP)
+        height = max(1.0, self.height() - below - GAP - TOP)
         if self.square:
             side = min(width / max(columns, 1), height / max(rows, 1))
             width, height = side * columns, side * rows
-        return QRectF(left, 0, width, height), upright
+        return QRectF(left, TOP, width, height), upright
 
     def area(self) -> QRectF:
         """The rectangle of the cells."""
@@ -255,7 +257,10 @@ class MatrixMap(QWidget):
             if self._inside(*cell):
                 self._frame(painter, self._cell(*cell, area), QColor("#ffffff"), QColor("#101010"))
         if self._inside(*self.chosen):
-            self._frame(painter, self._cell(*self.chosen, area), QColor(tokens.accent), QColor("#ffffff"))
+            cell = self._cell(*self.chosen, area)
+            if self.chosen in self.rings and min(cell.width(), cell.height()) > 16:
+                cell.adjust(3, 3, -3, -3)  # within the ring, so that both are seen
+            self._frame(painter, cell, QColor(tokens.accent), QColor("#ffffff"))
         if self._inside(*self.cursor_cell):
             self._frame(painter, self._cell(*self.cursor_cell, area), QColor(tokens.ink), QColor(tokens.window))
         if self.hasFocus():
@@ -283,7 +288,7 @@ class MatrixMap(QWidget):
             names = fitted(self.matrix.rows, metrics, room)
             for row in range(0, rows, every):
                 middle = area.top() + (row + 0.5) * height
-                place = QRectF(0, max(0.0, middle - metrics.height() / 2), room, metrics.height())
+                place = QRectF(0, middle - metrics.height() / 2, room, metrics.height())
                 flags = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
                 painter.drawText(place, flags, names[row])
         if not self.matrix.columns or self.height() - area.bottom() < GAP:
