@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +11,23 @@ import pytest
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QToolBar
 from pytestqt.qtbot import QtBot
 
+from kdstudio.gui.main_window import MainWindow
 from kdstudio.gui.monitor import align_state
 from kdstudio.gui.monitor.alignment import VIEWS, AlignmentPanel
 from kdstudio.gui.monitor.maps import condensed
 from kdstudio.gui.monitor.palettes import Scale, colours, diverging, fitted, number, round_number, shortened, viridis
 from kdstudio.gui.theme import DARK, LIGHT, Theme
+from kdstudio.project.folder import Project
 from kdstudio.project.runs.snapshots import read_cka
 from tests.gui.moments import Shown, empty
 from tests.gui.panels import draw
 from tests.gui.snapshot_runs import Recipe
 
 LEFT = Qt.MouseButton.LeftButton
+PATIENCE = 180_000  # milliseconds; the engine's process imports torch on a machine that may be busy
 LOW_PANEL, TALL_PANEL = (490, 340), (760, 760)  # a dock of 470 pixels, and the margins of the host
 
 
@@ -374,3 +378,34 @@ def test_names_are_shortened_all_or_none(qapp: QApplication) -> None:
     room = metrics.horizontalAdvance("e.l.0.attention") + 1
     assert fitted(names, metrics, room) == ["fc", "e.l.0.attention"]
     assert fitted(["a plain name"], metrics, 30)[0].endswith("…")
+
+
+# -- a real run ---------------------------------------------------------------------------------------------------
+
+
+def test_a_real_run_is_followed_through_a_theme_switch(qtbot: QtBot, window: MainWindow, digits: Project) -> None:
+    """Both panels at the moment of a run that goes on, in one theme and then in the other."""
+    path = digits.path_of("hints")
+    text = re.sub(r"model: cnn\s+widths: \[.*?\]", "model: mlp\n  widths: [48, 32]", path.read_text(encoding="utf-8"))
+    text = text.replace("teacher: dropout", "teacher: hidden1").replace("epochs: 6", "epochs: 4000")
+    path.write_text(text, encoding="utf-8")
+    window.setup_page.close_experiment()
+    window._experiment_chosen(path)
+    bar = window.findChild(QToolBar, "toolbar")
+    qtbot.mouseClick(bar.widgetForAction(window.actions_by_name["run"]), LEFT)
+    monitor = window.monitor
+    soft, alignment, moment = monitor.soft_targets, monitor.alignment, monitor.moment
+    qtbot.waitUntil(lambda: len(moment.infos) >= 2 and soft.state.data is not None, timeout=PATIENCE)
+    assert soft.temperature.value == soft.temperature.objective[0]
+    window.set_theme("light" if window.theme.dark else "dark")
+    monitor.docks["alignment"].raise_()
+    drawn = alignment.views[0].map
+    qtbot.waitUntil(lambda: drawn.isVisible() and drawn.matrix is not None, timeout=PATIENCE)
+    assert drawn.rings == [(drawn.matrix.rows.index("hidden1"), drawn.matrix.columns.index("hidden1"))]
+    qtbot.mouseClick(drawn, LEFT, pos=drawn.centre_of(0, 1))
+    assert alignment.state.chosen == (drawn.matrix.rows[0], drawn.matrix.columns[1])
+    seen = len(moment.infos)
+    qtbot.waitUntil(lambda: len(moment.infos) > seen, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: len(alignment.views[0].plot.lines[0].steps) > seen, timeout=PATIENCE)
+    assert window.worker.isRunning()
+    assert alignment.grab().toImage().pixelColor(2, alignment.height() // 2) == QColor(window.theme.tokens.panel)
