@@ -20,7 +20,12 @@ from kdstudio.gui.settings import Settings
 from kdstudio.gui.setup.page import SetupPage
 from kdstudio.gui.theme import Theme
 from kdstudio.project.folder import Project, create_project
+from kdstudio.project.runs.folder import RunFolder
+from tests.gui.metric_runs import RunWriter, Story
+from tests.gui.plotted import Plotted, curve
+from tests.gui.quality_kit import Shown, evaluated
 from tests.gui.setup_kit import SetupKit, SilentEngine, make_sample
+from tests.gui.snapshot_runs import Recipe, make_run
 
 if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -135,3 +140,56 @@ def setup(qtbot: QtBot, theme: Theme, sample: Project, monkeypatch: pytest.Monke
     kit.open(sample)
     yield kit
     kit.close()
+
+
+@pytest.fixture
+def student_run(tmp_path: Path) -> RunWriter:
+    """A run of 120 steps in 6 epochs, which can go on."""
+    writer = RunWriter(tmp_path / "runs" / "made" / "001", Story(per_epoch=20))
+    writer.stage("student")
+    return writer
+
+
+@pytest.fixture
+def make_plot(qtbot: QtBot, theme: Theme) -> Callable[[RunWriter], Plotted]:
+    """Makes plots and keeps them: a widget that is collected while it is drawn takes the process with it."""
+    kept: list[Plotted] = []
+
+    def make(writer: RunWriter) -> Plotted:
+        kept.append(Plotted(qtbot, theme, writer))
+        return kept[-1]
+
+    return make
+
+
+@pytest.fixture
+def plotted(make_plot: Callable[[RunWriter], Plotted], student_run: RunWriter) -> Plotted:
+    """Losses of a student, training and validation."""
+    found = make_plot(student_run)
+    found.plot.set_curves([curve(smooth=True), curve("loss", "validation", label="validation", dots=True)])
+    found.draw()
+    return found
+
+
+@pytest.fixture
+def quality(qtbot: QtBot, theme: Theme) -> Shown:
+    """The quality panel on the screen."""
+    return Shown(qtbot, theme)
+
+
+@pytest.fixture
+def live_run(tmp_path: Path) -> RunFolder:
+    """A run that is going on: snapshots and no scorecard yet."""
+    return make_run(tmp_path / "runs" / "made" / "001", Recipe(phase="training"))
+
+
+@pytest.fixture
+def evaluated_run(tmp_path: Path) -> RunFolder:
+    """A finished run with all stages, snapshots, a scorecard and its samples."""
+    run = make_run(tmp_path / "runs" / "made" / "001", Recipe())
+    writer = RunWriter(tmp_path / "other", Story())
+    for stage in writer.story.stages:
+        writer.stage(stage)
+    run.metrics_path.write_bytes(writer.run.metrics_path.read_bytes())
+    evaluated(run)
+    return run
