@@ -257,10 +257,10 @@ class MatrixMap(QWidget):
             if self._inside(*cell):
                 self._frame(painter, self._cell(*cell, area), QColor("#ffffff"), QColor("#101010"))
         if self._inside(*self.chosen):
-            cell = self._cell(*self.chosen, area)
-            if self.chosen in self.rings and min(cell.width(), cell.height()) > 16:
-                cell.adjust(3, 3, -3, -3)  # within the ring, so that both are seen
-            self._frame(painter, cell, QColor(tokens.accent), QColor("#ffffff"))
+            chosen = self._cell(*self.chosen, area)
+            if self.chosen in self.rings and min(chosen.width(), chosen.height()) > 16:
+                chosen.adjust(3, 3, -3, -3)  # within the ring, so that both are seen
+            self._frame(painter, chosen, QColor(tokens.accent), QColor("#ffffff"))
         if self._inside(*self.cursor_cell):
             self._frame(painter, self._cell(*self.cursor_cell, area), QColor(tokens.ink), QColor(tokens.window))
         if self.hasFocus():
