@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from kdstudio.gui.monitor.base import Panel
@@ -12,6 +13,9 @@ from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.runs.folder import RunFolder
 from tests.gui.panels import draw, show
 from tests.gui.snapshot_runs import Recipe, make_run
+
+LEFT = Qt.MouseButton.LeftButton
+LOW_PANEL, TALL_PANEL = (490, 340), (760, 760)  # a dock of 470 pixels, and the margins of the host
 
 
 class Shown:
@@ -56,3 +60,9 @@ class Shown:
 def empty(panel: Panel) -> bool:
     """Whether the panel only says what will appear."""
     return panel.stack.currentIndex() == 0
+
+
+def click_tab(shown: Shown, index: int) -> None:
+    """Clicks on a view of the switch."""
+    bar = shown.panel.switch.switch
+    shown.qtbot.mouseClick(bar, LEFT, pos=bar.tabRect(index).center())

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, Qt
-from PySide6.QtGui import QColor, QFontMetricsF
+from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QToolBar
 from pytestqt.qtbot import QtBot
@@ -17,18 +17,14 @@ from pytestqt.qtbot import QtBot
 from kdstudio.gui.main_window import MainWindow
 from kdstudio.gui.monitor import align_state
 from kdstudio.gui.monitor.alignment import VIEWS, AlignmentPanel
-from kdstudio.gui.monitor.maps import condensed
-from kdstudio.gui.monitor.palettes import Scale, colours, diverging, fitted, number, round_number, shortened, viridis
-from kdstudio.gui.theme import DARK, LIGHT, Theme
+from kdstudio.gui.theme import DARK, Theme
 from kdstudio.project.folder import Project
 from kdstudio.project.runs.snapshots import read_cka
-from tests.gui.moments import Shown, empty
+from tests.gui.moments import LEFT, LOW_PANEL, TALL_PANEL, Shown, click_tab, empty
 from tests.gui.panels import draw
 from tests.gui.snapshot_runs import Recipe
 
-LEFT = Qt.MouseButton.LeftButton
 PATIENCE = 180_000  # milliseconds; the engine's process imports torch on a machine that may be busy
-LOW_PANEL, TALL_PANEL = (490, 340), (760, 760)  # a dock of 470 pixels, and the margins of the host
 
 
 @pytest.fixture
@@ -42,11 +38,6 @@ def layers(shown: Shown):  # type: ignore[no-untyped-def]
 
 def pairs(shown: Shown):  # type: ignore[no-untyped-def]
     return shown.panel.views[1]
-
-
-def click_tab(shown: Shown, index: int) -> None:
-    bar = shown.panel.switch.switch
-    shown.qtbot.mouseClick(bar, LEFT, pos=bar.tabRect(index).center())
 
 
 def click_cell(shown: Shown, row: int, column: int) -> None:
@@ -321,63 +312,6 @@ def test_it_draws_nothing_twice_while_hidden(shown: Shown) -> None:
     shown.host.show()
     draw(shown.panel)
     assert not shown.panel.stale
-
-
-# -- the parts ------------------------------------------------------------------------------------------------------
-
-
-def test_condensing_keeps_the_most_extreme_cell() -> None:
-    values = np.zeros((1000, 1000))
-    values[777, 333] = 1.0
-    values[5, 5] = -2.0
-    values[6, 6] = np.nan
-    small = condensed(values, 100, 90)
-    assert small.shape == (100, 90)
-    assert small.max() == 1.0
-    assert small.min() == -2.0
-    assert condensed(values, 2000, 2000) is values
-
-
-def test_colours_of_scales() -> None:
-    values = np.array([[0.0, 0.5, 1.0, 7.0, np.nan]])
-    drawn = colours(values, Scale(0.0, 1.0), viridis(), QColor("#010203"))
-    assert drawn.shape == (1, 5, 3)
-    assert drawn[0, 2].tolist() == drawn[0, 3].tolist() == viridis()[-1].tolist()
-    assert drawn[0, 4].tolist() == [1, 2, 3]
-    logs = Scale(1e-4, 1.0, logarithmic=True).place(np.array([0.0, 1e-4, 1e-2, 1.0]))
-    np.testing.assert_allclose(logs, [0, 0, 0.5, 1])
-
-
-@pytest.mark.parametrize("tokens", [DARK, LIGHT])
-def test_differences_diverge_from_the_ground_to_the_colours_of_teacher_and_student(tokens) -> None:  # type: ignore[no-untyped-def]
-    table = diverging(tokens)
-    assert QColor(*table[0].tolist()).name() == tokens.teacher
-    assert QColor(*table[-1].tolist()).name() == tokens.student
-    middle = QColor(*table[len(table) // 2].tolist())
-    ground = QColor(tokens.raised)
-    assert abs(middle.lightness() - ground.lightness()) <= 3
-
-
-def test_numbers_in_few_characters() -> None:
-    assert [number(value) for value in (0.0, 0.934, 0.0312, 3.21e-5, 12.3, float("nan"))] == [
-        "0",
-        "0.93",
-        "0.031",
-        "3.2e-5",
-        "12",
-        "–",
-    ]
-    assert [round_number(value) for value in (0.5, 10.0, 1e-5, 0.0)] == ["0.5", "10", "1e-5", "0"]
-
-
-def test_names_are_shortened_all_or_none(qapp: QApplication) -> None:
-    assert shortened("layer1.10.conv2") == "l1.10.conv2"
-    metrics = QFontMetricsF(qapp.font())
-    names = ["fc", "encoder.layer.0.attention"]
-    assert fitted(names, metrics, 1000) == names
-    room = metrics.horizontalAdvance("e.l.0.attention") + 1
-    assert fitted(names, metrics, room) == ["fc", "e.l.0.attention"]
-    assert fitted(["a plain name"], metrics, 30)[0].endswith("…")
 
 
 # -- a real run ---------------------------------------------------------------------------------------------------
