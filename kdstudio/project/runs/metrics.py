@@ -7,26 +7,14 @@ from array import array
 from bisect import bisect_left, bisect_right
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
+from kdstudio.project.runs.slots import Block, MetricRecord, SlotReader
+
 CHUNK_BYTES = 64 * 1024  # one chunk is decoded in about a millisecond, so the window's thread is never kept waiting
-
-
-class MetricRecord(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """One line of `metrics.jsonl`. `time` is seconds since 1970; a NaN is written as null and read as NaN."""
-
-    seq: int = 0
-    step: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-    epoch: int = 0
-    stage: str = ""
-    time: float = 0.0
-    split: str
-    values: dict[str, float | None] = {}
-    event: str = ""
-    text: str = ""
 
 
 class Series(NamedTuple):
@@ -134,6 +122,20 @@ class MetricStore:
             column.values.extend(column_values)
         self.version += len(steps)
 
+    def knows(self, item: Block | MetricRecord) -> bool:
+        """Whether there is a series for each of its keys already."""
+        columns = self._columns.get(item.stage, {}).get(item.split, {})
+        return all(key in columns for key in item.values)
+
+    def take(self, items: list[Block | MetricRecord]) -> None:
+        """Adds what a `SlotReader` has read."""
+        for item in items:
+            if isinstance(item, Block):
+                self.extend_columns(item.stage, item.split, item.steps, item.times, item.values)
+                self.last = item.last
+            else:
+                self.add(item)
+
     def keys(self) -> list[tuple[str, str, str]]:
         """The (stage, split, key) of every series, in order of appearance."""
         return [
@@ -196,6 +198,7 @@ class MetricFollower:
         self._file = 0  # its number in the file system
         self._unreadable = False
         self._decoder = msgspec.json.Decoder(MetricRecord)
+        self._reader = SlotReader()
 
     def poll(self, max_seconds: float = 0.01) -> bool:
         """Reads what is new, for at most about `max_seconds`. Returns whether anything was added.
@@ -253,11 +256,17 @@ class MetricFollower:
             return
         self._rest = data[end + 1 :]
         lines = data[: end + 1]
-        try:
+        items = self._reader.read(lines)
+        if items is not None and all(map(self.store.knows, items)):
+            with self.lock:
+                self.store.take(items)
+            return
+        try:  # keys that are new come in the order in which they stand
             records = self._decoder.decode_lines(lines)
         except ValueError:
             self._take_slowly(lines)
             return
+        self._reader.learn(records)
         with self.lock:
             self.store.extend(records)
 
