@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,8 @@ from kdstudio.gui.monitor.readout import Reading, Readout
 
 if TYPE_CHECKING:
     from kdstudio.gui.monitor.plot import SeriesPlot
+
+REFRESH_SECONDS = 0.1
 
 
 class Crosshair:
@@ -23,6 +26,7 @@ class Crosshair:
         self.readout = Readout(plot.chart)
         #: The sample that is shown, None for none.
         self.at: float | None = None
+        self._next = 0.0
         self.chart.pointed.connect(self.point)
         self.chart.walked.connect(self.walk)
         self.chart.ended.connect(self.walk_to_end)
@@ -33,8 +37,8 @@ class Crosshair:
         self.readout.hide()
 
     def refresh(self) -> None:
-        """Shows the same sample again, where the curves or colours are others now."""
-        if self.at is not None:
+        """Shows the same sample again, where the curves or colours are others now; not more often than is read."""
+        if self.at is not None and time.monotonic() >= self._next:
             self._show(self.at)
 
     def point(self, x: float) -> None:
@@ -87,6 +91,7 @@ class Crosshair:
             self.leave()
             return
         self.at = x
+        self._next = time.monotonic() + REFRESH_SECONDS
         with self.plot.reading():
             low, high = self.chart.visible()
             apart = max(abs(lead.data.last - lead.data.first) / max(1, lead.data.count - 1), (high - low) / 200)
