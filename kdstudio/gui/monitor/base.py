@@ -154,7 +154,7 @@ class Panel(QFrame):
         if not painter.begin(generator):
             raise OSError("the file cannot be opened for writing")
         painter.fillRect(QRect(0, 0, size.width(), size.height()), self.theme.tokens.panel)
-        self.body.render(painter, QPoint())
+        self.body.render(painter, QPoint(), renderFlags=QWidget.RenderFlag.DrawChildren)
         painter.end()
 
     def _ask_save(self, kind: str) -> None:
