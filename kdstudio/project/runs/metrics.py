@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from array import array
-from bisect import bisect_left, bisect_right
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from kdstudio.project.runs.columns import Column, Columns
 from kdstudio.project.runs.slots import Block, MetricRecord, SlotReader
 
 CHUNK_BYTES = 64 * 1024  # one chunk is decoded in about a millisecond, so the window's thread is never kept waiting
@@ -25,33 +25,11 @@ class Series(NamedTuple):
     values: np.ndarray
 
 
-class _Column:
-    __slots__ = ("steps", "times", "values")
-
-    def __init__(self) -> None:
-        self.steps = array("q")
-        self.times = array("d")
-        self.values = array("d")
-
-    def truncate(self, last_step: int) -> None:
-        keep = bisect_right(self.steps, last_step)
-        self.steps = self.steps[:keep]
-        self.times = self.times[:keep]
-        self.values = self.values[:keep]
-
-
-def _column(columns: dict[str, _Column], key: str) -> _Column:
-    column = columns.get(key)
-    if column is None:
-        column = columns[key] = _Column()
-    return column
-
-
 class MetricStore:
     """All series of a run, by (stage, split, key), growing as records arrive."""
 
     def __init__(self) -> None:
-        self._columns: dict[str, dict[str, dict[str, _Column]]] = {}
+        self._columns: dict[str, dict[str, Columns]] = {}
         self.events: list[MetricRecord] = []
         self.version = 0
         self.skipped = 0
@@ -65,16 +43,20 @@ class MetricStore:
             self.events.append(record)
             if record.event == "resume":
                 for columns in self._columns.get(record.stage, {}).values():
-                    for column in columns.values():
-                        column.truncate(record.step)
+                    columns.truncate(record.step)
             return
-        columns = self._columns.setdefault(record.stage, {}).setdefault(record.split, {})
-        step, moment = record.step, record.time
-        for key, value in record.values.items():
-            column = _column(columns, key)
-            column.steps.append(step)
-            column.times.append(moment)
-            column.values.append(np.nan if value is None else value)
+        self._place(record.stage, record.split).add(record.step, record.time, record.values)
+
+    def _place(self, stage: str, split: str) -> Columns:
+        splits = self._columns.setdefault(stage, {})
+        columns = splits.get(split)
+        if columns is None:
+            columns = splits[split] = Columns()
+        return columns
+
+    def _column(self, stage: str, split: str, key: str) -> Column | None:
+        columns = self._columns.get(stage, {}).get(split)
+        return columns.get(key) if columns is not None else None
 
     def extend(self, records: list[MetricRecord]) -> None:
         """Adds many records; neighbours of one form are added column by column, which is several times faster."""
@@ -114,18 +96,13 @@ class MetricStore:
         self, stage: str, split: str, steps: array[int], times: array[float], values: dict[str, array[float]]
     ) -> None:
         """Adds samples that lie in columns already: steps "q", times "d" and each key's values "d", of one length."""
-        columns = self._columns.setdefault(stage, {}).setdefault(split, {})
-        for key, column_values in values.items():
-            column = _column(columns, key)
-            column.steps.extend(steps)
-            column.times.extend(times)
-            column.values.extend(column_values)
+        self._place(stage, split).extend(steps, times, values)
         self.version += len(steps)
 
     def knows(self, item: Block | MetricRecord) -> bool:
         """Whether there is a series for each of its keys already."""
-        columns = self._columns.get(item.stage, {}).get(item.split, {})
-        return all(key in columns for key in item.values)
+        columns = self._columns.get(item.stage, {}).get(item.split)
+        return not item.values or (columns is not None and all(key in columns for key in item.values))
 
     def take(self, items: list[Block | MetricRecord]) -> None:
         """Adds what a `SlotReader` has read."""
@@ -146,35 +123,32 @@ class MetricStore:
         ]
 
     def length(self, stage: str, split: str, key: str) -> int:
-        column = self._columns.get(stage, {}).get(split, {}).get(key)
-        return len(column.steps) if column else 0
+        column = self._column(stage, split, key)
+        return column.samples.count if column else 0
 
     def value_at(self, stage: str, split: str, key: str, step: int) -> float:
         """The last value at or before a step; NaN where there is none."""
-        column = self._columns.get(stage, {}).get(split, {}).get(key)
-        place = bisect_right(column.steps, step) if column else 0
-        return column.values[place - 1] if column and place else np.nan
+        column = self._column(stage, split, key)
+        place = int(np.searchsorted(column.steps, step, side="right")) if column else 0
+        return float(column.values[place - 1]) if column and place else np.nan
 
     def time_before(self, moment: float) -> float:
         """The time of the last training sample before a moment; NaN where there is none."""
         found = np.nan
-        for splits in self._columns.values():
-            column = splits.get("train", {}).get("loss")
-            place = bisect_left(column.times, moment) if column else 0
+        for stage in self._columns:
+            column = self._column(stage, "train", "loss")
+            place = int(np.searchsorted(column.times, moment)) if column else 0
             if column and place:
                 found = np.fmax(found, column.times[place - 1])
         return float(found)
 
     def series(self, stage: str, split: str, key: str, start: int = 0, stop: int | None = None) -> Series:
         """A copy of one series from its `start`-th sample on (up to the `stop`-th); empty where there is none."""
-        column = self._columns.get(stage, {}).get(split, {}).get(key)
+        column = self._column(stage, split, key)
         if column is None:
             return Series(np.empty(0, np.int64), np.empty(0), np.empty(0))
-        # slices copy, so the arrays stay free to grow
         return Series(
-            np.array(column.steps[start:stop], dtype=np.int64),
-            np.array(column.times[start:stop], dtype=np.float64),
-            np.array(column.values[start:stop], dtype=np.float64),
+            column.steps[start:stop].copy(), column.times[start:stop].copy(), column.values[start:stop].copy()
         )
 
 
