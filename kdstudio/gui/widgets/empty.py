@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 
 class EmptyState(QWidget):
@@ -14,6 +14,7 @@ class EmptyState(QWidget):
         super().__init__(parent)
         heading = QLabel(title)
         heading.setObjectName("heading")
+        heading.setVisible(bool(title))
         self.words = words = QLabel(text)
         words.setObjectName("soft")
         words.setWordWrap(True)
@@ -23,7 +24,11 @@ class EmptyState(QWidget):
         layout.setSpacing(8)
         layout.addStretch()
         layout.addWidget(heading, 0, Qt.AlignmentFlag.AlignHCenter)
-        layout.addWidget(words)  # without an alignment, for only then it gets the height that its lines need
+        row = QHBoxLayout()  # not an alignment: with one the words do not get the height that their lines need
+        row.addStretch(1)
+        row.addWidget(words, 1000)
+        row.addStretch(1)
+        layout.addLayout(row)
         if action is not None:
             button = QPushButton(action.text().replace("&", ""))
             button.setObjectName("primary")
