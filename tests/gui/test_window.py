@@ -249,12 +249,12 @@ def test_twenty_windows_leave_nothing(qtbot: QtBot, settings: Settings, theme: T
 
     for _ in range(2):  # what is loaded once
         cycle()
-    handles, threads = process.num_fds(), process.num_threads()
+    handles, threads, children = process.num_fds(), process.num_threads(), set(process.children())
     for _ in range(20):
         cycle()
     assert process.num_fds() <= handles + 2
     assert process.num_threads() <= threads + 1
-    assert not process.children()
+    assert set(process.children()) <= children  # those of earlier tests may wait to be reaped
 
 
 def test_the_window_is_usable_at_1280_by_720(
