@@ -26,6 +26,7 @@ POLL_SECONDS = 0.04
 SLOW_POLL_SECONDS = 0.2
 #: While a long file is read in, panels are told this often: drawing each bite would take longer than reading it.
 CATCH_UP_SECONDS = 0.25
+ASIDE_SECONDS = 0.3
 GRACE_SECONDS = 8.0
 LOG_BYTES = 256 * 1024
 #: Behind the window, which has to stay smooth; Windows has priority classes in place of a number.
@@ -110,6 +111,8 @@ class TrainingWorker(QThread):
         self._lock = threading.Lock()
         self._follower = MetricFollower(run.metrics_path, self._lock)
         self._leave = threading.Event()
+        self._turn = threading.Event()
+        self._turn.set()
         self._process: subprocess.Popen[bytes] | None = None
         self._escalate_at = 0.0
         self._escalation = 0
@@ -140,6 +143,16 @@ class TrainingWorker(QThread):
         with self.reading() as store:
             return store.length(stage, split, key)
 
+    def stand_aside(self, aside: bool) -> None:
+        """Lets the window draw: until it is called again, for at most `ASIDE_SECONDS`, a long file is not read on.
+
+        Both want Python's interpreter lock. A drawing that hands it over at each call of Qt takes ten times as long.
+        """
+        if aside:
+            self._turn.clear()
+        else:
+            self._turn.set()
+
     def store(self) -> MetricStore:
         """The store itself, for reading events; its list only grows."""
         return self._follower.store
@@ -166,8 +179,9 @@ class TrainingWorker(QThread):
         slow = told = 0.0
         grew = False
         while not self._leave.is_set():
+            self._turn.wait(ASIDE_SECONDS)
             now = time.monotonic()
-            grew = self._follower.poll(max_seconds=0.02) or grew
+            grew = self._follower.poll(max_seconds=0.005) or grew
             behind = self._follower.behind()
             if grew and (not behind or now >= told):
                 grew, told = False, now + CATCH_UP_SECONDS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import QByteArray, Qt, QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDockWidget, QFrame, QMainWindow, QTabBar, QTabWidget, QVBoxLayout, QWidget
@@ -215,5 +217,14 @@ class MonitorPage(QWidget):
             panel.mark_stale()
 
     def _frame(self) -> None:
+        if self.worker is None or not any(panel.stale and panel.isVisible() for panel in self.panels):
+            return
+        self._stand_aside(True)
         for panel in self.panels:
             panel.redraw_if_stale()
+        QTimer.singleShot(0, self, partial(self._stand_aside, False))  # painting comes before timers
+
+    def _stand_aside(self, aside: bool) -> None:
+        for worker in (self.worker, *self.compared):
+            if worker is not None:
+                worker.stand_aside(aside)
