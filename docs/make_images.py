@@ -102,7 +102,6 @@ class Camera:
         for row in range(window.setup_page.sections.count()):
             window.setup_page.sections.setCurrentRow(row)
             self.pump(0.3)
-            self.until(lambda: not window.setup_page.facts.busy if hasattr(window.setup_page.facts, "busy") else True)
             self.pump(3.0 if row in (1, 2) else 0.8)  # the engine answers
             self.grab(f"setup-{row}-{self._section_name(row)}")
 

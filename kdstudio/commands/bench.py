@@ -32,7 +32,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("bench", help="measure what things cost on this computer")
     parser.add_argument("what", nargs="*", help=f"which: {', '.join(BENCHMARKS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="a few repetitions, to see that it works")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON object")
+    form.add_argument("--markdown", action="store_true", help="print Markdown tables, as in docs/benchmarks.md")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # in this process: how one is started
 
 
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         found = _in_a_process(name, args.quick)
         report["benchmarks"][name] = found
         if not args.json:
-            print(as_text(found), flush=True)
+            print(as_markdown(name, found) if args.markdown else as_text(found), flush=True)
     if args.json:
         print(json.dumps(report))
     return 0
@@ -103,6 +105,17 @@ def as_text(found: dict[str, Any]) -> str:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]
         lines.append("  ".join(cells).rstrip())
     return "\n".join([*lines, *found["notes"]])
+
+
+def as_markdown(name: str, found: dict[str, Any]) -> str:
+    """One benchmark as a section of a Markdown document."""
+    lines = [f"\n## {found['title']}\n", f"`kdstudio bench {name}`\n"]
+    lines += ["| | median | lowest | highest | target | |", "|---|---:|---:|---:|---:|---|"]
+    for figure in found["figures"]:
+        numbers = " | ".join(_number(figure[key]) for key in ("value", "low", "high", "target"))
+        met = {True: "met", False: "**missed**", None: ""}[figure["met"]]
+        lines.append(f"| {figure['name']}, {figure['unit']} | {numbers} | {met} |")
+    return "\n".join([*lines, *(f"\n{note}" for note in found["notes"])])
 
 
 def _number(value: float | None) -> str:

@@ -206,18 +206,14 @@ class MainWindow(LateMonitor):
             self.setup_page.open_experiment(self.project, path)
         except KDStudioError as error:
             self.tell_error(error)
-        self.tree.blockSignals(True)
         self.tree.choose(path)
-        self.tree.blockSignals(False)
         self.refresh()
 
     def _experiment_chosen(self, path: Path) -> None:
         if path != self.setup_page.path:
             if not self.may_leave_experiment():
                 if self.setup_page.path is not None:
-                    self.tree.blockSignals(True)
                     self.tree.choose(self.setup_page.path)
-                    self.tree.blockSignals(False)
                 return
             self.message.hide()
             self.open_experiment(path)
@@ -272,9 +268,7 @@ class MainWindow(LateMonitor):
             return
         self.message.hide()
         self.show_page("monitor")
-        self.tree.blockSignals(True)
         self.tree.choose(run)
-        self.tree.blockSignals(False)
 
     def _run_chosen(self, run: RunFolder) -> None:
         if self.control.run != run:

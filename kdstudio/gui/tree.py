@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtCore import QPoint, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHeaderView, QMenu, QTreeWidget, QTreeWidgetItem
 
@@ -100,12 +100,13 @@ class ProjectTree(QTreeWidget):
         return item
 
     def choose(self, what: Path | RunFolder) -> None:
-        """Selects an experiment or a run."""
+        """Selects an experiment or a run, without a signal."""
         for root in self._roots():
             children = [root.child(index) for index in range(root.childCount())]
             for item in (root, *children):
                 if item is not None and item.data(0, DATA) == what:
-                    self.setCurrentItem(item)
+                    with QSignalBlocker(self):
+                        self.setCurrentItem(item)
                     return
 
     def chosen(self) -> Path | RunFolder | None:

@@ -172,8 +172,9 @@ def test_scorecards_are_read_once(run: RunFolder, project: Project, monkeypatch:
     put_card(run, CARD, 10**18)
     assert [catalogue.read(project)[0].scorecard for _ in range(3)] == [CARD] * 3
     assert len(reads) == 1
-    put_card(run, {"reported_split": "validation"}, 2 * 10**18)
-    assert catalogue.read(project)[0].scorecard == {"reported_split": "validation"}
+    other = {**CARD, "reported_split": "validation"}
+    put_card(run, other, 2 * 10**18)
+    assert catalogue.read(project)[0].scorecard == other
     assert len(reads) == 2
     run.scorecard_path.unlink()
     assert catalogue.read(project)[0].scorecard is None

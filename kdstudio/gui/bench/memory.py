@@ -67,7 +67,7 @@ def measure(quick: bool) -> BenchResult:
     records = STEPS_A_SECOND * SECONDS
     result.notes.append(
         f"{records:,} records and {SECONDS // SNAPSHOT_SECONDS} snapshots stand for the hour. Every sample is kept so "
-        f"that zooming shows it: {records * 8 * 3 * 8 / 1e6:.0f} MB of the growth are the samples themselves."
+        f"that zooming shows it: {records * (2 + 8) * 8 / 1e6:.0f} MB of the growth are the samples themselves."
     )
     return result
 

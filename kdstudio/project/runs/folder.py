@@ -17,6 +17,9 @@ from kdstudio.project.yaml_io import storage_error
 if TYPE_CHECKING:
     from kdstudio.project.spec import Experiment
 
+#: What every reader of a scorecard counts on.
+SCORECARD_KEYS = {"networks", "headline", "reported_split"}
+
 
 class RunFolder:
     """`runs/<experiment>/<NNN>/`: paths and readers. Cheap to make; reads nothing until asked."""
@@ -161,12 +164,12 @@ class RunFolder:
         return load_experiment(self.experiment_path, f"{self.name}/experiment.yaml")
 
     def scorecard(self) -> dict[str, Any] | None:
-        """The scorecard, None while there is none."""
+        """The scorecard, None while there is none or if its file is damaged."""
         try:
             found = json.loads(self.scorecard_path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return found if isinstance(found, dict) else None
+        return found if isinstance(found, dict) and found.keys() >= SCORECARD_KEYS else None
 
     def write_created(self) -> None:
         """Writes the state of a run that has not started. The engine writes every later state."""
