@@ -38,7 +38,7 @@ def evaluated(run: RunFolder, classes: int = 10, count: int = 120, teacher: bool
         if teacher and name != "teacher":
             entry["fidelity"] = fidelity_facts(found, outputs["teacher"])
         networks[name] = {"validation": entry, "test": entry}
-    card = {"reported_split": "test", "classes": names, "networks": networks}
+    card = {"reported_split": "test", "classes": names, "networks": networks, "headline": {}}
     run.scorecard_path.write_text(json.dumps(card))
     student = networks["student"]["test"]
     rows = {"worst": student["worst"], "disagreeing": student.get("fidelity", {}).get("disagreeing", [])}

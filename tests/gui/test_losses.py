@@ -164,7 +164,8 @@ def test_terms_that_start_and_end_are_marked(qtbot: QtBot, panel: LossesPanel, t
 
 
 def test_lines_of_teacher_and_baseline(qtbot: QtBot, panel: LossesPanel, run: RunFolder) -> None:
-    card = {"networks": {name: {"validation": {"nll": nll}} for name, nll in (("teacher", 0.11), ("baseline", 0.22))}}
+    networks = {name: {"validation": {"nll": nll}} for name, nll in (("teacher", 0.11), ("baseline", 0.22))}
+    card = {"networks": networks, "headline": {}, "reported_split": "test"}
     follow(qtbot, panel, run)
     # until the scorecard is there, the best epoch of a teacher that was trained in this run stands for it
     assert [(line.label, round(line.value, 6)) for line in panel.series.lines] == [("teacher's validation", 0.2)]
