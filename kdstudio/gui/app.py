@@ -18,6 +18,7 @@ from PySide6.QtWidgets import QApplication
 
 from kdstudio import __version__
 from kdstudio.gui.icons import icon
+from kdstudio.gui.language import install_language
 from kdstudio.gui.settings import Settings
 from kdstudio.gui.theme import POINTS, Theme
 from kdstudio.project.settings_path import config_dir
@@ -39,6 +40,7 @@ def make_application(settings: Settings) -> tuple[QApplication, Theme]:
     font = QFont("Inter")
     font.setPointSizeF(POINTS + settings["text"])
     application.setFont(font)
+    install_language(application)
     theme = Theme(application, settings["theme"])
     application.setWindowIcon(icon("kdstudio", theme.tokens.accent))
     return application, theme
