@@ -7,6 +7,7 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QLabel, QSlider, QWidget
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.setup import formula
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.section import Card
@@ -24,7 +25,7 @@ class BalanceCard(Card):
     """L = a L_hard + (1 - a) T^2 L_soft, live with its numbers."""
 
     def __init__(self, context: Context) -> None:
-        super().__init__("What is minimised")
+        super().__init__(tr("What is minimised"))
         self.context = context
         self.letters = QLabel()
         self.letters.setObjectName("formula")
@@ -35,8 +36,10 @@ class BalanceCard(Card):
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, STEPS)
         self.slider.setPageStep(10)
-        self.slider.setAccessibleName("Balance a of hard labels and soft targets")
-        self.slider.setToolTip("Sets the weight of hard labels to a, and that of soft targets to 1 − a (usual a: 0.1)")
+        self.slider.setAccessibleName(tr("Balance a of hard labels and soft targets"))
+        self.slider.setToolTip(
+            tr("Sets the weight of hard labels to a, and that of soft targets to 1 − a (usual a: 0.1)")
+        )
         self.slider.valueChanged.connect(self._moved)
         self.slider.sliderReleased.connect(context.document.seal)
         self.value = QLabel()
@@ -48,7 +51,7 @@ class BalanceCard(Card):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(12)
         grid.setVerticalSpacing(2)
-        left, right = QLabel("Soft targets only"), QLabel("Hard labels only")
+        left, right = QLabel(tr("Soft targets only")), QLabel(tr("Hard labels only"))
         for label in (left, right):
             label.setObjectName("soft")
         grid.addWidget(left, 0, 0)
@@ -72,7 +75,7 @@ class BalanceCard(Card):
             a = position / STEPS
             hard, soft = (f"objective.{place}.weight" for place in places)
             changes = {hard: a, soft: round(1 - a, 6)}
-            self.context.document.edit("Change the balance a", changes, merge=True)
+            self.context.document.edit(tr("Change the balance a"), changes, merge=True)
 
     def refresh(self) -> None:
         terms, tokens = self._terms(), self.context.theme.tokens
@@ -88,7 +91,7 @@ class BalanceCard(Card):
             self.slider.blockSignals(False)
             self.value.setText(f"<i>a</i> = {a:.2f}")
         fits = a is None or formula.sums_to_one(terms)
-        self.note.setText("" if fits else "The two weights do not sum to 1; moving the slider makes them a and 1 − a.")
+        self.note.setText(tr("The two weights do not sum to 1; moving the slider makes them a and 1 − a."))
         self.note.setVisible(not fits)
         self._draw_lanes(terms)
 

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton
 
 from kdstudio.gui.icons import icon
+from kdstudio.gui.language import tr, trn
 from kdstudio.gui.setup.draft import Found
 from kdstudio.gui.setup.words import path_text
 from kdstudio.gui.theme import Theme
@@ -32,9 +33,9 @@ class ProblemBar(QFrame):
         self.text = QLabel()
         self.text.setTextFormat(Qt.TextFormat.PlainText)
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.button = QPushButton("Show")
+        self.button = QPushButton(tr("Show"))
         self.button.setObjectName("flat")
-        self.button.setAccessibleName("Show the setting that needs attention")
+        self.button.setAccessibleName(tr("Show the setting that needs attention"))
         self.button.clicked.connect(self._clicked)
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 4, 8, 4)
@@ -55,11 +56,17 @@ class ProblemBar(QFrame):
         self._next = min(self._next, max(len(self._paths) - 1, 0))
         if self._paths:
             path, (text, *_) = next(iter(problems.items()))
-            where = f"{path_text(path)}: " if path else ""
+            problem = tr("{field}: {problem}", field=path_text(path), problem=text) if path else text
             count = len(self._paths)
-            self.text.setText((f"{count} settings need attention.  " if count > 1 else "") + where + text)
+            if count > 1:
+                one = "{count} setting needs attention.  {problem}"
+                problem = trn(one, "{count} settings need attention.  {problem}", count, problem=problem)
+            self.text.setText(problem)
             self.text.setToolTip(
-                "\n".join(f"{path_text(p) if p else 'Experiment'}: {t[0]}" for p, t in problems.items())
+                "\n".join(
+                    tr("{field}: {problem}", field=path_text(path) if path else tr("Experiment"), problem=texts[0])
+                    for path, texts in problems.items()
+                )
             )
         self.setVisible(bool(self._paths))
 
@@ -87,10 +94,10 @@ class RecoveryBar(QFrame):
         self.text = QLabel()
         self.text.setTextFormat(Qt.TextFormat.PlainText)
         self.text.setWordWrap(True)
-        self.restore = QPushButton("Restore them")
+        self.restore = QPushButton(tr("Restore them"))
         self.restore.setObjectName("primary")
         self.restore.clicked.connect(self.restored)
-        self.discard = QPushButton("Discard")
+        self.discard = QPushButton(tr("Discard"))
         self.discard.clicked.connect(self.discarded)
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 6, 8, 6)
@@ -103,8 +110,8 @@ class RecoveryBar(QFrame):
     def offer(self, found: Found | None) -> None:
         """Shows the offer, or hides it where there is nothing."""
         if found is not None:
-            when = datetime.fromtimestamp(found.time).strftime("%d %B, %H:%M")
-            self.text.setText(f"KD Studio ended with unsaved changes of this experiment ({when}).")
+            when = datetime.fromtimestamp(found.time).strftime(tr("%d %B, %H:%M"))
+            self.text.setText(tr("KD Studio ended with unsaved changes of this experiment ({when}).", when=when))
         self.setVisible(found is not None)
 
 

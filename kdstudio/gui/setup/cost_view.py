@@ -7,28 +7,32 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.fact_status import FactStatus
 from kdstudio.gui.setup.section import Card
-from kdstudio.gui.setup.words import amount, file_size, times
+from kdstudio.gui.setup.words import amount, file_size, label_of, times
 
 #: Weights are kept as float32.
 BYTES_PER_PARAMETER = 4
 #: Figures farther apart than this are hard to compare.
 WIDEST = 560
-ROWS = ("Parameters", "FLOPs per sample", "File, about")
+ROWS = (mark("Parameters"), mark("FLOPs per sample"), mark("File, about"))
+#: What a cell is called, by column.
+COLUMNS = {"teacher": mark("{figure}, teacher"), "student": mark("{figure}, student"), "ratio": mark("{figure}, ratio")}
+BUILDING = {"teacher": mark("Building the teacher"), "student": mark("Building the student")}
 
 
 class CostCard(Card):
     """The costs of both networks."""
 
     def __init__(self, context: Context) -> None:
-        super().__init__("Side by side")
+        super().__init__(tr("Side by side"))
         self.context = context
         self.sentence = QLabel()
         self.sentence.setObjectName("verdict")
         self.sentence.setWordWrap(True)
-        self.statuses = {side: FactStatus(context, side, f"Building the {side}") for side in ("teacher", "student")}
+        self.statuses = {side: FactStatus(context, side, tr(doing)) for side, doing in BUILDING.items()}
         self.grid = QWidget()
         grid = QGridLayout(self.grid)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -40,16 +44,16 @@ class CostCard(Card):
         for column, side in enumerate(("teacher", "student"), start=1):
             self.names[side].setTextFormat(Qt.TextFormat.RichText)
             grid.addWidget(self.names[side], 0, column, Qt.AlignmentFlag.AlignRight)
-        heading = QLabel("Ratio")
+        heading = QLabel(tr("Ratio"))
         heading.setObjectName("soft")
         grid.addWidget(heading, 0, 3, Qt.AlignmentFlag.AlignRight)
         for row, title in enumerate(ROWS, start=1):
-            label = QLabel(title)
+            label = QLabel(tr(title))
             label.setObjectName("soft")
             grid.addWidget(label, row, 0)
-            for column, side in enumerate(("teacher", "student", "ratio"), start=1):
+            for column, (side, words) in enumerate(COLUMNS.items(), start=1):
                 cell = QLabel()
-                cell.setAccessibleName(f"{title}, {side}")
+                cell.setAccessibleName(tr(words, figure=tr(title)))
                 self.cells[title, side] = cell
                 grid.addWidget(cell, row, column, Qt.AlignmentFlag.AlignRight)
         grid.setColumnStretch(0, 1)
@@ -64,7 +68,7 @@ class CostCard(Card):
         reports = {side: facts.parts[side].answer for side in ("teacher", "student")}
         present = {side: self.context.document.get(side) is not None for side in reports}
         for side, colour in (("teacher", tokens.teacher), ("student", tokens.student)):
-            self.names[side].setText(f'<span style="color:{colour}">●</span> {side.capitalize()}')
+            self.names[side].setText(f'<span style="color:{colour}">●</span> {label_of(side)}')
             self.names[side].setVisible(present[side])
             self.statuses[side].refresh()
             if not present[side]:
@@ -96,11 +100,13 @@ def sentence(teacher: dict[str, Any] | None, student: dict[str, Any] | None, dis
     if student is None:
         return ""
     if not distilled:
-        return f"The student has {amount(student['parameters'])} parameters; there is no teacher."
+        return tr("The student has {count} parameters; there is no teacher.", count=amount(student["parameters"]))
     if teacher is None:
         return ""
     smaller = teacher["parameters"] / max(student["parameters"], 1)
     fewer = teacher["flops"] / max(student["flops"], 1)
     if smaller < 1:
-        return f"The student is {times(1 / smaller)}× larger than its teacher."
-    return f"The student is {times(smaller)}× smaller and needs {times(fewer)}× fewer FLOPs."
+        return tr("The student is {ratio}× larger than its teacher.", ratio=times(1 / smaller))
+    return tr(
+        "The student is {smaller}× smaller and needs {fewer}× fewer FLOPs.", smaller=times(smaller), fewer=times(fewer)
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from pydantic import BaseModel
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.data_view import DataCard
 from kdstudio.gui.setup.fields import FieldBox, FieldGrid
@@ -20,7 +22,7 @@ class SourceBox(FieldBox):
     """The choice of the source: it changes which other fields there are."""
 
     def __init__(self, context: Context, table: dict[str, type[BaseModel]], key: str) -> None:
-        schema = FieldSchema(key, "choice", "Where the samples come from.", None, True, choices=tuple(table))
+        schema = FieldSchema(key, "choice", mark("Where the samples come from."), None, True, choices=tuple(table))
         super().__init__(context, f"data.{key}", schema)
         self._table = table
 
@@ -32,15 +34,15 @@ class DataSection(Section):
     """Source, batches and views; examples and counts per class; problems found."""
 
     def __init__(self, context: Context) -> None:
-        sentence = "The transfer set: what the student learns from, and how it is split."
-        super().__init__(context, "Data", sentence, ("data",))
+        sentence = tr("The transfer set: what the student learns from, and how it is split.")
+        super().__init__(context, tr("Data"), sentence, ("data",))
         self._key, self._table = variants_of((Digits, KnownImages, ImageFolder, NumpyFile))
         self.source = SourceBox(context, self._table, self._key)
         self.words = QLabel()
         self.words.setObjectName("soft")
         self.words.setWordWrap(True)
         self.form: ModelForm | None = None
-        self.card = Card("Where the samples come from")
+        self.card = Card(tr("Where the samples come from"))
         self.card.body.addWidget(FieldGrid([self.source]))
         self.card.body.addWidget(self.words)
         self._holder = QWidget()
@@ -64,7 +66,7 @@ class DataSection(Section):
         if self.form is None and model is not None:
             self.form = ModelForm(self.context, "data", model, skip=(self._key,))
             self._inner.addWidget(self.form)
-        self.words.setText((model.__doc__ or "").strip() if model is not None else "")
+        self.words.setText(tr(inspect.cleandoc(model.__doc__ or "")) if model is not None else "")
         self.source.refresh(value)
         if self.form is not None:
             self.form.refresh()

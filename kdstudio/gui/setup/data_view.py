@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QHelpEvent, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QToolTip, QWidget
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.bars import IconButton
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.fact_status import FactStatus
@@ -24,7 +25,21 @@ NUMBER_DIGITS = 6
 BAR_WIDTH = 90
 #: More rows than this scroll inside the card.
 ROWS = 12
-SPLITS = ("train", "validation", "test")
+#: How many samples a split has, in words.
+SPLITS = {
+    "train": mark("{count:,} train"),
+    "validation": mark("{count:,} validation"),
+    "test": mark("{count:,} test"),
+}
+#: The splits in the legend of the bars, with a number behind each.
+SPLIT_NAMES = {"train": mark("train"), "validation": mark("validation"), "test": mark("test")}
+
+#: What pictures are, by their channels; 0 for any other number of them.
+PICTURES = {
+    0: mark("{total:,} pictures of {channels} channels of {size} pixels in {classes} classes; a network sees {shape}."),
+    1: mark("{total:,} grey pictures of {size} pixels in {classes} classes; a network sees {shape}."),
+    3: mark("{total:,} colour pictures of {size} pixels in {classes} classes; a network sees {shape}."),
+}
 
 
 def split_colours(theme: Theme) -> dict[str, str]:
@@ -38,7 +53,7 @@ class ClassTable(QWidget):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.theme = theme
-        self.setAccessibleName("Samples of each class")
+        self.setAccessibleName(tr("Samples of each class"))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._classes: list[str] = []
         self._counts: dict[str, list[int]] = {}
@@ -66,7 +81,7 @@ class ClassTable(QWidget):
         return QSize(420, self.row_height * max(len(self._classes), 1))
 
     def _row_text(self, index: int) -> str:
-        return ", ".join(f"{self._counts[split][index]:,} {split}" for split in SPLITS)
+        return ", ".join(tr(words, count=self._counts[split][index]) for split, words in SPLITS.items())
 
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
@@ -130,12 +145,13 @@ class DataCard(Card):
     """The engine's answer about the data, in words and pictures."""
 
     def __init__(self, context: Context) -> None:
-        super().__init__("What is in it")
+        super().__init__(tr("What is in it"))
         self.context = context
-        self.again = IconButton(context.theme, "refresh", "Read the data again: files were added, removed or changed")
+        tip = tr("Read the data again: files were added, removed or changed")
+        self.again = IconButton(context.theme, "refresh", tip)
         self.again.clicked.connect(lambda: context.facts.look_again("data"))
         self.head.addWidget(self.again)
-        self.status = FactStatus(context, "data", "Reading the data")
+        self.status = FactStatus(context, "data", tr("Reading the data"))
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.legend = QLabel()
@@ -151,7 +167,7 @@ class DataCard(Card):
         self.area.setFrameShape(QFrame.Shape.NoFrame)
         self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.area.setWidget(self.table)
-        self.area.setAccessibleName("Classes")
+        self.area.setAccessibleName(tr("Classes"))
         for widget in (self.status, self.words, self.problems, self.legend, self.area):
             self.body.addWidget(widget)
         self._shown: dict[str, Any] | None = None
@@ -177,8 +193,9 @@ class DataCard(Card):
     def _write_legend(self) -> None:
         if self._shown is None:
             return
+        samples = self._shown["samples"]
         parts = [
-            f'<span style="color:{colour}">■</span>&nbsp;{split}&nbsp;{self._shown["samples"][split]:,}'
+            f'<span style="color:{colour}">■</span>&nbsp;{tr(SPLIT_NAMES[split])}&nbsp;{samples[split]:,}'
             for split, colour in split_colours(self.context.theme).items()
         ]
         self.legend.setText("&nbsp;&nbsp; ".join(parts))
@@ -189,12 +206,23 @@ def in_words(report: dict[str, Any]) -> str:
     shape, classes = report["input_shape"], len(report["classes"])
     total = sum(report["samples"].values())
     if len(shape) == 3:
-        kind = {1: "grey pictures", 3: "colour pictures"}.get(shape[0], f"pictures of {shape[0]} channels")
-        size = shape_text(shape[1:])
-        return f"{total:,} {kind} of {size} pixels in {classes} classes; a network sees {shape_text(shape)}."
-    low, high = min(report["mean"]), max(report["mean"])
-    spread = f"means from {low:.3g} to {high:.3g}, deviations from {min(report['std']):.3g} to {max(report['std']):.3g}"
-    return (
-        f"{total:,} rows of {shape[0]:,} numbers in {classes} classes. They are features, so there are no pictures; "
-        f"{spread}. Each is standardised before a network sees it."
+        return tr(
+            PICTURES.get(shape[0], PICTURES[0]),
+            total=total,
+            channels=shape[0],
+            size=shape_text(shape[1:]),
+            classes=classes,
+            shape=shape_text(shape),
+        )
+    return tr(
+        "{total:,} rows of {numbers:,} numbers in {classes} classes. They are features, so there are no pictures; "
+        "means from {low:.3g} to {high:.3g}, deviations from {least:.3g} to {most:.3g}. "
+        "Each is standardised before a network sees it.",
+        total=total,
+        numbers=shape[0],
+        classes=classes,
+        low=min(report["mean"]),
+        high=max(report["mean"]),
+        least=min(report["std"]),
+        most=max(report["std"]),
     )

@@ -7,6 +7,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.theme import Theme
 from kdstudio.project.runs.snapshots import soften
 
@@ -21,7 +22,7 @@ class DistributionView(QWidget):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.theme = theme
-        self.setAccessibleName("The teacher's distribution")
+        self.setAccessibleName(tr("The teacher's distribution"))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._names: list[str] = []
         self._soft = np.zeros(0)

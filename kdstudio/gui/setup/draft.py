@@ -9,6 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.setup.document import Document
 from kdstudio.gui.setup.schema import complete, lean
 from kdstudio.project.errors import InputError, KDStudioError, SpecError
@@ -110,7 +111,7 @@ class Draft(QObject):
         data = migrate(parse_yaml(text, "YAML"), EXPERIMENT_STEPS, SPEC_VERSION, "YAML")
         data.setdefault("name", self._path.stem)
         self.base = text if text.endswith("\n") else f"{text}\n"
-        self.document.edit("Edit the YAML", {"": complete(Experiment, data)})
+        self.document.edit(tr("Edit the YAML"), {"": complete(Experiment, data)})
 
     def close(self) -> None:
         """The experiment is left; unsaved edits are not wanted any more. An offer that was not answered stays."""
@@ -180,9 +181,9 @@ class Draft(QObject):
         if text != self._text:
             self._text = text
             raise InputError(
-                f"{self._project.shown(self._path)}: the file was changed outside of this window",
-                "It is not the one that was opened here.",
-                "Save again to replace it, or open another experiment and come back to see what it says now.",
+                tr("{file}: the file was changed outside of this window", file=self._project.shown(self._path)),
+                tr("It is not the one that was opened here."),
+                tr("Save again to replace it, or open another experiment and come back to see what it says now."),
                 kind="changed",
             )
         if self.base == (text or ""):

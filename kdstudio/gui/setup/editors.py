@@ -7,6 +7,7 @@ from typing import Any
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPlainTextEdit, QSizePolicy, QWidget
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.setup.inputs import Combo, Line, NumberSpin, Spin
 from kdstudio.gui.setup.schema import FieldSchema
 from kdstudio.gui.setup.words import OFFERED, choice_text, empty_text
@@ -32,7 +33,7 @@ class Editor(QWidget):
     def _adopt(self, widget: QWidget, stretch: int = 0) -> None:
         widget.setToolTip(self.schema.tip)
         widget.setAccessibleName(self.schema.label)
-        widget.setAccessibleDescription(self.schema.description)
+        widget.setAccessibleDescription(self.schema.words)
         self._row.addWidget(widget, stretch)
         if self.focusProxy() is None:
             self.setFocusProxy(widget)
@@ -135,7 +136,7 @@ class NotesEditor(Editor):
         self.text.setTabChangesFocus(True)
         self.text.setUndoRedoEnabled(False)  # the window's undo does it
         self.text.setFixedHeight(72)
-        self.text.setPlaceholderText("What is this experiment to find out?")
+        self.text.setPlaceholderText(tr("What is this experiment to find out?"))
         self._adopt(self.text)
         self.text.textChanged.connect(self.edited)
 
@@ -241,7 +242,7 @@ class ChoiceEditor(Editor):
             self.combo.removeItem(self._own)
         index = self.combo.findData(value)
         if index < 0:
-            self.combo.addItem("not set" if value is None else str(value), value)
+            self.combo.addItem(tr("not set") if value is None else str(value), value)
             index = self._own
         self.combo.setCurrentIndex(index)
 
@@ -277,7 +278,7 @@ class FlagsEditor(Editor):
         for choice, box in self.boxes.items():
             self._adopt(box)
             box.setMinimumHeight(line_height(self))
-            box.setAccessibleName(f"{schema.label}: {choice_text(schema.name, choice)}")
+            box.setAccessibleName(tr("{field}: {choice}", field=schema.label, choice=choice_text(schema.name, choice)))
             box.toggled.connect(lambda _: self.edited.emit())
         self._row.setSpacing(16)
 

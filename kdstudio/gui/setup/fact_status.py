@@ -14,10 +14,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.facts import FactState
 
-TRUST = (
+TRUST = mark(
     "{name} holds a Python file that makes a network. It is a program: while it builds the network it can do on this "
     "computer whatever you can do: read and delete your files, and use the network.\n\n"
     "Trust the project only if you wrote the file, or read it, or know who did. Trust is remembered on this computer "
@@ -48,15 +49,15 @@ class FactStatus(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setObjectName("thin")
         self.bar.setAccessibleName(doing)
-        self.cancel = QPushButton("Cancel")
+        self.cancel = QPushButton(tr("Cancel"))
         self.cancel.clicked.connect(lambda: context.facts.cancel(part))
-        self.again = QPushButton("Look again")
-        self.again.setToolTip("Ask again: a file was changed, or what was missing is there now")
+        self.again = QPushButton(tr("Look again"))
+        self.again.setToolTip(tr("Ask again: a file was changed, or what was missing is there now"))
         self.again.clicked.connect(lambda: context.facts.look_again("data"))
-        self.download = QPushButton("Download")
+        self.download = QPushButton(tr("Download"))
         self.download.setObjectName("primary")
         self.download.clicked.connect(context.facts.allow_download)
-        self.trust = QPushButton("Trust this project...")
+        self.trust = QPushButton(tr("Trust this project..."))
         self.trust.clicked.connect(self._ask_trust)
         row = QHBoxLayout()
         row.setSpacing(8)
@@ -87,34 +88,36 @@ class FactStatus(QWidget):
         self.bar.setRange(0, total if busy else 1)
         self.bar.setValue(done)
         if busy:
-            share = f", {100 * done / total:.0f} %" if total else ""
-            self.text.setText(f"{label or self.doing}{share}" if label else f"{self.doing}...")
+            words = label or tr("{doing}...", doing=self.doing)
+            if label and total:
+                words = tr("{doing}, {percent:.0f} %", doing=label, percent=100 * done / total)
+            self.text.setText(words)
         elif downloading:
-            self.text.setText("These data are not on this computer yet. They are fetched once, for all projects.")
+            self.text.setText(tr("These data are not on this computer yet. They are fetched once, for all projects."))
         elif failed and fact.error is not None:
             self.text.setText("\n".join(words for words in (fact.error.what, fact.error.why, fact.error.fix) if words))
         elif fact.state is FactState.CANCELLED:
-            self.text.setText("This was given up.")
+            self.text.setText(tr("This was given up."))
         elif fact.state is FactState.NONE:
             self.text.setText(self._nothing())
         self.setVisible(busy or downloading or failed or fact.state in (FactState.CANCELLED, FactState.NONE))
 
     def _nothing(self) -> str:
         if self.part == "data" or self.context.problem_below(self.part):
-            return "This appears when the settings are right."
+            return tr("This appears when the settings are right.")
         if self.context.facts.data.error is not None:
-            return "This appears when the data can be read."
-        return "This appears when the data are known."
+            return tr("This appears when the data can be read.")
+        return tr("This appears when the data are known.")
 
     def _ask_trust(self) -> None:
         project = self.context.project
         if project is None:
             return
         box = QMessageBox(self)
-        box.setWindowTitle("Trust this project?")
-        box.setText(f"Let the Python files of {project.title} run?")
-        box.setInformativeText(TRUST.format(name=project.title))
-        yes = box.addButton("Trust this project", QMessageBox.ButtonRole.AcceptRole)
+        box.setWindowTitle(tr("Trust this project?"))
+        box.setText(tr("Let the Python files of {project} run?", project=project.title))
+        box.setInformativeText(tr(TRUST, name=project.title))
+        yes = box.addButton(tr("Trust this project"), QMessageBox.ButtonRole.AcceptRole)
         box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
         box.exec()
         if box.clickedButton() is yes:

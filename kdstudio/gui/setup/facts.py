@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from PySide6.QtCore import QObject, Signal
 
 from kdstudio.gui.engine_client import EngineClient
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.joins import join, shapes_of
 from kdstudio.project.errors import KDStudioError, SpecError
 from kdstudio.project.folder import Project
@@ -20,6 +21,10 @@ from kdstudio.project.spec import DataSpec, ModelSpec, TeacherSpec, suggestion, 
 
 EXAMPLES = 8
 SAMPLES = 24
+NO_LAYER = {
+    "teacher": mark("The teacher has no layer '{name}'; {advice}."),
+    "student": mark("The student has no layer '{name}'; {advice}."),
+}
 PARTS = ("data", "teacher", "student", "logits")
 
 
@@ -288,7 +293,7 @@ def _pair_problem(pair: Any, shapes: dict[str, dict[str, tuple[int, ...]]]) -> s
         name = str(pair.get(side, ""))
         if name not in shapes[side]:
             near = suggestion(name, shapes[side])
-            return f"The {side} has no layer '{name}'; {near or 'choose one in the list'}."
+            return tr(NO_LAYER[side], name=name, advice=near or tr("choose one in the list"))
     found = join(shapes["student"][pair["student"]], shapes["teacher"][pair["teacher"]])
     return "" if found.possible else f"{found.text[:1].upper()}{found.text[1:]}."
 

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from kdstudio.gui.icons import icon
+from kdstudio.gui.language import tr, trn
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.editors import BoolEditor, Editor, editor_for
 from kdstudio.gui.setup.pickers import special_editor
@@ -46,7 +47,7 @@ class FieldBox(QWidget):
         self.context = context
         self.path = path
         self.schema = schema
-        self.phrase = phrase or f"Change {schema.label[:1].lower()}{schema.label[1:]}"
+        self.phrase = phrase or tr("Change {thing}", thing=schema.inner_label)
         self.span = SPANS.get(schema.name, 1)
         self.setObjectName(path)
         self.editor: Editor = special_editor(schema, owner, context, path) or editor_for(schema)
@@ -61,7 +62,7 @@ class FieldBox(QWidget):
         self.note.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.note.hide()
         if schema.name in UNITS:
-            self.editor.add_unit(UNITS[schema.name])
+            self.editor.add_unit(tr(UNITS[schema.name]))
         self.editor.finish()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -223,5 +224,5 @@ class Fold(QWidget):
     def _show_state(self) -> None:
         name = "chevron-down" if self.button.isChecked() else "chevron-right"
         self.button.setIcon(icon(name, self.context.theme.tokens.soft))
-        changed = f"  ·  {self._changed} changed" if self._changed else ""
-        self.button.setText(f"{self.title}{changed}")
+        changed = trn("{count} changed", "{count} changed", self._changed)
+        self.button.setText(f"{self.title}  ·  {changed}" if self._changed else self.title)

@@ -9,12 +9,13 @@ from pydantic import BaseModel
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QMenu, QPushButton, QVBoxLayout, QWidget
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.editors import ChoiceEditor
 from kdstudio.gui.setup.fields import FieldBox, FieldGrid, Fold
 from kdstudio.gui.setup.pickers import has_special_editor
 from kdstudio.gui.setup.schema import FieldSchema, complete, fields_of, variants_of
-from kdstudio.gui.setup.words import COMMON, is_relevant
+from kdstudio.gui.setup.words import COMMON, is_relevant, label_inside
 
 NESTED = ("model", "variants", "models")
 
@@ -69,7 +70,7 @@ class ModelForm(QWidget):
             inner.addWidget(self.rest)
             for part in self.nested:
                 inner.addWidget(part)
-            self.fold = Fold(context, "Advanced", content)
+            self.fold = Fold(context, tr("Advanced"), content)
             layout.addWidget(self.fold)
         else:
             for part in self.nested:
@@ -123,17 +124,24 @@ class NestedForm(QFrame):
         self._layout.setSpacing(12)
         if schema.optional:
             self.present = QCheckBox(schema.label)
-            self.present.setToolTip(schema.description)
+            self.present.setToolTip(schema.words)
             self.present.toggled.connect(self._toggled)
             self._layout.addWidget(self.present)
         elif title:
             heading = QLabel(schema.label)
             heading.setObjectName("heading")
-            heading.setToolTip(schema.description)
+            heading.setToolTip(schema.words)
             self._layout.addWidget(heading)
         if schema.kind == "variants":
             self._key, self._table = variants_of(schema.models)
-            tag = FieldSchema(self._key, "choice", f"Which {self._key}.", None, True, choices=tuple(self._table))
+            tag = FieldSchema(
+                self._key,
+                "choice",
+                tr("Which {thing}.", thing=label_inside(self._key)),
+                None,
+                True,
+                choices=tuple(self._table),
+            )
             self.tag = ChoiceEditor(tag)
             self.tag.setObjectName(below(path, self._key))
             self.tag.edited.connect(self._variant_chosen)
@@ -172,8 +180,9 @@ class NestedForm(QFrame):
 
     def _toggled(self, on: bool) -> None:
         value = complete(next(iter(self._table.values())), {}) if on else None
-        verb = "Add" if on else "Remove"
-        self.context.document.edit(f"{verb} {self.schema.label.lower()}", {self.path: value})
+        thing = self.schema.inner_label
+        phrase = tr("Add {thing}", thing=thing) if on else tr("Remove {thing}", thing=thing)
+        self.context.document.edit(phrase, {self.path: value})
 
     def _variant_chosen(self) -> None:
         assert self.tag is not None
@@ -188,7 +197,9 @@ def choose_variant(context: Context, path: str, key: str, table: dict[str, type[
     """Changes which variant stands at a path; what both have stays."""
     old = context.document.get(path)
     kept = {name: value for name, value in (old or {}).items() if name in table[word].model_fields and name != key}
-    context.document.edit(f"Change {key}", {path: complete(table[word], {key: word, **kept})})
+    context.document.edit(
+        tr("Change {thing}", thing=label_inside(key)), {path: complete(table[word], {key: word, **kept})}
+    )
 
 
 class ListForm(QFrame):
@@ -208,12 +219,12 @@ class ListForm(QFrame):
         self._layout.setSpacing(8)
         heading = QLabel(schema.label)
         heading.setObjectName("heading")
-        heading.setToolTip(schema.description)
+        heading.setToolTip(schema.words)
         self._layout.addWidget(heading)
         kind = "variants" if len(schema.models) > 1 else "model"
         self._item = FieldSchema("", kind, schema.description, None, True, models=schema.models)
-        self.add_button = QPushButton("Add")
-        self.add_button.setAccessibleName(f"Add to {schema.label.lower()}")
+        self.add_button = QPushButton(tr("Add"))
+        self.add_button.setAccessibleName(tr("Add to {thing}", thing=schema.inner_label))
         if kind == "variants":
             key, table = variants_of(schema.models)
             menu = QMenu(self.add_button)
@@ -229,11 +240,13 @@ class ListForm(QFrame):
         return value if isinstance(value, list) else []
 
     def _add(self, value: dict[str, Any], checked: bool = False) -> None:
-        self.context.document.edit(f"Add to {self.schema.label.lower()}", {self.path: [*self._value(), value]})
+        self.context.document.edit(
+            tr("Add to {thing}", thing=self.schema.inner_label), {self.path: [*self._value(), value]}
+        )
 
     def _remove(self, index: int) -> None:
         rest = [item for place, item in enumerate(self._value()) if place != index]
-        self.context.document.edit(f"Remove from {self.schema.label.lower()}", {self.path: rest})
+        self.context.document.edit(tr("Remove from {thing}", thing=self.schema.inner_label), {self.path: rest})
 
     def refresh(self) -> None:
         wanted = len(self._value())
@@ -245,7 +258,7 @@ class ListForm(QFrame):
         while len(self.items) < wanted:
             index = len(self.items)
             item = NestedForm(self.context, f"{self.path}.{index}", self._item, title=False)
-            remove = QPushButton("Remove")
+            remove = QPushButton(tr("Remove"))
             remove.setObjectName("flat")
             remove.clicked.connect(functools.partial(self._remove, index))
             line = QHBoxLayout()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.theme import Tokens, term_colour
 
 TIMES = "&thinsp;·&thinsp;"
@@ -58,7 +59,11 @@ def numbers(terms: list[Any], tokens: Tokens) -> str:
 
 def plain(terms: list[Any]) -> str:
     """The formula for a screen reader."""
-    parts = [f"{_number(term.get('weight'))} times {term.get('term')}" for term in terms if isinstance(term, dict)]
+    parts = [
+        tr("{weight} times {term}", weight=_number(term.get("weight")), term=term.get("term"))
+        for term in terms
+        if isinstance(term, dict)
+    ]
     return f"L = {' + '.join(parts)}"
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kdstudio.gui.language import mark, tr
+
 Shape = tuple[int, ...]
 
 
@@ -25,26 +27,34 @@ def shape_text(shape: Sequence[int]) -> str:
 def join(student: Shape, teacher: Shape) -> Join:
     """How a regressor would map a student's layer to a teacher's; shapes are without the batch dimension."""
     if len(student) == len(teacher) == 3:
-        words = f"1 × 1 convolution, {student[0]} to {teacher[0]} channels"
-        if student[1:] != teacher[1:]:
-            larger = student[1] >= teacher[1] and student[2] >= teacher[2]
-            how = "averaged down" if larger else "enlarged"
-            words += f"; the student's map is {how} from {shape_text(student[1:])} to {shape_text(teacher[1:])}"
-        return Join(True, words)
+        size, wanted = shape_text(student[1:]), shape_text(teacher[1:])
+        if student[1:] == teacher[1:]:
+            words = mark("1 × 1 convolution, {before} to {after} channels")
+        elif student[1] >= teacher[1] and student[2] >= teacher[2]:
+            words = mark(
+                "1 × 1 convolution, {before} to {after} channels; "
+                "the student's map is averaged down from {size} to {wanted}"
+            )
+        else:
+            words = mark(
+                "1 × 1 convolution, {before} to {after} channels; the student's map is enlarged from {size} to {wanted}"
+            )
+        return Join(True, tr(words, before=student[0], after=teacher[0], size=size, wanted=wanted))
     if len(student) == len(teacher) == 1:
-        return Join(True, f"a linear map, {student[0]} to {teacher[0]} numbers")
+        return Join(True, tr("a linear map, {before} to {after} numbers", before=student[0], after=teacher[0]))
     if len(student) == len(teacher) == 2 and student[0] == teacher[0]:
-        return Join(True, f"a linear map for each of {student[0]} tokens, {student[1]} to {teacher[1]} numbers")
-    return Join(
-        False,
-        f"{_kind(teacher)} of the teacher and {_kind(student)} of the student cannot be joined: "
-        "vectors go with vectors, maps with maps, tokens with as many tokens",
+        words = mark("a linear map for each of {tokens} tokens, {before} to {after} numbers")
+        return Join(True, tr(words, tokens=student[0], before=student[1], after=teacher[1]))
+    words = mark(
+        "{teacher} of the teacher and {student} of the student cannot be joined: "
+        "vectors go with vectors, maps with maps, tokens with as many tokens"
     )
+    return Join(False, tr(words, teacher=_kind(teacher), student=_kind(student)))
 
 
 def _kind(shape: Shape) -> str:
-    kinds = {1: "a vector", 2: "tokens", 3: "a map"}
-    return f"{kinds.get(len(shape), 'an output')} ({shape_text(shape)})"
+    kinds = {1: mark("a vector ({shape})"), 2: mark("tokens ({shape})"), 3: mark("a map ({shape})")}
+    return tr(kinds.get(len(shape), mark("an output ({shape})")), shape=shape_text(shape))
 
 
 def shapes_of(report: dict[str, Any] | None) -> dict[str, Shape]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.cost_view import CostCard
 from kdstudio.gui.setup.form import ModelForm
@@ -21,8 +22,8 @@ class StudentSection(Section):
     """The network that learns."""
 
     def __init__(self, context: Context) -> None:
-        super().__init__(context, "Student", "The network that learns, and that you ship.", ("student",))
-        card = Card("Network")
+        super().__init__(context, tr("Student"), tr("The network that learns, and that you ship."), ("student",))
+        card = Card(tr("Network"))
         self.form = ModelForm(context, "student", StudentSpec)
         card.body.addWidget(self.form)
         self.costs = CostCard(context)
@@ -42,18 +43,18 @@ class TeacherSection(Section):
     """The network that knows. It may be absent; without weights it is trained first."""
 
     def __init__(self, context: Context) -> None:
-        sentence = "The network that knows. The student learns from its outputs, and from layers inside it."
-        super().__init__(context, "Teacher", sentence, ("teacher",))
-        self.remove = QPushButton("Remove the teacher")
+        sentence = tr("The network that knows. The student learns from its outputs, and from layers inside it.")
+        super().__init__(context, tr("Teacher"), sentence, ("teacher",))
+        self.remove = QPushButton(tr("Remove the teacher"))
         self.remove.setObjectName("flat")
-        self.remove.clicked.connect(lambda: context.document.edit("Remove the teacher", {"teacher": None}))
+        self.remove.clicked.connect(lambda: context.document.edit(tr("Remove the teacher"), {"teacher": None}))
         self.head.addWidget(self.remove, 0, Qt.AlignmentFlag.AlignTop)
         self.empty = self._empty_card()
-        self.network = Card("Network")
+        self.network = Card(tr("Network"))
         self.form = ModelForm(context, "teacher", TeacherSpec, skip=("train",))
         self.network.body.addWidget(self.form)
         self.costs = CostCard(context)
-        self.training = Card("How the teacher is trained")
+        self.training = Card(tr("How the teacher is trained"))
         self.trained_note = QLabel()
         self.trained_note.setObjectName("soft")
         self.trained_note.setWordWrap(True)
@@ -67,14 +68,16 @@ class TeacherSection(Section):
             self.columns.add(card, side=True)
 
     def _empty_card(self) -> Card:
-        card = Card("There is no teacher")
+        card = Card(tr("There is no teacher"))
         words = QLabel(
-            "The student learns from the labels alone. With a teacher it can also learn from soft targets, which say "
-            "how alike the classes are, and from hints, which say what to look for inside the network."
+            tr(
+                "The student learns from the labels alone. With a teacher it can also learn from soft targets, which "
+                "say how alike the classes are, and from hints, which say what to look for inside the network."
+            )
         )
         words.setObjectName("soft")
         words.setWordWrap(True)
-        self.add = QPushButton("Add a teacher")
+        self.add = QPushButton(tr("Add a teacher"))
         self.add.setObjectName("primary")
         self.add.clicked.connect(self._add)
         column = QVBoxLayout()
@@ -88,7 +91,7 @@ class TeacherSection(Section):
         known = self.context.facts.data.known
         pictures = known is None or (len(known["input_shape"]) == 3 and min(known["input_shape"][1:]) >= 16)
         first = FIRST_TEACHER if pictures else FIRST_FEATURE_TEACHER
-        self.context.document.edit("Add a teacher", {"teacher": complete(TeacherSpec, first)})
+        self.context.document.edit(tr("Add a teacher"), {"teacher": complete(TeacherSpec, first)})
 
     def refresh(self) -> None:
         super().refresh()
@@ -102,9 +105,11 @@ class TeacherSection(Section):
         self.training.setVisible(trained)
         self.schedule.setVisible(trained)
         self.trained_note.setText(
-            "It has weights, so these settings are not used."
+            tr("It has weights, so these settings are not used.")
             if given
-            else "It has no weights: the first run trains it, and later runs find it in the project's folder teachers/."
+            else tr(
+                "It has no weights: the first run trains it, and later runs find it in the project's folder teachers/."
+            )
         )
         if present:
             self.form.refresh()

@@ -6,6 +6,7 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.theme import Theme
 
 SUMMARY = Qt.ItemDataRole.UserRole
@@ -20,7 +21,7 @@ class SectionList(QListWidget):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.setObjectName("sections")
-        self.setAccessibleName("Sections of the experiment")
+        self.setAccessibleName(tr("Sections of the experiment"))
         self.setVerticalScrollMode(QListWidget.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setItemDelegate(_Delegate(theme, self))
@@ -49,8 +50,10 @@ class SectionList(QListWidget):
         item.setData(SUMMARY, summary)
         item.setData(WRONG, wrong)
         item.setToolTip(summary)
-        mark = ", needs attention" if wrong else ""
-        item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{item.text()}: {summary}{mark}")
+        words = tr("{section}: {summary}", section=item.text(), summary=summary)
+        if wrong:
+            words = tr("{section}: {summary}, needs attention", section=item.text(), summary=summary)
+        item.setData(Qt.ItemDataRole.AccessibleTextRole, words)
 
 
 class _Delegate(QStyledItemDelegate):

@@ -8,6 +8,7 @@ from typing import Any
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.setup.balance import BalanceCard, names_of
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.joins import middle, suggestions
@@ -15,7 +16,7 @@ from kdstudio.gui.setup.schema import complete, fields_of, variants_of
 from kdstudio.gui.setup.section import Section
 from kdstudio.gui.setup.temperature import TemperatureCard
 from kdstudio.gui.setup.terms import TermCard
-from kdstudio.gui.setup.words import term_words
+from kdstudio.gui.setup.words import term_inside, term_words
 from kdstudio.project.spec import Experiment
 
 
@@ -23,7 +24,8 @@ class ObjectiveSection(Section):
     """The weighted sum of terms."""
 
     def __init__(self, context: Context) -> None:
-        super().__init__(context, "Objective", "The weighted sum of terms that the student minimises.", ("objective",))
+        sentence = tr("The weighted sum of terms that the student minimises.")
+        super().__init__(context, tr("Objective"), sentence, ("objective",))
         models = next(schema.models for schema in fields_of(Experiment) if schema.name == "objective")
         self._key, self._table = variants_of(models)
         self.balance = BalanceCard(context)
@@ -44,7 +46,7 @@ class ObjectiveSection(Section):
         self.columns.add(self.temperature, side=True)
 
     def _add_button(self) -> QPushButton:
-        button = QPushButton("Add a term")
+        button = QPushButton(tr("Add a term"))
         button.setObjectName("menu")
         menu = QMenu(button)
         for tag, model in self._table.items():
@@ -64,8 +66,8 @@ class ObjectiveSection(Section):
         first: dict[str, Any] = {self._key: tag}
         if "pairs" in self._table[tag].model_fields:
             first["pairs"] = self._first_pair()
-        title = term_words(tag)[0].lower()
-        self.context.document.edit(f"Add {title}", {"objective": [*terms, complete(self._table[tag], first)]})
+        phrase = tr("Add {thing}", thing=term_inside(tag))
+        self.context.document.edit(phrase, {"objective": [*terms, complete(self._table[tag], first)]})
         # After the new card has its place
         QTimer.singleShot(0, self, self._show_last)
 
@@ -84,19 +86,20 @@ class ObjectiveSection(Section):
         terms = self._terms()
         target = index + by
         if 0 <= target < len(terms):
-            title = term_words(str(terms[index].get(self._key)))[0].lower()
+            thing = term_inside(str(terms[index].get(self._key)))
+            phrase = tr("Move {thing} up", thing=thing) if by < 0 else tr("Move {thing} down", thing=thing)
             terms = [*terms]
             terms[index], terms[target] = terms[target], terms[index]
-            self.context.document.edit(f"Move {title} {'up' if by < 0 else 'down'}", {"objective": terms})
+            self.context.document.edit(phrase, {"objective": terms})
             card = self.cards[target]
             button = card.up if by < 0 else card.down
             (button if button.isEnabled() else card.remove).setFocus()
 
     def _remove(self, index: int) -> None:
         terms = self._terms()
-        title = term_words(str(terms[index].get(self._key)))[0].lower()
+        thing = term_inside(str(terms[index].get(self._key)))
         rest = [term for place, term in enumerate(terms) if place != index]
-        self.context.document.edit(f"Remove {title}", {"objective": rest})
+        self.context.document.edit(tr("Remove {thing}", thing=thing), {"objective": rest})
         self.add.setFocus()
 
     # -- showing -----------------------------------------------------------------------------------------------

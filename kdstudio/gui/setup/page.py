@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from kdstudio.gui.engine_client import EngineClient
+from kdstudio.gui.language import tr
 from kdstudio.gui.setup.bars import ProblemBar, RecoveryBar
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.document import Document
@@ -114,7 +115,7 @@ class SetupPage(QWidget):
         self._built: dict[str, Section] = {}
         self._placeholders: dict[str, QWidget] = {}
         for spec in SECTIONS:
-            self.sections.add(spec.name, spec.title)
+            self.sections.add(spec.name, tr(spec.title))
             self._placeholders[spec.name] = QWidget()
             self.stack.addWidget(self._placeholders[spec.name])
         self.sections.currentRowChanged.connect(self._section_chosen)
@@ -137,7 +138,10 @@ class SetupPage(QWidget):
         column.addLayout(body, 1)
         self.whole = QStackedWidget()
         self.whole.addWidget(
-            EmptyState("No experiment is open", "Choose one in the project at the left to see and edit what it does.")
+            EmptyState(
+                tr("No experiment is open"),
+                tr("Choose one in the project at the left to see and edit what it does."),
+            )
         )
         self.whole.addWidget(opened)
         layout = QVBoxLayout(self)
@@ -235,7 +239,7 @@ class SetupPage(QWidget):
         found = self.draft.take_found()
         self.recovery.hide()
         if found is not None:
-            self.document.edit("Restore unsaved changes", {"": found.value})
+            self.document.edit(tr("Restore unsaved changes"), {"": found.value})
 
     def discard_draft(self) -> None:
         """Forgets the unsaved changes of a session that ended badly."""
@@ -254,7 +258,7 @@ class SetupPage(QWidget):
 
     def _set_dirty(self, dirty: bool) -> None:
         flipped, self._dirty = dirty != self._dirty, dirty
-        self.state.setText("not saved" if dirty else "")
+        self.state.setText(tr("not saved") if dirty else "")
         if flipped:
             self.changed.emit(dirty)
 
@@ -276,7 +280,7 @@ class SetupPage(QWidget):
     def _place_problems(self) -> None:
         problems = placed(self._wrong)
         if self._yaml_typed:
-            problems["yaml"] = ["What was typed is not applied yet."]
+            problems["yaml"] = [tr("What was typed is not applied yet.")]
         for path, texts in self.facts.problems().items():
             problems.setdefault(path, []).extend(texts)
         self.context.set_problems(problems)

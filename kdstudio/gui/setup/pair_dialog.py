@@ -25,10 +25,13 @@ from PySide6.QtWidgets import (
 )
 
 from kdstudio.gui.icons import icon
+from kdstudio.gui.language import mark, tr, trn
 from kdstudio.gui.setup.joins import join, modules_of, shape_text, shapes_of, suggestions
+from kdstudio.gui.setup.words import label_of
 from kdstudio.gui.theme import Theme
 
 NAME = Qt.ItemDataRole.UserRole
+LAYERS = {"teacher": mark("Layers of the teacher"), "student": mark("Layers of the student")}
 
 
 class LayerTree(QTreeWidget):
@@ -43,7 +46,7 @@ class LayerTree(QTreeWidget):
     def __init__(self, title: str, report: dict[str, Any] | None) -> None:
         super().__init__()
         self.setAccessibleName(title)
-        self.setHeaderLabels(["Layer", "Output", "Kind"])
+        self.setHeaderLabels([tr("Layer"), tr("Output"), tr("Kind")])
         self.setUniformRowHeights(True)
         self.setIndentation(14)
         self.header().setStretchLastSection(False)
@@ -83,7 +86,9 @@ class LayerTree(QTreeWidget):
         short = name.removeprefix(f"{parent}.") if parent else name
         item = QTreeWidgetItem([short, shape_text(layer["output_shape"]), layer["kind"]])
         item.setData(0, NAME, name)
-        item.setToolTip(0, f"{name}: {layer['parameters']:,} parameters")
+        item.setToolTip(
+            0, trn("{name}: {count:,} parameter", "{name}: {count:,} parameters", layer["parameters"], name=name)
+        )
         item.setData(0, Qt.ItemDataRole.AccessibleTextRole, f"{name}, {shape_text(layer['output_shape'])}")
         if parent:
             self._items[parent].addChild(item)
@@ -134,26 +139,26 @@ class PairDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.theme = theme
-        self.setWindowTitle("Pair layers")
+        self.setWindowTitle(tr("Pair layers"))
         self._reports = {"teacher": teacher, "student": student}
         self._shapes = {side: shapes_of(report) for side, report in self._reports.items()}
-        self.trees = {side: LayerTree(f"Layers of the {side}", report) for side, report in self._reports.items()}
+        self.trees = {side: LayerTree(tr(LAYERS[side]), report) for side, report in self._reports.items()}
         self.verdict = QLabel()
         self.verdict.setWordWrap(True)
         self.verdict.setTextFormat(Qt.TextFormat.PlainText)
         self.verdict.setMinimumHeight(2 * self.fontMetrics().height() + 4)
         self.verdict.setAlignment(Qt.AlignmentFlag.AlignVCenter)
         self.mark = QLabel()
-        self.add = QPushButton("&Add pair")
-        self.suggest = QPushButton("&Suggest pairs")
-        self.suggest.setToolTip("Adds a pair for each stage that both networks have")
-        self.parts = QCheckBox("Show all &parts")
-        self.parts.setToolTip("Also what stands inside the layers: convolutions, norms, activations")
+        self.add = QPushButton(tr("&Add pair"))
+        self.suggest = QPushButton(tr("&Suggest pairs"))
+        self.suggest.setToolTip(tr("Adds a pair for each stage that both networks have"))
+        self.parts = QCheckBox(tr("Show all &parts"))
+        self.parts.setToolTip(tr("Also what stands inside the layers: convolutions, norms, activations"))
         self.parts.setVisible(any(tree.has_parts for tree in self.trees.values()))
-        self.remove = QPushButton("&Remove pair")
-        self.remove.setToolTip("Removes the selected pair (Delete)")
+        self.remove = QPushButton(tr("&Remove pair"))
+        self.remove.setToolTip(tr("Removes the selected pair (Delete)"))
         self.list = QListWidget()
-        self.list.setAccessibleName("Pairs")
+        self.list.setAccessibleName(tr("Pairs"))
         self.list.setMinimumHeight(72)
         for pair in pairs:
             if isinstance(pair, dict):
@@ -184,8 +189,8 @@ class PairDialog(QDialog):
         trees.setChildrenCollapsible(False)
         for side, colour in (("teacher", self.theme.tokens.teacher), ("student", self.theme.tokens.student)):
             report = self._reports[side]
-            name = report["model"] if report else "not known yet"
-            label = QLabel(f'<span style="color:{colour}">●</span> <b>{side.capitalize()}</b>&nbsp; {name}')
+            name = report["model"] if report else tr("not known yet")
+            label = QLabel(f'<span style="color:{colour}">●</span> <b>{label_of(side)}</b>&nbsp; {name}')
             label.setBuddy(self.trees[side])
             box = QWidget()
             column = QVBoxLayout(box)
@@ -201,7 +206,7 @@ class PairDialog(QDialog):
         check.addWidget(self.mark)
         check.addWidget(self.verdict, 1)
         check.addWidget(self.add)
-        heading = QLabel("Pairs")
+        heading = QLabel(tr("Pairs"))
         heading.setObjectName("heading")
         heading.setBuddy(self.list)
         below = QGridLayout()
@@ -251,14 +256,13 @@ class PairDialog(QDialog):
         return {"teacher": teacher, "student": student} in self.pairs()
 
     def _append(self, teacher: str, student: str) -> None:
-        words = ""
-        wrong = False
+        text, wrong = f"{teacher} → {student}", False
         if teacher in self._shapes["teacher"] and student in self._shapes["student"]:
             found = join(self._shapes["student"][student], self._shapes["teacher"][teacher])
-            words, wrong = f":  {found.text}", not found.possible
+            text, wrong = f"{text}:  {found.text}", not found.possible
         elif self._shapes["teacher"] and self._shapes["student"]:
-            words, wrong = ":  there is no such layer", True
-        item = QListWidgetItem(f"{teacher} → {student}{words}")
+            text, wrong = f"{text}:  {tr('there is no such layer')}", True
+        item = QListWidgetItem(text)
         item.setData(NAME, (teacher, student))
         if wrong:
             item.setForeground(QBrush(QColor(self.theme.tokens.bad)))
@@ -300,14 +304,16 @@ class PairDialog(QDialog):
         tokens = self.theme.tokens
         possible = False
         if not all(self._shapes.values()):
-            text = "The layers appear when both networks can be built; close this and correct them first."
+            text = tr("The layers appear when both networks can be built; close this and correct them first.")
         elif not teacher or not student:
-            text = "Select a layer on each side."
+            text = tr("Select a layer on each side.")
         else:
             found = join(self._shapes["student"][student], self._shapes["teacher"][teacher])
-            possible = found.possible and not self._has(teacher, student)
-            there = "This pair is there already. " if self._has(teacher, student) else ""
-            text = f"{there}{teacher} → {student}: {found.text}."
+            there = self._has(teacher, student)
+            possible = found.possible and not there
+            text = tr("{teacher} → {student}: {verdict}.", teacher=teacher, student=student, verdict=found.text)
+            if there:
+                text = tr("This pair is there already. {verdict}", verdict=text)
             name, colour = ("status-finished", tokens.good) if found.possible else ("alert", tokens.bad)
             self.mark.setPixmap(icon(name, colour).pixmap(16, 16))
         self.mark.setVisible(bool(teacher and student))

@@ -7,6 +7,7 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.editors import Editor
 from kdstudio.gui.setup.joins import join, shapes_of
@@ -25,7 +26,7 @@ class PairsEditor(Editor):
         self.text.setTextFormat(Qt.TextFormat.RichText)
         self.text.setWordWrap(True)
         self.text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        self.button = QPushButton("Choose layers...")
+        self.button = QPushButton(tr("Choose layers..."))
         self.button.clicked.connect(self._choose)
         column = QVBoxLayout()
         column.setSpacing(8)
@@ -33,7 +34,7 @@ class PairsEditor(Editor):
         column.addWidget(self.button, 0, Qt.AlignmentFlag.AlignLeft)
         self._row.addLayout(column, 1)
         self.button.setToolTip(schema.tip)
-        self.button.setAccessibleName("Choose layers")
+        self.button.setAccessibleName(tr("Choose layers"))
         self.setFocusProxy(self.button)
         context.facts.changed.connect(self._write)
         context.theme.changed.connect(self._write)
@@ -69,4 +70,5 @@ class PairsEditor(Editor):
                 f'<span style="color:{tokens.teacher}">{one}</span> {arrow} '
                 f'<span style="color:{tokens.student}">{other}</span>{words}'
             )
-        self.text.setText("<br>".join(lines) or f'<span style="color:{tokens.faint}">No layers are paired yet.</span>')
+        nothing = f'<span style="color:{tokens.faint}">{tr("No layers are paired yet.")}</span>'
+        self.text.setText("<br>".join(lines) or nothing)

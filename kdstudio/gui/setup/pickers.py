@@ -10,6 +10,7 @@ from PySide6.QtCore import QStringListModel, Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QCompleter, QFileDialog, QPushButton, QStackedWidget
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.editors import Editor
 from kdstudio.gui.setup.inputs import Combo, Line
@@ -19,8 +20,8 @@ from kdstudio.project.errors import KDStudioError
 from kdstudio.project.runs.state import RunStatus
 from kdstudio.project.spec import KNOWN
 
-WEIGHTS_FILTER = "Weights (*.safetensors *.pt *.pth);;All files (*)"
-ARRAYS_FILTER = "NumPy files (*.npz);;All files (*)"
+WEIGHTS_FILTER = mark("Weights (*.safetensors *.pt *.pth);;All files (*)")
+ARRAYS_FILTER = mark("NumPy files (*.npz);;All files (*)")
 FOLDER = ""
 #: What a path field looks for, by model and field; empty for a folder.
 PATHS = {
@@ -28,6 +29,7 @@ PATHS = {
     ("KnownImages", "folder"): FOLDER,
     ("NumpyFile", "path"): ARRAYS_FILTER,
 }
+IN_PROJECT = mark("In this project")
 LIBRARIES = ("timm:", "torchvision:")
 
 
@@ -84,11 +86,11 @@ class PathEditor(Editor):
         self.context = context
         self.pattern = pattern
         self.line = _PathLine()
-        self.line.setPlaceholderText(empty_text(schema.description) if schema.optional else "not chosen")
-        self.browse = QPushButton("Browse...")
+        self.line.setPlaceholderText(empty_text(schema.description) if schema.optional else tr("not chosen"))
+        self.browse = QPushButton(tr("Browse..."))
         self._adopt(self.line)
         self._adopt(self.browse)
-        self.browse.setAccessibleName(f"Browse for {schema.label.lower()}")
+        self.browse.setAccessibleName(tr("Browse for {thing}", thing=schema.inner_label))
         self.line.textEdited.connect(lambda _: self.edited.emit())
         self.browse.clicked.connect(self._ask)
 
@@ -96,7 +98,7 @@ class PathEditor(Editor):
         project = self.context.project
         start = str(project.root) if project is not None else ""
         if self.pattern:
-            chosen, _ = QFileDialog.getOpenFileName(self, self.schema.label, start, self.pattern)
+            chosen, _ = QFileDialog.getOpenFileName(self, self.schema.label, start, tr(self.pattern))
         else:
             chosen = QFileDialog.getExistingDirectory(self, self.schema.label, start)
         if chosen:
@@ -124,7 +126,7 @@ class ModelEditor(Editor):
         self.combo.setLineEdit(self.line)
         self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.combo.setMaxVisibleItems(24)
-        self.line.setPlaceholderText("resnet20, timm:NAME, models.py:build")
+        self.line.setPlaceholderText(tr("resnet20, timm:NAME, models.py:build"))
         self._adopt(self.combo)
         self._completions = QStringListModel(self)
         self.completer = QCompleter(self._completions, self)
@@ -140,22 +142,22 @@ class ModelEditor(Editor):
 
     def _groups(self) -> dict[str, list[str]]:
         return {
-            "Plain networks": [name for name in KNOWN if name in ("mlp", "cnn")],
-            "ResNets for small pictures": [name for name in KNOWN if name.startswith("resnet")],
-            "Wide ResNets": [name for name in KNOWN if name.startswith("wrn")],
-            "Of a library (type to search)": list(LIBRARIES),
-            "In this project": functions_of(self.context.project.root) if self.context.project else [],
+            mark("Plain networks"): [name for name in KNOWN if name in ("mlp", "cnn")],
+            mark("ResNets for small pictures"): [name for name in KNOWN if name.startswith("resnet")],
+            mark("Wide ResNets"): [name for name in KNOWN if name.startswith("wrn")],
+            mark("Of a library (type to search)"): list(LIBRARIES),
+            IN_PROJECT: functions_of(self.context.project.root) if self.context.project else [],
         }
 
     def _words(self) -> list[str]:
-        return [*KNOWN, *self._groups()["In this project"], *self.context.facts.names]
+        return [*KNOWN, *self._groups()[IN_PROJECT], *self.context.facts.names]
 
     def _fill(self) -> None:
         model = QStandardItemModel(self)
         for title, names in self._groups().items():
             if not names:
                 continue
-            heading = QStandardItem(title)
+            heading = QStandardItem(tr(title))
             heading.setFlags(Qt.ItemFlag.NoItemFlags)
             model.appendRow(heading)
             for name in names:
@@ -221,18 +223,18 @@ class WeightsEditor(Editor):
         super().__init__(schema)
         self.context = context
         self.kind = Combo()
-        none = "None: train it first" if owner == "TeacherSpec" else "None: start at random"
-        self.kind.addItems([none, "A file", "A run's student"])
+        none = tr("None: train it first") if owner == "TeacherSpec" else tr("None: start at random")
+        self.kind.addItems([none, tr("A file"), tr("A run's student")])
         self.detail = QStackedWidget()
         self.nothing = QStackedWidget()
         self.file = PathEditor(schema, context, WEIGHTS_FILTER)
-        self.file.line.setPlaceholderText("not chosen")
+        self.file.line.setPlaceholderText(tr("not chosen"))
         self.runs = Combo()
         for widget in (self.nothing, self.file, self.runs):
             self.detail.addWidget(widget)
         self._adopt(self.kind)
         self._row.addWidget(self.detail, 2)
-        self.runs.setAccessibleName("The run's experiment")
+        self.runs.setAccessibleName(tr("The run's experiment"))
         self.detail.hide()
         self.kind.activated.connect(self._kind_chosen)
         self.file.edited.connect(self.edited)
@@ -259,7 +261,7 @@ class WeightsEditor(Editor):
             if text:
                 self.runs.addItem(text, f"run:{name}")
         if not self.runs.count() and chosen is None:
-            self.runs.addItem("no run is finished yet", None)
+            self.runs.addItem(tr("no run is finished yet"), None)
         if chosen is not None:
             index = self.runs.findData(chosen)
             if index < 0:

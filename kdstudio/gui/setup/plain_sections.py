@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.form import ModelForm
 from kdstudio.gui.setup.section import Card, Section
@@ -15,8 +16,9 @@ class GeneralSection(Section):
     """Name and notes, and whatever the spec gains that has no section yet."""
 
     def __init__(self, context: Context) -> None:
-        super().__init__(context, "General", "What this experiment is called and what it is for.", ("name", "notes"))
-        card = Card("Experiment")
+        sentence = tr("What this experiment is called and what it is for.")
+        super().__init__(context, tr("General"), sentence, ("name", "notes"))
+        card = Card(tr("Experiment"))
         self.form = ModelForm(context, "", Experiment, skip=ELSEWHERE)
         card.body.addWidget(self.form)
         self.columns.add(card)
@@ -30,14 +32,14 @@ class RecordingSection(Section):
     """What the panels get while it trains, and what is measured at the end."""
 
     def __init__(self, context: Context) -> None:
-        sentence = "What is recorded while the student learns, and what is measured when it is done."
-        super().__init__(context, "Recording and evaluation", sentence, ("monitor", "evaluate", "baseline"))
+        sentence = tr("What is recorded while the student learns, and what is measured when it is done.")
+        super().__init__(context, tr("Recording and evaluation"), sentence, ("monitor", "evaluate", "baseline"))
         others = tuple(name for name in Experiment.model_fields if name != "baseline")
         self.forms = []
         for title, path, model, skip in (
-            ("Comparison", "", Experiment, others),
-            ("While training", "monitor", MonitorSpec, ()),
-            ("Scorecard", "evaluate", EvaluateSpec, ()),
+            (tr("Comparison"), "", Experiment, others),
+            (tr("While training"), "monitor", MonitorSpec, ()),
+            (tr("Scorecard"), "evaluate", EvaluateSpec, ()),
         ):
             card = Card(title)
             form = ModelForm(context, path, model, skip=skip)

@@ -9,6 +9,7 @@ from typing import Any
 
 from PySide6.QtWidgets import QMenu, QPushButton
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.facts import Facts
 from kdstudio.gui.setup.joins import middle, suggestions
@@ -125,36 +126,45 @@ def _quick(value: dict[str, Any], facts: Facts) -> Changes:
 
 
 PRESETS = (
-    Preset("Hinton soft targets", "0.1 hard + 0.9 soft, T = 4", "Sets the objective.", _soft_targets),
+    Preset(mark("Hinton soft targets"), mark("0.1 hard + 0.9 soft, T = 4"), mark("Sets the objective."), _soft_targets),
     Preset(
-        "Hinton MNIST study",
-        "1200-1200 to 800-800, T = 20",
-        "The nets of Hinton 2015, section 3. Sets teacher, student, objective, and for pictures jitter of 2 pixels.",
+        mark("Hinton MNIST study"),
+        mark("1200-1200 to 800-800, T = 20"),
+        mark(
+            "The nets of Hinton 2015, section 3. Sets teacher, student, objective, and for pictures jitter of 2 pixels."
+        ),
         _hinton_mnist,
     ),
     Preset(
-        "FitNets, two stages",
-        "first the hint, then 0.1 hard + 0.9 soft",
-        "As published (1412.6550): a quarter of the epochs for the hint alone. Sets the objective.",
+        mark("FitNets, two stages"),
+        mark("first the hint, then 0.1 hard + 0.9 soft"),
+        mark("As published (1412.6550): a quarter of the epochs for the hint alone. Sets the objective."),
         _two_stage,
     ),
     Preset(
-        "FitNets, trained jointly",
-        "1 hard + 100 hint",
-        "As in later benchmarks: the hint beside the labels all the time. Sets the objective.",
+        mark("FitNets, trained jointly"),
+        mark("1 hard + 100 hint"),
+        mark("As in later benchmarks: the hint beside the labels all the time. Sets the objective."),
         _joint,
     ),
-    Preset("Hard labels only", "1 hard", "What the student learns without a teacher. Sets the objective.", _hard_only),
     Preset(
-        "CIFAR benchmark schedule",
-        "240 epochs, × 0.1 at 150, 180, 210",
-        "SGD 0.05, momentum 0.9, weight decay 5e-4, batches of 64, crop and flip. Sets training, batches and views.",
+        mark("Hard labels only"),
+        mark("1 hard"),
+        mark("What the student learns without a teacher. Sets the objective."),
+        _hard_only,
+    ),
+    Preset(
+        mark("CIFAR benchmark schedule"),
+        mark("240 epochs, × 0.1 at 150, 180, 210"),
+        mark(
+            "SGD 0.05, momentum 0.9, weight decay 5e-4, batches of 64, crop and flip. Sets training, batches and views."
+        ),
         _cifar,
     ),
     Preset(
-        "Quick try",
-        "2 epochs, at most 1000 samples",
-        "To see whether all fits. Sets all epochs and the training samples; no latency, no baseline.",
+        mark("Quick try"),
+        mark("2 epochs, at most 1000 samples"),
+        mark("To see whether all fits. Sets all epochs and the training samples; no latency, no baseline."),
         _quick,
     ),
 )
@@ -163,19 +173,19 @@ PRESETS = (
 def apply_preset(context: Context, preset: Preset) -> None:
     """Changes what the preset names."""
     document = context.document
-    document.edit(f"Preset: {preset.name}", preset.changes(document.value, context.facts))
+    document.edit(tr("Preset: {name}", name=tr(preset.name)), preset.changes(document.value, context.facts))
 
 
 def preset_button(context: Context) -> QPushButton:
     """The button with the menu of presets."""
-    button = QPushButton("Presets")
+    button = QPushButton(tr("Presets"))
     button.setObjectName("menu")
-    button.setToolTip("Published settings; each changes only what it names, and can be undone")
+    button.setToolTip(tr("Published settings; each changes only what it names, and can be undone"))
     menu = QMenu(button)
     menu.setToolTipsVisible(True)
     for preset in PRESETS:
-        action = menu.addAction(f"{preset.name}\t{preset.words}")
-        action.setToolTip(preset.tip)
+        action = menu.addAction(f"{tr(preset.name)}\t{tr(preset.words)}")
+        action.setToolTip(tr(preset.tip))
         action.triggered.connect(functools.partial(_triggered, context, preset))
     button.setMenu(menu)
     return button

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from kdstudio.gui.setup.words import choice_text, label_of
+from kdstudio.gui.language import tr
+from kdstudio.gui.setup.words import choice_text, label_inside, label_of
 from kdstudio.project.spec.walk import is_model, members, models_in, tags_of
 
 
@@ -19,6 +20,7 @@ class FieldSchema:
     """One field as the form sees it.
 
     Attributes:
+        description: What the field is, as the spec says it.
         kind: `bool`, `int`, `float`, `text`, `choice`, `flags` (a list of choices), `numbers`, `texts`, `mapping`,
             `model`, `variants` (one of several models), `models` (a list of models or variants).
         optional: Whether None is allowed.
@@ -47,16 +49,28 @@ class FieldSchema:
         return label_of(self.name)
 
     @property
+    def inner_label(self) -> str:
+        """The name as it is written inside a sentence."""
+        return label_inside(self.name)
+
+    @property
+    def words(self) -> str:
+        """The description in the language of the window."""
+        return tr(self.description)
+
+    @property
     def tip(self) -> str:
         """What the field is, with its default."""
         default = self.default
         if self.kind in ("model", "variants", "models") or default in (None, "", [], {}) or self.required:
-            return self.description
+            return self.words
         text = (
             choice_text(self.name, default) if isinstance(default, str) else f"{default:g}" if _number(default) else ""
         )
-        words = text or {True: "yes", False: "no"}.get(default, "") if not isinstance(default, (list, dict)) else ""
-        return f"{self.description} Default: {words}." if words else self.description
+        words = (
+            text or {True: tr("yes"), False: tr("no")}.get(default, "") if not isinstance(default, (list, dict)) else ""
+        )
+        return tr("{field} Default: {value}.", field=self.words, value=words) if words else self.words
 
 
 def _number(value: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kdstudio.gui.language import mark
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.data_section import DataSection
 from kdstudio.gui.setup.model_section import StudentSection, TeacherSection
@@ -26,14 +27,14 @@ class SectionSpec:
 
 
 SECTIONS = (
-    SectionSpec("general", "General", ("name", "notes"), GeneralSection),
-    SectionSpec("data", "Data", ("data",), DataSection),
-    SectionSpec("teacher", "Teacher", ("teacher",), TeacherSection),
-    SectionSpec("student", "Student", ("student",), StudentSection),
-    SectionSpec("objective", "Objective", ("objective",), ObjectiveSection),
-    SectionSpec("training", "Training", ("train",), TrainingSection),
-    SectionSpec("recording", "Recording", ("monitor", "evaluate", "baseline"), RecordingSection),
-    SectionSpec("yaml", "YAML", ("yaml",), YamlSection),
+    SectionSpec("general", mark("General"), ("name", "notes"), GeneralSection),
+    SectionSpec("data", mark("Data"), ("data",), DataSection),
+    SectionSpec("teacher", mark("Teacher"), ("teacher",), TeacherSection),
+    SectionSpec("student", mark("Student"), ("student",), StudentSection),
+    SectionSpec("objective", mark("Objective"), ("objective",), ObjectiveSection),
+    SectionSpec("training", mark("Training"), ("train",), TrainingSection),
+    SectionSpec("recording", mark("Recording"), ("monitor", "evaluate", "baseline"), RecordingSection),
+    SectionSpec("yaml", mark("YAML"), ("yaml",), YamlSection),
 )
 
 

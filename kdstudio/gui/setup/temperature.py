@@ -20,11 +20,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.distribution import DistributionView, percent
 from kdstudio.gui.setup.fact_status import FactStatus
 from kdstudio.gui.setup.facts import FactState
 from kdstudio.gui.setup.section import Card
+from kdstudio.gui.setup.words import label_inside
 from kdstudio.project.runs.snapshots import soften
 
 TENTHS = 10
@@ -36,14 +38,14 @@ class TemperatureCard(Card):
     """Samples to choose from, a slider for T, and bars. The slider tries; a button takes its T into the objective."""
 
     def __init__(self, context: Context) -> None:
-        super().__init__("What the temperature does")
+        super().__init__(tr("What the temperature does"))
         self.context = context
-        self.status = FactStatus(context, "logits", "Asking the teacher")
+        self.status = FactStatus(context, "logits", tr("Asking the teacher"))
         self.empty = QLabel()
         self.empty.setObjectName("soft")
         self.empty.setWordWrap(True)
-        self.train = QPushButton("Train the teacher first")
-        self.train.setToolTip("Starts a run that trains the teacher and parks; the preview is here when it is done")
+        self.train = QPushButton(tr("Train the teacher first"))
+        self.train.setToolTip(tr("Starts a run that trains the teacher and parks; the preview is here when it is done"))
         self.train.clicked.connect(context.train_teacher)
         self.content = QWidget()
         self.samples = self._sample_list()
@@ -52,8 +54,9 @@ class TemperatureCard(Card):
         self.sentence.setWordWrap(True)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(round(LOWEST * TENTHS), round(HIGHEST * TENTHS))
-        self.slider.setAccessibleName("Temperature to try")
-        self.slider.setToolTip("A larger T shows more of what the teacher thinks of the wrong classes (usual 2 to 8)")
+        self.slider.setAccessibleName(tr("Temperature to try"))
+        tip = tr("A larger T shows more of what the teacher thinks of the wrong classes (usual 2 to 8)")
+        self.slider.setToolTip(tip)
         self.slider.valueChanged.connect(self._draw)
         self.value = QLabel()
         self.value.setMinimumWidth(64)
@@ -67,7 +70,7 @@ class TemperatureCard(Card):
     def _sample_list(self) -> QListWidget:
         samples = QListWidget()
         samples.setObjectName("strip")
-        samples.setAccessibleName("Validation samples")
+        samples.setAccessibleName(tr("Validation samples"))
         samples.setViewMode(QListView.ViewMode.IconMode)
         samples.setMovement(QListView.Movement.Static)
         samples.setResizeMode(QListView.ResizeMode.Adjust)
@@ -119,7 +122,9 @@ class TemperatureCard(Card):
         place = self._soft_place()
         if place is not None:
             degree = self.slider.value() / TENTHS
-            self.context.document.edit("Change temperature", {f"objective.{place}.temperature": degree})
+            self.context.document.edit(
+                tr("Change {thing}", thing=label_inside("temperature")), {f"objective.{place}.temperature": degree}
+            )
 
     # -- showing -----------------------------------------------------------------------------------------------
 
@@ -144,10 +149,12 @@ class TemperatureCard(Card):
         self.empty.setVisible(not teacher or untrained)
         self.train.setVisible(untrained)
         self.empty.setText(
-            "The teacher is not trained yet. Once it is, you see here how it judges real samples, and how a "
-            "temperature brings out what it thinks of the other classes."
+            tr(
+                "The teacher is not trained yet. Once it is, you see here how it judges real samples, and how a "
+                "temperature brings out what it thinks of the other classes."
+            )
             if untrained
-            else "With a teacher you see here how it judges real samples, and what a temperature does to that."
+            else tr("With a teacher you see here how it judges real samples, and what a temperature does to that.")
         )
         self.content.setVisible(bool(trained))
         if answer is not None and trained and answer is not self._shown:
@@ -163,8 +170,8 @@ class TemperatureCard(Card):
         for index, label in enumerate(answer["labels"]):
             name = answer["classes"][label]
             item = QListWidgetItem(name[:7] if answer["pictures"] else f"{index + 1}: {name}")
-            item.setToolTip(f"A validation sample of the class {name}")
-            item.setData(Qt.ItemDataRole.AccessibleTextRole, f"Sample {index + 1}, {name}")
+            item.setToolTip(tr("A validation sample of the class {name}", name=name))
+            item.setData(Qt.ItemDataRole.AccessibleTextRole, tr("Sample {number}, {name}", number=index + 1, name=name))
             if answer["pictures"]:
                 pixmap = QPixmap()
                 pixmap.loadFromData(base64.b64decode(answer["pictures"][index]))
@@ -178,7 +185,7 @@ class TemperatureCard(Card):
         self.value.setText(f"<i>T</i> = {degree:g}")
         place = self._soft_place()
         self.take.setVisible(place is not None)
-        self.take.setText(f"Use T = {degree:g}")
+        self.take.setText(tr("Use T = {degree:g}", degree=degree))
         self.take.setEnabled(degree != self._term_temperature)
         row = self.samples.currentRow()
         if self._shown is None or not 0 <= row < len(self._logits):
@@ -192,9 +199,15 @@ def in_words(logits: np.ndarray, classes: list[str], label: int, temperature: fl
     """What the teacher says of a sample, in a sentence."""
     shares = soften(logits, temperature)
     first, second = np.argsort(-shares, kind="stable")[:2]
-    right = "which is right" if first == label else f"but it is {classes[label]}"
-    sharp = soften(logits, 1.0)[first]
-    return (
-        f"{percent(shares[first])} for {classes[first]}, {right}; {percent(shares[second])} for {classes[second]}. "
-        f"At T = 1 it is {percent(sharp)} for {classes[first]}."
+    words = mark("{share} for {name}, which is right; {second} for {other}. At T = 1 it is {sharp} for {name}.")
+    if first != label:
+        words = mark("{share} for {name}, but it is {label}; {second} for {other}. At T = 1 it is {sharp} for {name}.")
+    return tr(
+        words,
+        share=percent(shares[first]),
+        name=classes[first],
+        label=classes[label],
+        second=percent(shares[second]),
+        other=classes[second],
+        sharp=percent(soften(logits, 1.0)[first]),
     )

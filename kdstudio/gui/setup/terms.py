@@ -7,11 +7,12 @@ from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.setup.bars import IconButton
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.form import ModelForm
 from kdstudio.gui.setup.section import Card
-from kdstudio.gui.setup.words import term_words
+from kdstudio.gui.setup.words import term_inside, term_words
 from kdstudio.gui.theme import term_colour
 
 STRIPE = 4
@@ -33,13 +34,14 @@ class TermCard(Card):
         super().__init__(title if name == tag else f"{title} ({name})")
         self.context = context
         self.index = index
-        self.setAccessibleName(f"Term {index + 1}: {title}")
+        self.setAccessibleName(tr("Term {number}: {title}", number=index + 1, title=title))
         sentence = QLabel(words)
         sentence.setObjectName("soft")
         self.head.insertWidget(1, sentence)
-        self.up = IconButton(context.theme, "arrow-up", f"Move {title.lower()} up")
-        self.down = IconButton(context.theme, "arrow-down", f"Move {title.lower()} down")
-        self.remove = IconButton(context.theme, "trash", f"Remove {title.lower()}")
+        thing = term_inside(tag)
+        self.up = IconButton(context.theme, "arrow-up", tr("Move {thing} up", thing=thing))
+        self.down = IconButton(context.theme, "arrow-down", tr("Move {thing} down", thing=thing))
+        self.remove = IconButton(context.theme, "trash", tr("Remove {thing}", thing=thing))
         self.up.clicked.connect(lambda: self.moved.emit(-1))
         self.down.clicked.connect(lambda: self.moved.emit(1))
         self.remove.clicked.connect(lambda: self.removed.emit())

@@ -8,6 +8,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from kdstudio.gui.language import tr, trn
 from kdstudio.gui.theme import Theme, term_colour
 
 GAP = 6
@@ -29,7 +30,7 @@ class Timeline(QWidget):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.theme = theme
-        self.setAccessibleName("Epochs in which each term counts")
+        self.setAccessibleName(tr("Epochs in which each term counts"))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._lanes: list[Lane] = []
         theme.changed.connect(self._restyled)
@@ -41,7 +42,7 @@ class Timeline(QWidget):
     def show_lanes(self, lanes: list[Lane]) -> None:
         """Draws these terms; all lanes are as long as the training."""
         self._lanes = lanes
-        self.setAccessibleDescription("; ".join(f"{lane.name} {_epochs(lane.weights)}" for lane in lanes))
+        self.setAccessibleDescription("; ".join(map(_words, lanes)))
         self.updateGeometry()
         self.update()
 
@@ -81,15 +82,14 @@ class Timeline(QWidget):
             edges |= self._draw_band(painter, area, lane.weights, QColor(term_colour(tokens, index)))
         painter.setPen(QColor(tokens.soft))
         below = len(self._lanes) * (self._lane_height + GAP) - 2
+        whole = trn("{count:,} epoch", "{count:,} epochs", epochs)
         last = -1000.0
         for edge in sorted(edges):
             x = left + edge / epochs * width
-            text = f"{edge:,}" if edge < epochs else f"{edge:,} epochs"
+            text = f"{edge:,}" if edge < epochs else whole
             room = metrics.horizontalAdvance(text) + 8
             begin = min(x, left + width - room) if edge == epochs else max(left, x - room / 2) if edge else x
-            if edge != epochs and (
-                begin < last or x + room / 2 > left + width - metrics.horizontalAdvance("00 epochs")
-            ):
+            if edge != epochs and (begin < last or x + room / 2 > left + width - metrics.horizontalAdvance(whole)):
                 continue
             last = begin + room
             side = flags.AlignRight if edge == epochs else flags.AlignHCenter if edge else flags.AlignLeft
@@ -120,6 +120,8 @@ class Timeline(QWidget):
         return {first, end}
 
 
-def _epochs(weights: list[float | None]) -> str:
-    inside = [epoch for epoch, weight in enumerate(weights) if weight is not None]
-    return f"counts in epochs {inside[0]} to {inside[-1]}" if inside else "never counts"
+def _words(lane: Lane) -> str:
+    inside = [epoch for epoch, weight in enumerate(lane.weights) if weight is not None]
+    if not inside:
+        return tr("{term} never counts", term=lane.name)
+    return tr("{term} counts in epochs {first} to {last}", term=lane.name, first=inside[0], last=inside[-1])

@@ -6,6 +6,7 @@ from typing import Any
 
 from PySide6.QtWidgets import QLabel
 
+from kdstudio.gui.language import tr, trn
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.curve_view import CurveView
 from kdstudio.gui.setup.form import ModelForm
@@ -24,10 +25,10 @@ class ScheduleCard(Card):
     """The learning rate over the epochs of a training, and its steps."""
 
     def __init__(self, context: Context, path: str) -> None:
-        super().__init__("Learning rate")
+        super().__init__(tr("Learning rate"))
         self.context = context
         self.path = path
-        self.curve = CurveView(context.theme, "Learning rate over the epochs")
+        self.curve = CurveView(context.theme, tr("Learning rate over the epochs"))
         self.steps = QLabel()
         self.steps.setObjectName("soft")
         self.steps.setWordWrap(True)
@@ -39,21 +40,26 @@ class ScheduleCard(Card):
             spec = validate(TrainSpec, self.context.document.get(self.path))
         except SpecError:
             self.curve.show_curve([], 0)
-            self.steps.setText("The curve appears when the settings beside it are right.")
+            self.steps.setText(tr("The curve appears when the settings beside it are right."))
             return
         per_epoch = self._steps_per_epoch()
         total = spec.epochs * (per_epoch or GUESSED_STEPS)
         places = range(0, total, max(1, total // POINTS))
         rates = [learning_rate(spec, step, per_epoch or GUESSED_STEPS) for step in places]
         self.curve.show_curve(rates, spec.epochs, spec.milestones if spec.schedule == "multistep" else ())
-        self.curve.setAccessibleDescription(f"From {rates[0]:g} to {rates[-1]:g}, at most {max(rates):g}")
+        words = tr("From {first:g} to {last:g}, at most {most:g}", first=rates[0], last=rates[-1], most=max(rates))
+        self.curve.setAccessibleDescription(words)
         if per_epoch is None:
-            self.steps.setText(f"Over {spec.epochs:,} epochs.")
+            self.steps.setText(trn("Over {count:,} epoch.", "Over {count:,} epochs.", spec.epochs))
         else:
-            samples = self._data()["samples"]["train"]
-            self.steps.setText(
-                f"{per_epoch:,} steps in an epoch of {samples:,} samples, {total:,} steps in {spec.epochs:,} epochs."
+            words = tr(
+                "{steps:,} steps in an epoch of {samples:,} samples, {total:,} steps in {epochs:,} epochs.",
+                steps=per_epoch,
+                samples=self._data()["samples"]["train"],
+                total=total,
+                epochs=spec.epochs,
             )
+            self.steps.setText(words)
 
     def _data(self) -> dict[str, Any]:
         return self.context.facts.data.known or {}
@@ -69,8 +75,8 @@ class TrainingSection(Section):
     """How the student is trained."""
 
     def __init__(self, context: Context) -> None:
-        super().__init__(context, "Training", "How long and how the student is trained.", ("train",))
-        card = Card("Budget and optimizer")
+        super().__init__(context, tr("Training"), tr("How long and how the student is trained."), ("train",))
+        card = Card(tr("Budget and optimizer"))
         self.form = ModelForm(context, "train", TrainSpec)
         card.body.addWidget(self.form)
         self.schedule = ScheduleCard(context, "train")

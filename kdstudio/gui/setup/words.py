@@ -9,70 +9,120 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-#: Fields whose name is not what people call them.
+from kdstudio.gui.language import mark, tr
+
+#: What fields are called. A field without an entry is called by its name, in English.
 LABELS = {
-    "lr": "Learning rate",
-    "clip_norm": "Clip gradients at",
-    "widths": "Widths",
-    "augment": "Augmentation",
-    "validation_fraction": "Validation share",
-    "train_limit": "Training samples",
-    "image_size": "Image side",
-    "every_seconds": "Snapshot every",
-    "probes": "Probe samples",
-    "pool": "Samples for matrices",
-    "max_layers": "Layers in the map",
-    "test": "Score on the test samples",
-    "latency": "Measure latency and throughput",
-    "latency_batch": "Throughput batch",
-    "repeats": "Timed repetitions",
-    "baseline": "Also train a baseline",
-    "warmup_epochs": "Warm-up",
-    "nesterov": "Nesterov momentum",
-    "deterministic": "Deterministic kernels",
-    "early_stop": "Stop early after",
-    "checkpoint_seconds": "Checkpoint every",
-    "accumulate": "Micro-batches",
-    "args": "Further arguments",
-    "pretrained": "Published weights",
-    "grayscale": "Read as grey",
-    "download": "May be downloaded",
-    "from_epoch": "From epoch",
-    "until_epoch": "Until epoch",
-    "schedule": "Schedule",
-    "path": "Path",
+    "lr": mark("Learning rate"),
+    "clip_norm": mark("Clip gradients at"),
+    "widths": mark("Widths"),
+    "augment": mark("Augmentation"),
+    "validation_fraction": mark("Validation share"),
+    "train_limit": mark("Training samples"),
+    "image_size": mark("Image side"),
+    "every_seconds": mark("Snapshot every"),
+    "probes": mark("Probe samples"),
+    "pool": mark("Samples for matrices"),
+    "max_layers": mark("Layers in the map"),
+    "test": mark("Score on the test samples"),
+    "latency": mark("Measure latency and throughput"),
+    "latency_batch": mark("Throughput batch"),
+    "repeats": mark("Timed repetitions"),
+    "baseline": mark("Also train a baseline"),
+    "warmup_epochs": mark("Warm-up"),
+    "nesterov": mark("Nesterov momentum"),
+    "deterministic": mark("Deterministic kernels"),
+    "early_stop": mark("Stop early after"),
+    "checkpoint_seconds": mark("Checkpoint every"),
+    "accumulate": mark("Micro-batches"),
+    "args": mark("Further arguments"),
+    "pretrained": mark("Published weights"),
+    "grayscale": mark("Read as grey"),
+    "download": mark("May be downloaded"),
+    "from_epoch": mark("From epoch"),
+    "until_epoch": mark("Until epoch"),
+    "schedule": mark("Schedule"),
+    "path": mark("Path"),
+    "name": mark("Name"),
+    "notes": mark("Notes"),
+    "data": mark("Data"),
+    "source": mark("Source"),
+    "batch_size": mark("Batch size"),
+    "crop_padding": mark("Crop padding"),
+    "jitter_pixels": mark("Jitter pixels"),
+    "split_seed": mark("Split seed"),
+    "folder": mark("Folder"),
+    "classes": mark("Classes"),
+    "teacher": mark("Teacher"),
+    "model": mark("Model"),
+    "dropout": mark("Dropout"),
+    "input_dropout": mark("Input dropout"),
+    "weights": mark("Weights"),
+    "train": mark("Train"),
+    "epochs": mark("Epochs"),
+    "optimizer": mark("Optimizer"),
+    "momentum": mark("Momentum"),
+    "weight_decay": mark("Weight decay"),
+    "milestones": mark("Milestones"),
+    "gamma": mark("Gamma"),
+    "precision": mark("Precision"),
+    "device": mark("Device"),
+    "seed": mark("Seed"),
+    "student": mark("Student"),
+    "objective": mark("Objective"),
+    "term": mark("Term"),
+    "weight": mark("Weight"),
+    "kind": mark("Kind"),
+    "start": mark("Start"),
+    "end": mark("End"),
+    "label_smoothing": mark("Label smoothing"),
+    "temperature": mark("Temperature"),
+    "pairs": mark("Pairs"),
+    "monitor": mark("Monitor"),
+    "alignment_samples": mark("Alignment samples"),
+    "evaluate": mark("Evaluate"),
+    "version": mark("Version"),
 }
 
 UNITS = {
-    "batch_size": "samples",
+    "batch_size": mark("samples"),
     "crop_padding": "px",
     "jitter_pixels": "px",
     "image_size": "px",
-    "epochs": "epochs",
-    "warmup_epochs": "epochs",
-    "early_stop": "epochs",
+    "epochs": mark("epochs"),
+    "warmup_epochs": mark("epochs"),
+    "early_stop": mark("epochs"),
     "every_seconds": "s",
     "checkpoint_seconds": "s",
-    "latency_batch": "samples",
-    "alignment_samples": "samples",
-    "pool": "samples",
+    "latency_batch": mark("samples"),
+    "alignment_samples": mark("samples"),
+    "pool": mark("samples"),
 }
 
 CHOICES: dict[str, dict[str, str]] = {
     "source": {
-        "digits": "Digits (scikit-learn, 8 × 8)",
-        "mnist": "MNIST (28 × 28)",
-        "fashion-mnist": "Fashion-MNIST (28 × 28)",
-        "cifar10": "CIFAR-10 (32 × 32, colour)",
-        "cifar100": "CIFAR-100 (32 × 32, colour)",
-        "folder": "A folder of images",
-        "npz": "A NumPy file (.npz)",
+        "digits": mark("Digits (scikit-learn, 8 × 8)"),
+        "mnist": mark("MNIST (28 × 28)"),
+        "fashion-mnist": mark("Fashion-MNIST (28 × 28)"),
+        "cifar10": mark("CIFAR-10 (32 × 32, colour)"),
+        "cifar100": mark("CIFAR-100 (32 × 32, colour)"),
+        "folder": mark("A folder of images"),
+        "npz": mark("A NumPy file (.npz)"),
     },
-    "optimizer": {"sgd": "SGD with momentum", "adamw": "AdamW"},
-    "schedule": {"cosine": "Cosine to zero", "multistep": "Steps at milestones", "constant": "Constant"},
-    "kind": {"linear": "Linear", "cosine": "Cosine"},
-    "precision": {"auto": "Automatic", "fp32": "float32", "bf16": "bfloat16", "fp16": "float16"},
-    "augment": {"crop": "Crop", "flip": "Flip", "jitter": "Jitter"},
+    "optimizer": {"sgd": mark("SGD with momentum"), "adamw": mark("AdamW")},
+    "schedule": {
+        "cosine": mark("Cosine to zero"),
+        "multistep": mark("Steps at milestones"),
+        "constant": mark("Constant"),
+    },
+    "kind": {"linear": mark("Linear"), "cosine": mark("Cosine")},
+    "precision": {
+        "auto": mark("Automatic"),
+        "fp32": mark("float32"),
+        "bf16": mark("bfloat16"),
+        "fp16": mark("float16"),
+    },
+    "augment": {"crop": mark("Crop"), "flip": mark("Flip"), "jitter": mark("Jitter")},
 }
 
 #: Values that a free text field offers.
@@ -103,18 +153,27 @@ SPANS = {
     "source": 2, "pairs": 4,
 }  # fmt: skip
 
+#: One of a list, in the path of a field.
+PLACES = {"objective": mark("term {number}"), "pairs": mark("pair {number}"), "": mark("item {number}")}
+
 #: What a term is called, and what the student learns by it.
 TERMS = {
-    "hard": ("Hard labels", "the label of each sample, by cross-entropy"),
-    "soft": ("Soft targets", "what the teacher says of all classes, softened by a temperature"),
-    "hint": ("Hints", "what layers inside the teacher see (FitNets)"),
+    "hard": (mark("Hard labels"), mark("the label of each sample, by cross-entropy")),
+    "soft": (mark("Soft targets"), mark("what the teacher says of all classes, softened by a temperature")),
+    "hint": (mark("Hints"), mark("what layers inside the teacher see (FitNets)")),
 }
 
 
 def term_words(tag: str, description: str = "") -> tuple[str, str]:
     """What a term is called, and a few words on it."""
     sentence = " ".join(description.split()).split(". ")[0].rstrip(".")
-    return TERMS.get(tag, (label_of(tag), sentence))
+    title, words = TERMS.get(tag, (_label(tag), sentence))
+    return tr(title), tr(words)
+
+
+def term_inside(tag: str) -> str:
+    """What a term is called in the middle of a sentence."""
+    return _inside(TERMS[tag][0] if tag in TERMS else _label(tag))
 
 
 def _library(values: dict[str, Any]) -> bool:
@@ -157,13 +216,29 @@ RELEVANT: dict[str, Callable[[dict[str, Any]], bool]] = {
 
 def label_of(name: str) -> str:
     """The label of a field."""
+    return tr(_label(name))
+
+
+def label_inside(name: str) -> str:
+    """The label of a field in the middle of a sentence."""
+    return _inside(_label(name))
+
+
+def _label(name: str) -> str:
     words = LABELS.get(name) or name.replace("_", " ")
     return words[:1].upper() + words[1:]
 
 
+def _inside(label: str) -> str:
+    """English writes a label small inside a sentence; another language as its catalogue has it."""
+    found = tr(label)
+    return label[:1].lower() + label[1:] if found == label else found
+
+
 def choice_text(name: str, value: str) -> str:
     """What a choice of a field is called."""
-    return CHOICES.get(name, {}).get(value, value)
+    found = CHOICES.get(name, {}).get(value)
+    return tr(found) if found is not None else value
 
 
 def hint_of(description: str, values: dict[str, Any] | None = None) -> str:
@@ -176,16 +251,16 @@ def hint_of(description: str, values: dict[str, Any] | None = None) -> str:
         by_name = dict(part.split(": ", 1) for part in parts if re.match(r"(sgd|adamw): ", part))
         chosen = by_name.get(str((values or {}).get("optimizer")))
         if chosen:
-            return f"usual {chosen}"
+            return tr("usual {range}", range=tr(chosen))
         if parts and re.match(r"usual|for example|\d|sgd:|Hinton", parts[0]):
-            return "; ".join(parts)
+            return "; ".join(map(tr, parts))
     return ""
 
 
 def empty_text(description: str) -> str:
     """What it means that an optional field is empty."""
     found = re.search(r"\(empty: ([^;)]+)", description)
-    return found[1] if found else "not set"
+    return tr(found[1]) if found else tr("not set")
 
 
 def is_relevant(name: str, values: dict[str, Any]) -> bool:
@@ -221,9 +296,8 @@ def path_text(path: str) -> str:
     parts: list[str] = []
     for before, key in zip(["", *keys], keys):
         if key.isdigit():
-            kind = {"objective": "term", "pairs": "pair"}.get(before, "item")
             parts[-1:] = [parts[-1]] if before == "objective" else parts[-1:]
-            parts.append(f"{kind} {int(key) + 1}")
+            parts.append(tr(PLACES.get(before, PLACES[""]), number=int(key) + 1))
         elif key != "pairs":
             parts.append(label_of(key))
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])}: {parts[-1]}"
+    return parts[0] if len(parts) == 1 else tr("{group}: {field}", group=", ".join(parts[:-1]), field=parts[-1])

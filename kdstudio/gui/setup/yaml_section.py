@@ -17,6 +17,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QSizePolicy
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.form import error_label, show_error
 from kdstudio.gui.setup.section import Card, Section
@@ -50,24 +51,24 @@ class YamlSection(Section):
     """The text of the file. What is typed here is applied as one edit."""
 
     def __init__(self, context: Context) -> None:
-        sentence = "What the file will say. Comments stay; what is typed here is applied as one edit."
-        super().__init__(context, "YAML", sentence, ("yaml",))
+        sentence = tr("What the file will say. Comments stay; what is typed here is applied as one edit.")
+        super().__init__(context, tr("YAML"), sentence, ("yaml",))
         self.editor = QPlainTextEdit()
         self.editor.setObjectName("yaml")
-        self.editor.setAccessibleName("The experiment as YAML")
+        self.editor.setAccessibleName(tr("The experiment as YAML"))
         self.editor.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.editor.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.editor.setTabChangesFocus(True)
         self.editor.setMinimumHeight(320)
         self.colours = YamlColours(self.editor.document(), context.theme)
         self.problem = error_label()
-        self.copy = QPushButton("Copy")
-        self.copy.setToolTip("Copy the whole text")
-        self.back = QPushButton("Discard what was typed")
-        self.apply = QPushButton("Apply")
+        self.copy = QPushButton(tr("Copy"))
+        self.copy.setToolTip(tr("Copy the whole text"))
+        self.back = QPushButton(tr("Discard what was typed"))
+        self.apply = QPushButton(tr("Apply"))
         self.apply.setObjectName("primary")
-        self.apply.setToolTip("Take over what was typed (Ctrl+Return)")
-        card = Card("The file")
+        self.apply.setToolTip(tr("Take over what was typed (Ctrl+Return)"))
+        card = Card(tr("The file"))
         for button in (self.copy, self.back, self.apply):
             card.head.addWidget(button)
         card.body.addWidget(self.problem)
