@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import argparse
 import ast
+import inspect
+import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,6 +19,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTEXT = "kdstudio"
+#: How the words in brackets begin that stand by themselves somewhere.
+SHOWN_ALONE = r"empty:|usual|for example|\d|sgd:|Hinton"
 #: Texts by their English words: the files that they stand in, and whether they have plurals.
 Texts = dict[str, tuple[set[str], bool]]
 
@@ -25,6 +30,8 @@ def texts_of(root: Path = ROOT) -> Texts:
     found: Texts = {}
 
     def add(text: str, file: Path, plural: bool = False) -> None:
+        if not text:
+            return
         files, plurals = found.get(text, (set(), False))
         found[text] = (files | {file.relative_to(root).as_posix()}, plurals or plural)
 
@@ -35,12 +42,16 @@ def texts_of(root: Path = ROOT) -> Texts:
             elif name == "trn" and isinstance(arguments[1], ast.Constant):
                 add(arguments[1].value, file, plural=True)
     for file in sorted((root / "kdstudio/project/spec").rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.keyword) and node.arg == "description" and isinstance(node.value, ast.Constant):
-                add(node.value.value, file)
+        for text in _descriptions(file):
+            for part in (text, *_bracketed(text)):
+                add(part, file)
     glossary = root / "resources/glossary.yaml"
     for text in _strings(yaml.safe_load(glossary.read_text(encoding="utf-8"))):
         add(text, glossary)
+    for project in sorted(root.glob("projects/*/project.yaml")):
+        about = yaml.safe_load(project.read_text(encoding="utf-8"))
+        for text in (about["name"], " ".join(about["notes"].split())):
+            add(text, project)
     return found
 
 
@@ -48,6 +59,24 @@ def _calls(file: Path) -> Iterator[tuple[str, list[ast.expr]]]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             yield node.func.id, node.args
+
+
+def _descriptions(file: Path) -> Iterator[str]:
+    """What a spec says of its models, and of their fields: the text below each."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ClassDef) or not node.bases:
+            continue
+        yield ast.get_docstring(node) or ""
+        for field, below in itertools.pairwise(node.body):
+            if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
+                yield inspect.cleandoc(ast.literal_eval(below.value))
+
+
+def _bracketed(description: str) -> Iterator[str]:
+    """What the form shows of a description by itself: the usual range, and what it means that a field is empty."""
+    for words in re.findall(r"\(([^()]*)\)", description):
+        for part in words.split("; ") if re.match(SHOWN_ALONE, words) else ():
+            yield re.sub(r"^(empty|sgd|adamw): ", "", part)
 
 
 def _strings(data: object) -> Iterator[str]:

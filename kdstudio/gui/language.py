@@ -12,6 +12,8 @@ from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
 from kdstudio.project.shipped import resource
 
 CONTEXT = "kdstudio"
+#: Qt counts in 32 bits.
+LARGEST = 2**31 - 1
 
 
 def tr(text: str, /, **parts: object) -> str:
@@ -34,7 +36,7 @@ def trn(one: str, many: str, count: int, /, **parts: object) -> str:
         many: English words for none or several: `"{count} runs"`.
         count: The number; it comes to the place `{count}`.
     """
-    found = QCoreApplication.translate(CONTEXT, many, "", count)
+    found = QCoreApplication.translate(CONTEXT, many, "", min(count, LARGEST))
     if found == many and count == 1:
         found = one
     return found.format(count=count, **parts)
