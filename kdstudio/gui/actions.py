@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction, QKeySequence
 
+from kdstudio.gui.language import mark, tr
+
 
 @dataclass(frozen=True)
 class ActionSpec:
@@ -28,47 +30,72 @@ class ActionSpec:
     gap: bool = False
 
 
-FILE, EDIT, RUN, VIEW, HELP = "&File", "&Edit", "&Run", "&View", "&Help"
+FILE, EDIT, RUN, VIEW, HELP = mark("&File"), mark("&Edit"), mark("&Run"), mark("&View"), mark("&Help")
 SPECS = (
-    ActionSpec("new", "&New project...", FILE, "Make a project from a template", "Ctrl+Shift+N"),
-    ActionSpec("open", "&Open project...", FILE, "Open a project folder; or drop one on the window", "Ctrl+O"),
-    ActionSpec("close-project", "&Close project", FILE, "Back to the welcome page; runs go on", "Ctrl+W"),
-    ActionSpec("new-experiment", "New &experiment...", FILE, "Add an experiment", "Ctrl+N", "plus", gap=True),
-    ActionSpec("duplicate", "&Duplicate experiment...", FILE, "Copy the open experiment", "Ctrl+D", "duplicate"),
-    ActionSpec("save", "&Save experiment", FILE, "Write the experiment to its file", "Ctrl+S", "save"),
-    ActionSpec("revert", "Re&vert to the file", FILE, "Drop the changes that were not saved"),
-    ActionSpec("quit", "&Quit", FILE, "Close the window", "Ctrl+Q", gap=True),
-    ActionSpec("undo", "&Undo", EDIT, "Take the last change back", "Ctrl+Z"),
-    ActionSpec("redo", "&Redo", EDIT, "Make it again", "Ctrl+Shift+Z"),
-    ActionSpec("rename", "Re&name experiment...", EDIT, "Give the experiment another name", "F2", gap=True),
-    ActionSpec("delete", "&Delete", EDIT, "Move the chosen run or experiment to the trash", "Del", "trash"),
-    ActionSpec("run", "&Run", RUN, "Save and run the open experiment", "Ctrl+R", "play", True),
-    ActionSpec("resume", "Res&ume", RUN, "Go on from the last checkpoint", "Ctrl+Shift+R", "refresh", True),
-    ActionSpec("hold", "&Hold", RUN, "Pause the run and keep its memory", "Ctrl+H", "pause", True, gap=True),
-    ActionSpec("continue", "&Continue", RUN, "Go on after a hold", "Ctrl+Shift+H", "play", True),
-    ActionSpec("park", "&Park", RUN, "Save the run and free the device; resume later", "Ctrl+P", "park", True),
-    ActionSpec("stop", "&Stop", RUN, "Finish the step, evaluate and save", "Ctrl+.", "stop", True),
-    ActionSpec("stop-now", "Stop &now", RUN, "End at once; the last checkpoint stays", "Ctrl+Shift+.", "stop-now"),
-    ActionSpec("train-teacher", "Train the &teacher", RUN, "Run until the teacher is trained, then park", "", gap=True),
-    ActionSpec("evaluate", "&Evaluate again", RUN, "Measure the shown run's networks again"),
-    ActionSpec("report", "Open the re&port", RUN, "Open the shown run's report in the browser", "", "report"),
-    ActionSpec("open-folder", "Open the run's &folder", RUN, "Show the run's files", "", "folder"),
-    ActionSpec("page-setup", "&Setup", VIEW, "Describe the experiment", "Ctrl+1"),
-    ActionSpec("page-monitor", "&Monitor", VIEW, "Watch the run", "Ctrl+2"),
-    ActionSpec("page-runs", "R&uns", VIEW, "All runs of the project", "Ctrl+3"),
-    ActionSpec("page-export", "&Export", VIEW, "Ship the student", "Ctrl+4"),
-    ActionSpec("palette", "&Find an action...", VIEW, "Find any action, experiment or run", "Ctrl+K", gap=True),
-    ActionSpec("reset-layout", "Default &layout", VIEW, "Put the panels back to where they were at first"),
-    ActionSpec("text-larger", "&Larger text", VIEW, "Make all text larger", "Ctrl++", gap=True),
-    ActionSpec("text-smaller", "Sm&aller text", VIEW, "Make all text smaller", "Ctrl+-"),
-    ActionSpec("text-normal", "&Normal text", VIEW, "Text at its first size", "Ctrl+0"),
-    ActionSpec("theme-system", "Theme of the s&ystem", VIEW, "Follow the desktop's light or dark scheme", gap=True),
-    ActionSpec("theme-light", "L&ight theme", VIEW, "Always light"),
-    ActionSpec("theme-dark", "&Dark theme", VIEW, "Always dark"),
-    ActionSpec("welcome", "&Welcome page", HELP, "Samples, new project, recent projects"),
-    ActionSpec("tour", "&Tour", HELP, "Five steps through the window"),
-    ActionSpec("glossary", "&Glossary", HELP, "The words of distillation", "F1"),
-    ActionSpec("about", "&About KD Studio", HELP, "Version and licence", gap=True),
+    ActionSpec("new", mark("&New project..."), FILE, mark("Make a project from a template"), "Ctrl+Shift+N"),
+    ActionSpec(
+        "open", mark("&Open project..."), FILE, mark("Open a project folder; or drop one on the window"), "Ctrl+O"
+    ),
+    ActionSpec("close-project", mark("&Close project"), FILE, mark("Back to the welcome page; runs go on"), "Ctrl+W"),
+    ActionSpec(
+        "new-experiment", mark("New &experiment..."), FILE, mark("Add an experiment"), "Ctrl+N", "plus", gap=True
+    ),
+    ActionSpec(
+        "duplicate", mark("&Duplicate experiment..."), FILE, mark("Copy the open experiment"), "Ctrl+D", "duplicate"
+    ),
+    ActionSpec("save", mark("&Save experiment"), FILE, mark("Write the experiment to its file"), "Ctrl+S", "save"),
+    ActionSpec("revert", mark("Re&vert to the file"), FILE, mark("Drop the changes that were not saved")),
+    ActionSpec("quit", mark("&Quit"), FILE, mark("Close the window"), "Ctrl+Q", gap=True),
+    ActionSpec("undo", mark("&Undo"), EDIT, mark("Take the last change back"), "Ctrl+Z"),
+    ActionSpec("redo", mark("&Redo"), EDIT, mark("Make it again"), "Ctrl+Shift+Z"),
+    ActionSpec("rename", mark("Re&name experiment..."), EDIT, mark("Give the experiment another name"), "F2", gap=True),
+    ActionSpec("delete", mark("&Delete"), EDIT, mark("Move the chosen run or experiment to the trash"), "Del", "trash"),
+    ActionSpec("run", mark("&Run"), RUN, mark("Save and run the open experiment"), "Ctrl+R", "play", True),
+    ActionSpec("resume", mark("Res&ume"), RUN, mark("Go on from the last checkpoint"), "Ctrl+Shift+R", "refresh", True),
+    ActionSpec(
+        "hold", mark("&Hold"), RUN, mark("Pause the run and keep its memory"), "Ctrl+H", "pause", True, gap=True
+    ),
+    ActionSpec("continue", mark("&Continue"), RUN, mark("Go on after a hold"), "Ctrl+Shift+H", "play", True),
+    ActionSpec(
+        "park", mark("&Park"), RUN, mark("Save the run and free the device; resume later"), "Ctrl+P", "park", True
+    ),
+    ActionSpec("stop", mark("&Stop"), RUN, mark("Finish the step, evaluate and save"), "Ctrl+.", "stop", True),
+    ActionSpec(
+        "stop-now", mark("Stop &now"), RUN, mark("End at once; the last checkpoint stays"), "Ctrl+Shift+.", "stop-now"
+    ),
+    ActionSpec(
+        "train-teacher",
+        mark("Train the &teacher"),
+        RUN,
+        mark("Run until the teacher is trained, then park"),
+        "",
+        gap=True,
+    ),
+    ActionSpec("evaluate", mark("&Evaluate again"), RUN, mark("Measure the shown run's networks again")),
+    ActionSpec(
+        "report", mark("Open the re&port"), RUN, mark("Open the shown run's report in the browser"), "", "report"
+    ),
+    ActionSpec("open-folder", mark("Open the run's &folder"), RUN, mark("Show the run's files"), "", "folder"),
+    ActionSpec("page-setup", mark("&Setup"), VIEW, mark("Describe the experiment"), "Ctrl+1"),
+    ActionSpec("page-monitor", mark("&Monitor"), VIEW, mark("Watch the run"), "Ctrl+2"),
+    ActionSpec("page-runs", mark("R&uns"), VIEW, mark("All runs of the project"), "Ctrl+3"),
+    ActionSpec("page-export", mark("&Export"), VIEW, mark("Ship the student"), "Ctrl+4"),
+    ActionSpec(
+        "palette", mark("&Find an action..."), VIEW, mark("Find any action, experiment or run"), "Ctrl+K", gap=True
+    ),
+    ActionSpec("reset-layout", mark("Default &layout"), VIEW, mark("Put the panels back to where they were at first")),
+    ActionSpec("text-larger", mark("&Larger text"), VIEW, mark("Make all text larger"), "Ctrl++", gap=True),
+    ActionSpec("text-smaller", mark("Sm&aller text"), VIEW, mark("Make all text smaller"), "Ctrl+-"),
+    ActionSpec("text-normal", mark("&Normal text"), VIEW, mark("Text at its first size"), "Ctrl+0"),
+    ActionSpec(
+        "theme-system", mark("Theme of the s&ystem"), VIEW, mark("Follow the desktop's light or dark scheme"), gap=True
+    ),
+    ActionSpec("theme-light", mark("L&ight theme"), VIEW, mark("Always light")),
+    ActionSpec("theme-dark", mark("&Dark theme"), VIEW, mark("Always dark")),
+    ActionSpec("welcome", mark("&Welcome page"), HELP, mark("Samples, new project, recent projects")),
+    ActionSpec("tour", mark("&Tour"), HELP, mark("Five steps through the window")),
+    ActionSpec("glossary", mark("&Glossary"), HELP, mark("The words of distillation"), "F1"),
+    ActionSpec("about", mark("&About KD Studio"), HELP, mark("Version and licence"), gap=True),
 )
 
 
@@ -76,11 +103,11 @@ def build_actions(parent: QObject, handlers: dict[str, Callable[[], None]]) -> d
     """All actions, connected. Every spec needs a handler."""
     actions: dict[str, QAction] = {}
     for spec in SPECS:
-        action = QAction(spec.text, parent)
+        action = QAction(tr(spec.text), parent)
         action.setObjectName(spec.name)
         shortcut = f" ({QKeySequence(spec.shortcut).toString()})" if spec.shortcut else ""
-        action.setToolTip(spec.tip + shortcut)
-        action.setStatusTip(spec.tip)
+        action.setToolTip(tr(spec.tip) + shortcut)
+        action.setStatusTip(tr(spec.tip))
         if spec.shortcut:
             action.setShortcut(QKeySequence(spec.shortcut))
         action.triggered.connect(lambda checked=False, handler=handlers[spec.name]: handler())

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QApplication
 
 from kdstudio import __version__
 from kdstudio.gui.icons import icon
-from kdstudio.gui.language import install_language
+from kdstudio.gui.language import install_language, tr
 from kdstudio.gui.settings import Settings
 from kdstudio.gui.theme import POINTS, Theme
 from kdstudio.project.settings_path import config_dir
@@ -73,8 +73,8 @@ def crash_log(window: MainWindow) -> Iterator[None]:
         text = path.read_text(encoding="utf-8", errors="replace").strip()
         if text:
             window.message.tell(
-                "KD Studio ended unexpectedly the last time.",
-                "Runs that were going went on; they are in the tree with their state.",
+                tr("KD Studio ended unexpectedly the last time."),
+                tr("Runs that were going went on; they are in the tree with their state."),
                 details=text[-8000:],
             )
     try:
@@ -88,8 +88,8 @@ def crash_log(window: MainWindow) -> Iterator[None]:
         text = "".join(traceback.format_exception(kind, error, trace))
         sys.stderr.write(text)
         window.message.tell(
-            f"Something unexpected went wrong: {kind.__name__}: {str(error)[:200]}",
-            "This is a mistake in KD Studio. Nothing was lost, and you can go on.",
+            tr("Something unexpected went wrong: {kind}: {words}", kind=kind.__name__, words=str(error)[:200]),
+            tr("This is a mistake in KD Studio. Nothing was lost, and you can go on."),
             details=text,
         )
 

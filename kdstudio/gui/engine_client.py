@@ -9,6 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QProcess, QTimer, Signal
 
+from kdstudio.gui.language import tr
 from kdstudio.project.errors import KDStudioError
 
 DEBOUNCE_MILLISECONDS = 250
@@ -249,7 +250,7 @@ class EngineClient(QObject):
         process, self._process = self._process, None
         if process is not None:
             process.deleteLater()
-        self._died("The process that looks at data and models ended while it answered.")
+        self._died(tr("The process that looks at data and models ended while it answered."))
 
     def _error_occurred(self, error: QProcess.ProcessError) -> None:
         if error != QProcess.ProcessError.FailedToStart or self._process is None:
@@ -258,7 +259,7 @@ class EngineClient(QObject):
         if self._running is not None:
             self._running.attempts = ATTEMPTS
         self._last_words = words.encode()
-        self._died("The process that looks at data and models could not be started.")
+        self._died(tr("The process that looks at data and models could not be started."))
 
     def _died(self, what: str) -> None:
         asked = self._running
@@ -268,8 +269,8 @@ class EngineClient(QObject):
         lines = self._last_words.decode("utf-8", "replace").strip().splitlines()
         error = KDStudioError(
             what,
-            lines[-1] if lines else "It may have run out of memory, or was ended from outside.",
-            "Ask again; kdstudio doctor checks the installation.",
+            lines[-1] if lines else tr("It may have run out of memory, or was ended from outside."),
+            tr("Ask again; kdstudio doctor checks the installation."),
             kind="engine-died",
         )
         self._over({"id": asked.number, "error": error.as_dict()})

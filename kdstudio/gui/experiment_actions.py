@@ -14,6 +14,7 @@ from kdstudio.gui.experiments import (
     new_experiment,
     rename_experiment,
 )
+from kdstudio.gui.language import tr
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.trash import Trashed, move_to_trash, restore
@@ -46,7 +47,7 @@ class ExperimentActions:
     def save(self) -> None:
         """Saves the open experiment."""
         if self.window.setup_page.save():
-            self.window.statusBar().showMessage("Saved", 3000)
+            self.window.statusBar().showMessage(tr("Saved"), 3000)
             self.window.refresh()
 
     def revert(self) -> None:
@@ -70,14 +71,14 @@ class ExperimentActions:
         """Asks for a name and adds an experiment."""
         project = self.window.project
         if project is not None and self.window.may_leave_experiment():
-            name = ask_name(self.window, project, "New experiment", free_name(project, "experiment"))
+            name = ask_name(self.window, project, tr("New experiment"), free_name(project, "experiment"))
             self._open(lambda: new_experiment(project, name) if name else None)
 
     def duplicate(self) -> None:
         """Asks for a name and copies the open experiment."""
         project, source = self.window.project, self.window.setup_page.path
         if project is not None and source is not None and self.window.may_leave_experiment():
-            name = ask_name(self.window, project, "Duplicate experiment", free_name(project, f"{source.stem}-copy"))
+            name = ask_name(self.window, project, tr("Duplicate experiment"), free_name(project, f"{source.stem}-copy"))
             self._open(lambda: duplicate_experiment(project, source, name) if name else None)
 
     def rename(self) -> None:
@@ -85,7 +86,7 @@ class ExperimentActions:
         project, source = self.window.project, self.window.setup_page.path
         if project is None or source is None or not self.window.may_leave_experiment():
             return
-        name = ask_name(self.window, project, "Rename experiment", source.stem)
+        name = ask_name(self.window, project, tr("Rename experiment"), source.stem)
         if name and name != source.stem:
             run = self.window.control.run
             if run is not None and run.experiment_name == source.stem:
@@ -131,7 +132,7 @@ class ExperimentActions:
         window.control.look()
         window.refresh()
         undo = partial(self._undelete, trashed)
-        window.message.tell(f"{name} is in the trash.", note=True, button="Undo", then=undo)
+        window.message.tell(tr("{name} is in the trash.", name=name), note=True, button=tr("Undo"), then=undo)
 
     def _undelete(self, trashed: Trashed) -> None:
         try:

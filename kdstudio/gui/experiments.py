@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QInputDialog, QWidget
 
+from kdstudio.gui.language import tr
 from kdstudio.project.errors import InputError, KDStudioError
 from kdstudio.project.folder import Project
 from kdstudio.project.spec import Experiment, HardTerm, SoftTerm, StudentSpec, TeacherSpec, validate
@@ -24,7 +25,8 @@ def ask_name(parent: QWidget, project: Project, title: str, suggestion: str) -> 
     """Asks for the name of an experiment until it can be one; empty if the person changed their mind."""
     name, problem = suggestion, ""
     while True:
-        label = f"{problem}\n\nName" if problem else "Name (letters, digits, dots, dashes, underscores)"
+        letters = tr("Name (letters, digits, dots, dashes, underscores)")
+        label = f"{problem}\n\n{tr('Name')}" if problem else letters
         name, accepted = QInputDialog.getText(parent, title, label, text=name)
         name = name.strip()
         if not accepted:
@@ -45,7 +47,7 @@ def check_name(project: Project, name: str) -> None:
     """
     validate(Experiment, {"name": name, "student": {"model": "mlp"}, "objective": [{"term": "hard"}]})
     if name in project.experiment_names():
-        raise InputError(f"There is already an experiment '{name}'.", fix="choose another name")
+        raise InputError(tr("There is already an experiment '{name}'.", name=name), fix=tr("choose another name"))
 
 
 def new_experiment(project: Project, name: str) -> Path:
@@ -77,7 +79,7 @@ def rename_experiment(project: Project, source: Path, name: str) -> Path:
     """
     old = source.stem
     if any(run.status().active for run in project.runs(old)):
-        raise InputError(f"{old}: one of its runs is going", fix="stop or park it first")
+        raise InputError(tr("{old}: one of its runs is going", old=old), fix=tr("stop or park it first"))
     target = project.experiments_dir / f"{name}.yaml"
     experiment = project.load(source).model_copy(update={"name": name})
     source.rename(target)

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from kdstudio.gui.actions import SPECS, VIEW
 from kdstudio.gui.icons import icon
+from kdstudio.gui.language import tr
 from kdstudio.gui.status_strip import StatusStrip
 from kdstudio.gui.theme import Tokens
 
@@ -40,15 +41,15 @@ def _menus(window: MainWindow) -> None:
     menus = {}
     for spec in SPECS:
         if spec.menu not in menus:
-            menus[spec.menu] = window.menuBar().addMenu(spec.menu)
+            menus[spec.menu] = window.menuBar().addMenu(tr(spec.menu))
         menu = menus[spec.menu]
         if spec.gap:
             menu.addSeparator()
         menu.addAction(window.actions_by_name[spec.name])
         if spec.name == "open":
-            window.recent_menu = menu.addMenu("Open &recent")
+            window.recent_menu = menu.addMenu(tr("Open &recent"))
         if spec.name == "palette":
-            window.panels_menu = menu.addMenu("&Panels")
+            window.panels_menu = menu.addMenu(tr("&Panels"))
     del menus[VIEW]
     for prefix, checked in (("page-", ""), ("theme-", f"theme-{window.theme.choice}")):
         group = QActionGroup(window)
@@ -61,7 +62,7 @@ def _menus(window: MainWindow) -> None:
 
 
 def _tool_bar(window: MainWindow) -> None:
-    bar = QToolBar("Run")
+    bar = QToolBar(tr("Run"))
     bar.setObjectName("toolbar")
     bar.setMovable(False)
     bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
@@ -93,7 +94,7 @@ def _body(window: MainWindow) -> None:
     row.addStretch()
     window.run_label = QLabel()
     window.run_label.setObjectName("soft")
-    window.run_label.setAccessibleName("Shown run")
+    window.run_label.setAccessibleName(tr("Shown run"))
     row.addWidget(window.run_label)
     holder = QWidget()
     inset = QHBoxLayout(holder)

@@ -10,6 +10,8 @@ from PySide6.QtWidgets import QMessageBox, QToolBar, QWidget
 
 from kdstudio import __version__
 from kdstudio.gui.actions import SPECS
+from kdstudio.gui.language import tr
+from kdstudio.gui.words import status_words
 
 if TYPE_CHECKING:
     from kdstudio.gui.main_window import MainWindow
@@ -49,25 +51,27 @@ class HelpActions:
         from kdstudio.gui.dialogs.palette import CommandPalette, Entry
 
         window = self.window
-        entries = [
-            Entry(action.text().replace("&", "").rstrip("."), spec.menu.strip("&"), spec.shortcut, action.trigger)
-            for spec in SPECS
-            for action in (window.actions_by_name[spec.name],)
-            if action.isEnabled() and action.isVisible() and spec.name != "palette"
-        ]
+        entries = []
+        for spec in SPECS:
+            action = window.actions_by_name[spec.name]
+            if action.isEnabled() and action.isVisible() and spec.name != "palette":
+                text, menu = action.text().replace("&", "").rstrip("."), tr(spec.menu).replace("&", "")
+                entries.append(Entry(text, menu, spec.shortcut, action.trigger))
         if window.project is not None:
             for path in window.project.experiment_files():
-                entries.append(Entry(path.stem, "experiment", "", partial(window._experiment_chosen, path)))
+                entries.append(Entry(path.stem, tr("experiment"), "", partial(window._experiment_chosen, path)))
             for summary in reversed(window.control.summaries):
-                text = summary.status.text(summary.state)
-                entries.append(Entry(summary.run.name, "run", text, partial(window._run_chosen, summary.run)))
+                text = status_words(summary.status, summary.state)
+                entries.append(Entry(summary.run.name, tr("run"), text, partial(window._run_chosen, summary.run)))
         dialog = CommandPalette(entries, window)
         dialog.exec()
         dialog.deleteLater()
 
     def about(self) -> None:
-        text = f"KD Studio {__version__}\n\nA workbench for knowledge distillation.\nApache License 2.0."
-        QMessageBox.about(self.window, "About KD Studio", text)
+        text = tr(
+            "KD Studio {version}\n\nA workbench for knowledge distillation.\nApache License 2.0.", version=__version__
+        )
+        QMessageBox.about(self.window, tr("About KD Studio"), text)
 
     def tour(self) -> None:
         """Starts the tour; without a project it goes over a sample that is only looked at."""
@@ -100,37 +104,47 @@ def tour_steps(window: MainWindow) -> list[Step]:
     show = window.show_page
     return [
         Step(
-            "Experiments and runs",
-            "A project holds experiments. Each is one file that says which teacher, which student and which data. "
-            "Under each stand its runs, with their status and score.",
+            tr("Experiments and runs"),
+            tr(
+                "A project holds experiments. Each is one file that says which teacher, which student and which data. "
+                "Under each stand its runs, with their status and score."
+            ),
             lambda: window.tree,
             partial(show, "setup"),
         ),
         Step(
-            "Describe the experiment",
-            "Everything that a run does is set here: data, teacher, student, the terms of the objective with their "
-            "weights and temperature, and training. Rest the mouse on a setting to read what it does.",
+            tr("Describe the experiment"),
+            tr(
+                "Everything that a run does is set here: data, teacher, student, the terms of the objective with their "
+                "weights and temperature, and training. Rest the mouse on a setting to read what it does."
+            ),
             lambda: window.setup_page,
             partial(show, "setup"),
         ),
         Step(
-            "Run it",
-            "Run saves the experiment and starts it in a process of its own. The first run trains the teacher; later "
-            "ones find it. Hold pauses, Park frees the device, Stop ends and evaluates.",
+            tr("Run it"),
+            tr(
+                "Run saves the experiment and starts it in a process of its own. The first run trains the teacher; "
+                "later ones find it. Hold pauses, Park frees the device, Stop ends and evaluates."
+            ),
             run_button,
             partial(show, "setup"),
         ),
         Step(
-            "Watch the student learn",
-            "Losses as they are optimised, what teacher and student say of the same samples at any temperature, and "
-            "how alike their layers are. The slider at the foot goes back in time.",
+            tr("Watch the student learn"),
+            tr(
+                "Losses as they are optimised, what teacher and student say of the same samples at any temperature, "
+                "and how alike their layers are. The slider at the foot goes back in time."
+            ),
             lambda: window.monitor,
             partial(show, "monitor"),
         ),
         Step(
-            "Ship it",
-            "The scorecard says what distillation gave: how much smaller, how much faster, how much of the teacher's "
-            "accuracy is kept. Export writes the student and checks it in a fresh process.",
+            tr("Ship it"),
+            tr(
+                "The scorecard says what distillation gave: how much smaller, how much faster, how much of the "
+                "teacher's accuracy is kept. Export writes the student and checks it in a fresh process."
+            ),
             lambda: window.export,
             partial(show, "export"),
         ),

@@ -16,6 +16,7 @@ from kdstudio.gui.dialogs.closing import ask_about_runs
 from kdstudio.gui.experiment_actions import ExperimentActions
 from kdstudio.gui.export.page import ExportPage
 from kdstudio.gui.help_actions import HelpActions
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.late_monitor import LateMonitor
 from kdstudio.gui.project_actions import ProjectActions
 from kdstudio.gui.runs.controller import RunController
@@ -122,8 +123,8 @@ class MainWindow(LateMonitor):
         for signal, name in ((stack.canUndoChanged, "undo"), (stack.canRedoChanged, "redo")):
             self.actions_by_name[name].setEnabled(False)
             signal.connect(self.actions_by_name[name].setEnabled)
-        stack.undoTextChanged.connect(partial(self._name_undo, "undo", "&Undo"))
-        stack.redoTextChanged.connect(partial(self._name_undo, "redo", "&Redo"))
+        stack.undoTextChanged.connect(partial(self._name_undo, "undo", mark("&Undo")))
+        stack.redoTextChanged.connect(partial(self._name_undo, "redo", mark("&Redo")))
         self.runs.chosen.connect(self._run_chosen)
         self.runs.compared.connect(self.monitor_compared)
         self.panels_menu.aboutToShow.connect(self.make_monitor)
@@ -139,6 +140,7 @@ class MainWindow(LateMonitor):
 
     def _name_undo(self, name: str, verb: str, what: str) -> None:
         """The Edit menu says what is taken back."""
+        verb = tr(verb)
         self.actions_by_name[name].setText(f"{verb} {what[:1].lower()}{what[1:]}" if what else verb)
 
     def _recolour(self) -> None:
@@ -224,10 +226,11 @@ class MainWindow(LateMonitor):
         if not self.setup_page.dirty:
             return True
         buttons = QMessageBox.StandardButton
-        name = self.setup_page.path.stem if self.setup_page.path is not None else "the experiment"
-        text = f"Save the changes to {name}?"
+        path = self.setup_page.path
+        name = tr("the experiment") if path is None else path.stem
+        text = tr("Save the changes to {name}?", name=name)
         answer = QMessageBox.question(
-            self, "Unsaved changes", text, buttons.Save | buttons.Discard | buttons.Cancel, buttons.Save
+            self, tr("Unsaved changes"), text, buttons.Save | buttons.Discard | buttons.Cancel, buttons.Save
         )
         return answer == buttons.Discard or (answer == buttons.Save and self.setup_page.save())
 
@@ -245,7 +248,7 @@ class MainWindow(LateMonitor):
         if self.setup_page.check() and (not self.setup_page.dirty or self.setup_page.save()):
             return True
         self.show_page("setup")
-        self.message.tell("The experiment is not complete.", "A field has an error; it is marked on this page.")
+        self.message.tell(tr("The experiment is not complete."), tr("A field has an error; it is marked on this page."))
         return False
 
     def start(self) -> None:
@@ -395,8 +398,10 @@ class MainWindow(LateMonitor):
         if folder is not None:
             QTimer.singleShot(0, self, partial(self.open_project, folder))
         else:
-            text = "What was dropped is no KD Studio project and lies in none."
-            self.message.tell(text, "A project is a folder with a project.yaml.", "Make one with File > New project.")
+            text = tr("What was dropped is no KD Studio project and lies in none.")
+            self.message.tell(
+                text, tr("A project is a folder with a project.yaml."), tr("Make one with File > New project.")
+            )
 
     # -- closing -----------------------------------------------------------------------------------------------
 
@@ -430,10 +435,10 @@ class MainWindow(LateMonitor):
         """Closes once the runs have parked or stopped; the window stays alive meanwhile."""
         self._leaving = True
         self.message.tell(
-            "Saving, then closing." if answer == "park" else "Evaluating and saving, then closing.",
+            tr("Saving, then closing.") if answer == "park" else tr("Evaluating and saving, then closing."),
             ", ".join(run.name for run in active),
             note=True,
-            button="Close now",
+            button=tr("Close now"),
             then=self.leave,
         )
         for run in active:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtWidgets import QDialog, QFileDialog, QMenu
 
 from kdstudio.gui.dialogs.new_project import NewProjectDialog, projects_home
+from kdstudio.gui.language import tr
 
 if TYPE_CHECKING:
     from kdstudio.gui.main_window import MainWindow
@@ -37,7 +38,7 @@ class ProjectActions:
         """Asks for a folder and opens it."""
         recent = self.window.settings["recent"]
         start = str(Path(recent[0]).parent) if recent else str(projects_home())
-        folder = QFileDialog.getExistingDirectory(self.window, "Open a project folder", start)
+        folder = QFileDialog.getExistingDirectory(self.window, tr("Open a project folder"), start)
         if folder:
             self.window.open_project(Path(folder))
 

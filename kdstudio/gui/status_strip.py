@@ -6,6 +6,8 @@ import time
 
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QStatusBar, QWidget
 
+from kdstudio.gui.language import tr
+from kdstudio.gui.words import network_word, status_words
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.state import RunState, RunStatus
 
@@ -16,8 +18,8 @@ def duration(seconds: float) -> str:
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+        return tr("{minutes} min {seconds:02d} s", minutes=whole // 60, seconds=whole % 60)
+    return tr("{hours} h {minutes:02d} min", hours=whole // 3600, minutes=whole % 3600 // 60)
 
 
 class Pace:
@@ -49,19 +51,24 @@ class StatusStrip:
 
     def __init__(self, bar: QStatusBar) -> None:
         self.run = QLabel()
-        self.phase = QLabel("Ready")
+        self.phase = QLabel(tr("Ready"))
         self.time = QLabel()
         self.speed = QLabel()
         self.memory = QLabel()
         self.device = QLabel()
-        for label, name in ((self.run, "Run"), (self.phase, "Phase"), (self.time, "Time left"), (self.speed, "Speed")):
+        for label, name in (
+            (self.run, tr("Run")),
+            (self.phase, tr("Phase")),
+            (self.time, tr("Time left")),
+            (self.speed, tr("Speed")),
+        ):
             label.setAccessibleName(name)
         bar.addWidget(self.run)
         bar.addWidget(self.phase)
         for label in (self.time, self.speed, self.memory, self.device):
             bar.addPermanentWidget(label)
         self.progress = QProgressBar()
-        self.progress.setAccessibleName("Progress of the shown run")
+        self.progress.setAccessibleName(tr("Progress of the shown run"))
         self.progress.setFixedWidth(230)
         self.left = QLabel()
         self.left.setObjectName("soft")
@@ -81,7 +88,7 @@ class StatusStrip:
         if run is None:
             for label in labels:
                 label.clear()
-            self.phase.setText("Ready")
+            self.phase.setText(tr("Ready"))
             self._pace = Pace()
             return
         words = self._words(state, status)
@@ -97,15 +104,17 @@ class StatusStrip:
             self.progress.setValue(total if status is RunStatus.FINISHED else min(state.step, total))
         self.progress.setFormat(words)
         self.run.setText(run.name)
-        position = f"step {state.step:,} of {state.total_steps:,}" if state.total_steps else ""
+        position = tr("step {step:,} of {all:,}", step=state.step, all=state.total_steps) if state.total_steps else ""
         message = state.message if status.active else ""
         self.phase.setText(" · ".join(part for part in (words, position, message) if part))
         self._pace.update(state)
         left = self._pace.left(state) if status is RunStatus.TRAINING else None
-        self.left.setText(f"{duration(left)} left" if left is not None else "")
-        self.time.setText(f"{state.stage}: {duration(left)} left" if left is not None else "")
+        self.left.setText(tr("{time} left", time=duration(left)) if left is not None else "")
+        self.time.setText(
+            tr("{stage}: {time} left", stage=network_word(state.stage), time=duration(left)) if left is not None else ""
+        )
         fast = status is RunStatus.TRAINING and state.samples_per_second
-        self.speed.setText(f"{state.samples_per_second:,.0f} samples/s" if fast else "")
+        self.speed.setText(tr("{count:,.0f} samples/s", count=state.samples_per_second) if fast else "")
         memory = f"{state.memory_bytes / 1e6:,.0f} MB" if state.memory_bytes and status.active else ""
         if state.device_memory_bytes and status.active:
             memory += f" · GPU {state.device_memory_bytes / 1e9:.2f} GB"
@@ -115,7 +124,10 @@ class StatusStrip:
     @staticmethod
     def _words(state: RunState, status: RunStatus) -> str:
         if status is RunStatus.TRAINING and state.total_epochs:
-            return f"{state.stage}: epoch {min(state.epoch + 1, state.total_epochs)} / {state.total_epochs}"
+            epoch = min(state.epoch + 1, state.total_epochs)
+            return tr(
+                "{stage}: epoch {epoch} / {all}", stage=network_word(state.stage), epoch=epoch, all=state.total_epochs
+            )
         if status.active and state.progress:
-            return str(state.progress.get("label", status.text(state)))
-        return status.text(state)
+            return str(state.progress.get("label", status_words(status, state)))
+        return status_words(status, state)

@@ -9,7 +9,9 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHeaderView, QMenu, QTreeWidget, QTreeWidgetItem
 
 from kdstudio.gui.icons import icon
+from kdstudio.gui.language import tr
 from kdstudio.gui.theme import Theme, Tokens
+from kdstudio.gui.words import status_words
 from kdstudio.project.folder import Project
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.state import RunStatus
@@ -36,7 +38,7 @@ class ProjectTree(QTreeWidget):
         self.theme = theme
         self.menu_actions: dict[str, QAction] = {}
         self._shown: tuple[object, ...] = ()
-        self.setAccessibleName("Project")
+        self.setAccessibleName(tr("Project"))
         self.setColumnCount(2)
         self.setHeaderHidden(True)
         self.setRootIsDecorated(True)
@@ -73,7 +75,9 @@ class ProjectTree(QTreeWidget):
         for path in files:
             root = QTreeWidgetItem([f"{path.stem} ●" if path == unsaved else path.stem])
             root.setData(0, DATA, path)
-            root.setToolTip(0, f"{path.name}, with changes that are not saved" if path == unsaved else path.name)
+            root.setToolTip(
+                0, tr("{file}, with changes that are not saved", file=path.name) if path == unsaved else path.name
+            )
             root.setIcon(0, icon("experiment", self.theme.tokens.soft))
             self.addTopLevelItem(root)
             for summary in reversed(by_experiment.get(path.stem, [])):
@@ -94,9 +98,10 @@ class ProjectTree(QTreeWidget):
         item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         name = status_icon(summary.status)
         item.setIcon(0, icon(name, status_colour(summary.status, self.theme.tokens)))
-        words = summary.status.text(summary.state)
-        what = "accuracy on test samples" if summary.scorecard else "best validation accuracy so far"
-        item.setToolTip(0, f"{summary.run.name}: {words}" + (f"\n{score} %: {what}" if score else ""))
+        words = status_words(summary.status, summary.state)
+        what = tr("accuracy on test samples") if summary.scorecard else tr("best validation accuracy so far")
+        lines = [f"{summary.run.name}: {words}", f"{score} %: {what}" if score else ""]
+        item.setToolTip(0, "\n".join(line for line in lines if line))
         return item
 
     def choose(self, what: Path | RunFolder) -> None:

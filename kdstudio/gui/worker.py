@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import psutil
 from PySide6.QtCore import QObject, QThread, Signal
 
+from kdstudio.gui.language import tr
 from kdstudio.project.runs.control import Request, request
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.metrics import MetricFollower, MetricStore, Series
@@ -58,27 +59,31 @@ class Outcome:
 def outcome_of(state: RunState, status: RunStatus, returncode: int | None, last_lines: str) -> Outcome:
     """The outcome from the state on disk and the exit of the process, if it was ours."""
     if status is RunStatus.FINISHED:
-        return Outcome(OutcomeKind.FINISHED, "The run is finished.")
+        return Outcome(OutcomeKind.FINISHED, tr("The run is finished."))
     if status is RunStatus.PARKED:
-        return Outcome(OutcomeKind.PARKED, f"Parked at step {state.step}.", fix="Resume goes on from here.")
+        return Outcome(
+            OutcomeKind.PARKED, tr("Parked at step {step}.", step=state.step), fix=tr("Resume goes on from here.")
+        )
     if status is RunStatus.STOPPED:
-        return Outcome(OutcomeKind.STOPPED, f"Stopped at step {state.step}.", fix="Resume goes on from here.")
+        return Outcome(
+            OutcomeKind.STOPPED, tr("Stopped at step {step}.", step=state.step), fix=tr("Resume goes on from here.")
+        )
     error = state.error or {}
     if status is RunStatus.FAILED:
         kind = OutcomeKind.OUT_OF_MEMORY if error.get("kind") == "out-of-memory" else OutcomeKind.FAILED
-        what = error.get("what", "The run failed.")
+        what = error.get("what", tr("The run failed."))
         return Outcome(kind, what, error.get("why", ""), error.get("fix", ""), last_lines)
     if returncode in (-signal.SIGKILL, 137):
-        why = "Its process was killed, as the system does when memory runs out."
+        why = tr("Its process was killed, as the system does when memory runs out.")
     elif returncode is not None and returncode < 0:
-        why = f"Its process died of signal {-returncode}."
+        why = tr("Its process died of signal {number}.", number=-returncode)
     else:
-        why = "Its process is gone."
+        why = tr("Its process is gone.")
     return Outcome(
         OutcomeKind.KILLED,
-        f"Interrupted at step {state.step}.",
+        tr("Interrupted at step {step}.", step=state.step),
         why,
-        "Resume goes on from the last checkpoint; nothing before it is lost.",
+        tr("Resume goes on from the last checkpoint; nothing before it is lost."),
         last_lines,
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QMessageBox, QWidget
 
+from kdstudio.gui.language import tr, trn
+
 
 def ask_about_runs(parent: QWidget, names: list[str]) -> str:
     """Asks, and returns `keep`, `park`, `stop` or `cancel`.
@@ -14,19 +16,21 @@ def ask_about_runs(parent: QWidget, names: list[str]) -> str:
     """
     box = QMessageBox(parent)
     box.setObjectName("closing")
-    box.setWindowTitle("Close KD Studio")
-    one = len(names) == 1
-    box.setText(f"{names[0]} is going." if one else f"{len(names)} runs are going: {', '.join(names)}.")
+    box.setWindowTitle(tr("Close KD Studio"))
+    going = trn("{names} is going.", "{count} runs are going: {names}.", len(names), names=", ".join(names))
+    box.setText(going)
     box.setInformativeText(
-        "Keep training: it goes on in the background, and the next start finds it.\n"
-        "Park: it is saved and its device is free; resume it later.\n"
-        "Stop: it ends after this step, is evaluated and saved."
+        tr(
+            "Keep training: it goes on in the background, and the next start finds it.\n"
+            "Park: it is saved and its device is free; resume it later.\n"
+            "Stop: it ends after this step, is evaluated and saved."
+        )
     )
     roles = QMessageBox.ButtonRole
-    keep = box.addButton("Keep training", roles.AcceptRole)
-    park = box.addButton("Park", roles.ActionRole)
-    stop = box.addButton("Stop", roles.DestructiveRole)
-    cancel = box.addButton("Cancel", roles.RejectRole)
+    keep = box.addButton(tr("Keep training"), roles.AcceptRole)
+    park = box.addButton(tr("Park"), roles.ActionRole)
+    stop = box.addButton(tr("Stop"), roles.DestructiveRole)
+    cancel = box.addButton(tr("Cancel"), roles.RejectRole)
     box.setDefaultButton(keep)
     box.setEscapeButton(cancel)
     box.exec()

@@ -6,6 +6,7 @@ from html import escape
 
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLineEdit, QTextBrowser, QVBoxLayout, QWidget
 
+from kdstudio.gui.language import tr
 from kdstudio.project.shipped import resource
 from kdstudio.project.yaml_io import read_yaml
 
@@ -13,7 +14,10 @@ from kdstudio.project.yaml_io import read_yaml
 def words() -> dict[str, str]:
     """Each word with what it means, in alphabetical order."""
     found = read_yaml(resource("glossary.yaml"))
-    return {str(word): str(found[word]) for word in sorted(found, key=str.lower)}
+    translated = {}
+    for word, meaning in found.items():
+        translated[tr(word)] = tr(meaning)
+    return {word: translated[word] for word in sorted(translated, key=str.lower)}
 
 
 class GlossaryDialog(QDialog):
@@ -21,15 +25,15 @@ class GlossaryDialog(QDialog):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Glossary")
+        self.setWindowTitle(tr("Glossary"))
         self.resize(560, 520)
         self.line = QLineEdit()
-        self.line.setPlaceholderText("Search")
-        self.line.setAccessibleName("Search the glossary")
+        self.line.setPlaceholderText(tr("Search"))
+        self.line.setAccessibleName(tr("Search the glossary"))
         self.line.setClearButtonEnabled(True)
         self.line.textChanged.connect(self._fill)
         self.text = QTextBrowser()
-        self.text.setAccessibleName("Glossary")
+        self.text.setAccessibleName(tr("Glossary"))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
@@ -47,4 +51,4 @@ class GlossaryDialog(QDialog):
             for word, meaning in self._words.items()
             if wanted in word.lower() or wanted in meaning.lower()
         ]
-        self.text.setHtml("".join(parts) or "<p>No such word.</p>")
+        self.text.setHtml("".join(parts) or f"<p>{escape(tr('No such word.'))}</p>")

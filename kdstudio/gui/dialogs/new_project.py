@@ -20,11 +20,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.folder import Project, create_project, templates
 
 DATA = Qt.ItemDataRole.UserRole
-EMPTY = "An empty project: you add the experiments."
+EMPTY = mark("An empty project: you add the experiments.")
 
 
 def template_texts() -> list[tuple[str, str, str]]:
@@ -35,8 +36,9 @@ def template_texts() -> list[tuple[str, str, str]]:
             file = Project.open(path).file
         except KDStudioError:
             continue
-        found.append((name, file.name, " ".join(file.notes.split())))
-    return [*found, ("empty", "Empty project", EMPTY)]
+        notes = " ".join(file.notes.split())
+        found.append((name, tr(file.name), tr(notes)))
+    return [*found, ("empty", tr("Empty project"), tr(EMPTY))]
 
 
 def projects_home() -> Path:
@@ -51,20 +53,20 @@ class NewProjectDialog(QDialog):
     def __init__(self, parent: QWidget | None = None, template: str = "") -> None:
         super().__init__(parent)
         self.project: Project | None = None
-        self.setWindowTitle("New project")
+        self.setWindowTitle(tr("New project"))
         self.resize(620, 440)
         self.list = QListWidget()
-        self.list.setAccessibleName("Template")
+        self.list.setAccessibleName(tr("Template"))
         self.list.setWordWrap(True)
         for name, title, text in template_texts():
             item = QListWidgetItem(f"{title}\n{text}")
             item.setData(DATA, name)
             self.list.addItem(item)
         self.name = QLineEdit()
-        self.name.setAccessibleName("Name")
+        self.name.setAccessibleName(tr("Name"))
         self.folder = QLineEdit(str(projects_home()))
-        self.folder.setAccessibleName("Folder")
-        browse = QPushButton("Browse...")
+        self.folder.setAccessibleName(tr("Folder"))
+        browse = QPushButton(tr("Browse..."))
         browse.clicked.connect(self._browse)
         place = QHBoxLayout()
         place.addWidget(self.folder, 1)
@@ -72,8 +74,8 @@ class NewProjectDialog(QDialog):
         form = QFormLayout()
         form.setHorizontalSpacing(16)
         form.setVerticalSpacing(8)
-        form.addRow("Name", self.name)
-        form.addRow("In the folder", place)
+        form.addRow(tr("Name"), self.name)
+        form.addRow(tr("In the folder"), place)
         self.path = QLabel()
         self.path.setObjectName("soft")
         self.path.setWordWrap(True)
@@ -81,7 +83,7 @@ class NewProjectDialog(QDialog):
         self.problem.setObjectName("error")
         self.problem.setWordWrap(True)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        self.make = QPushButton("Make project")
+        self.make = QPushButton(tr("Make project"))
         self.make.setObjectName("primary")
         self.make.setDefault(True)
         self.make.clicked.connect(self._make)
@@ -89,7 +91,7 @@ class NewProjectDialog(QDialog):
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.setSpacing(12)
-        heading = QLabel("Start from")
+        heading = QLabel(tr("Start from"))
         heading.setObjectName("heading")
         layout.addWidget(heading)
         layout.addWidget(self.list, 1)
@@ -119,19 +121,19 @@ class NewProjectDialog(QDialog):
         self._check()
 
     def _browse(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Folder for the new project", self.folder.text())
+        folder = QFileDialog.getExistingDirectory(self, tr("Folder for the new project"), self.folder.text())
         if folder:
             self.folder.setText(folder)
 
     def _check(self) -> None:
         problem = ""
         if not self.name.text().strip():
-            problem = "Give the project a name."
+            problem = tr("Give the project a name.")
         elif self.target.exists() and any(self.target.iterdir() if self.target.is_dir() else [self.target]):
-            problem = "This folder exists and is not empty; choose another name."
+            problem = tr("This folder exists and is not empty; choose another name.")
         self.problem.setText(problem)
         self.problem.setVisible(bool(problem))
-        self.path.setText(f"It will lie in {self.target}")
+        self.path.setText(tr("It will lie in {folder}", folder=self.target))
         self.path.setVisible(not problem)
         self.make.setEnabled(not problem)
 

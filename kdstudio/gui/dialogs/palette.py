@@ -9,6 +9,8 @@ from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QDialog, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
+from kdstudio.gui.language import tr
+
 MOST = 60
 
 
@@ -45,17 +47,17 @@ class CommandPalette(QDialog):
 
     def __init__(self, entries: list[Entry], parent: QWidget) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Find an action")
+        self.setWindowTitle(tr("Find an action"))
         self.setWindowFlags(Qt.WindowType.Dialog | Qt.WindowType.FramelessWindowHint)
         self.resize(560, 420)
         self.entries = entries
         self.line = QLineEdit()
-        self.line.setPlaceholderText("Find an action, an experiment or a run")
-        self.line.setAccessibleName("Find")
+        self.line.setPlaceholderText(tr("Find an action, an experiment or a run"))
+        self.line.setAccessibleName(tr("Find"))
         self.line.textChanged.connect(self._filter)
         self.line.installEventFilter(self)
         self.list = QListWidget()
-        self.list.setAccessibleName("Found")
+        self.list.setAccessibleName(tr("Found"))
         self.list.itemActivated.connect(lambda _: self.choose())
         self.list.itemClicked.connect(lambda _: self.choose())
         layout = QVBoxLayout(self)

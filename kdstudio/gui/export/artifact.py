@@ -12,6 +12,8 @@ from PySide6.QtCore import QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
 
+from kdstudio.gui.language import mark, tr
+
 
 @dataclass(frozen=True)
 class Format:
@@ -23,11 +25,15 @@ class Format:
 
 
 FORMATS = (
-    Format("onnx", "ONNX", "Runs anywhere: onnxruntime, TensorRT, OpenVINO, browsers. Preprocessing is inside."),
+    Format("onnx", "ONNX", mark("Runs anywhere: onnxruntime, TensorRT, OpenVINO, browsers. Preprocessing is inside.")),
     Format(
-        "torch-export", "torch.export", "A .pt2 program for PyTorch alone, without KD Studio. Preprocessing is inside."
+        "torch-export",
+        "torch.export",
+        mark("A .pt2 program for PyTorch alone, without KD Studio. Preprocessing is inside."),
     ),
-    Format("safetensors", "safetensors", "Weights, and the spec that rebuilds the student: to train or convert on."),
+    Format(
+        "safetensors", "safetensors", mark("Weights, and the spec that rebuilds the student: to train or convert on.")
+    ),
 )
 
 
@@ -47,16 +53,16 @@ class ArtifactCard(QFrame):
         self.folder: Path | None = None
         title = QLabel(kind.title)
         title.setObjectName("heading")
-        text = QLabel(kind.text)
+        text = QLabel(tr(kind.text))
         text.setObjectName("soft")
         text.setWordWrap(True)
         self.result = QLabel()
         self.result.setWordWrap(True)
-        self.button = QPushButton("Export and check")
-        self.button.setAccessibleName(f"Export as {kind.title} and check")
+        self.button = QPushButton(tr("Export and check"))
+        self.button.setAccessibleName(tr("Export as {format} and check", format=kind.title))
         self.button.clicked.connect(lambda: self.asked.emit(kind.name))
-        self.open_button = QPushButton("Open folder")
-        self.open_button.setAccessibleName(f"Open the folder of the {kind.title} export")
+        self.open_button = QPushButton(tr("Open folder"))
+        self.open_button.setAccessibleName(tr("Open the folder of the {format} export", format=kind.title))
         self.open_button.clicked.connect(self._open)
         self.busy = QProgressBar()
         self.busy.setRange(0, 0)
@@ -84,19 +90,19 @@ class ArtifactCard(QFrame):
         parity = _read(folder / "parity.json") if folder is not None else None
         self.open_button.setVisible(metadata is not None)
         self.result.setVisible(metadata is not None)
-        self.button.setText("Export and check" if metadata is None else "Export again")
+        self.button.setText(tr("Export and check") if metadata is None else tr("Export again"))
         if metadata is None or folder is None:
             return
         file = folder / str(metadata.get("file", ""))
-        size = f"{file.stat().st_size / 1e6:.3f} MB" if file.is_file() else "missing"
+        size = f"{file.stat().st_size / 1e6:.3f} MB" if file.is_file() else tr("missing")
         self.result.setText(f"{file.name}, {size}\n{checked_text(parity)}")
 
     def set_busy(self, busy: bool) -> None:
         """Whether this format is being exported."""
         self.busy.setVisible(busy)
         if busy:
-            self.button.setText("Cancel")
-            self.result.setText("Writing it, and checking it in a fresh process...")
+            self.button.setText(tr("Cancel"))
+            self.result.setText(tr("Writing it, and checking it in a fresh process..."))
             self.result.show()
         else:
             self.show_folder(self.folder)
@@ -109,13 +115,18 @@ class ArtifactCard(QFrame):
 def checked_text(parity: dict[str, Any] | None) -> str:
     """What the check found, in words."""
     if parity is None:
-        return "Not checked."
+        return tr("Not checked.")
     if not parity.get("ok"):
-        return f"The check failed: {parity.get('problem', 'unknown')}"
+        return tr("The check failed: {problem}", problem=parity.get("problem") or tr("unknown"))
     when = time.strftime("%d %b %H:%M", time.localtime(parity.get("checked", 0)))
-    return (
-        f"Checked {when} in a fresh process on {parity['samples']:,} test samples: accuracy {parity['accuracy']:.2%}, "
-        f"agrees on {parity['agreement']:.2%}, largest difference {parity['max_difference']:.2g}."
+    return tr(
+        "Checked {when} in a fresh process on {samples:,} test samples: accuracy {accuracy:.2%}, "
+        "agrees on {agreement:.2%}, largest difference {difference:.2g}.",
+        when=when,
+        samples=parity["samples"],
+        accuracy=parity["accuracy"],
+        agreement=parity["agreement"],
+        difference=parity["max_difference"],
     )
 
 

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from kdstudio.gui.export.artifact import FORMATS, ArtifactCard
 from kdstudio.gui.export.scorecard import ScorecardView
+from kdstudio.gui.language import tr
 from kdstudio.gui.widgets.empty import EmptyState
 from kdstudio.project.runs.folder import RunFolder
 
@@ -56,7 +57,7 @@ class ExportPage(QWidget):
         for card in self.cards.values():
             card.asked.connect(self.export)
             row.addWidget(card, 1)
-        ship = QLabel("Ship the student")
+        ship = QLabel(tr("Ship the student"))
         ship.setObjectName("title")
         inner = QWidget()
         inner.setMaximumWidth(1180)
@@ -73,8 +74,8 @@ class ExportPage(QWidget):
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setWidget(inner)
         self.stack = QStackedLayout(self)
-        text = "When a run is finished, its scorecard and the ways to ship its student appear here."
-        self.stack.addWidget(EmptyState("No finished student", text, actions["run"]))
+        text = tr("When a run is finished, its scorecard and the ways to ship its student appear here.")
+        self.stack.addWidget(EmptyState(tr("No finished student"), text, actions["run"]))
         self.stack.addWidget(area)
 
     def show_run(self, run: RunFolder | None) -> None:
@@ -86,7 +87,7 @@ class ExportPage(QWidget):
         self.stack.setCurrentIndex(0 if run is None or scorecard is None else 1)
         if run is None or scorecard is None:
             return
-        self.title.setText(f"Scorecard of {run.name}")
+        self.title.setText(tr("Scorecard of {run}", run=run.name))
         self.scorecard.show_scorecard(scorecard)
         for name, card in self.cards.items():
             if not (self.busy and name == self._kind):
@@ -131,7 +132,7 @@ class ExportPage(QWidget):
         process.deleteLater()
         self._show_busy()
         if code != 0 and not self._cancelled:
-            words = said.removeprefix("kdstudio: ").splitlines() or ["The process that exports died."]
+            words = said.removeprefix("kdstudio: ").splitlines() or [tr("The process that exports died.")]
             what, *rest = words
             why = [line.removeprefix("Why: ") for line in rest if line.startswith("Why: ")]
             fix = [line.removeprefix("What to do: ") for line in rest if line.startswith("What to do: ")]

@@ -8,7 +8,10 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-NETWORKS = {"teacher": "Teacher", "student": "Student", "baseline": "Student alone"}
+from kdstudio.gui.language import mark, tr
+from kdstudio.gui.words import split_word
+
+NETWORKS = {"teacher": mark("Teacher"), "student": mark("Student"), "baseline": mark("Student alone")}
 Row = tuple[str, str, Callable[[dict[str, Any], str], str]]
 
 
@@ -31,26 +34,26 @@ def amount(number: float) -> str:
 
 #: Group, label, and how the cell is made of a network's entry and the split; a missing figure is a dash.
 ROWS: tuple[Row, ...] = (
-    ("Quality", "Accuracy", lambda n, s: _percent(n[s]["accuracy"])),
-    ("Quality", "Right class among the first five", lambda n, s: _percent(n[s]["top5"])),
-    ("Quality", "Negative log-likelihood", lambda n, s: f"{n[s]['nll']:.4f} nats"),
-    ("Fidelity", "Agrees with the teacher", lambda n, s: _percent(n[s]["fidelity"]["agreement"])),
-    ("Fidelity", "KL to the teacher", lambda n, s: f"{n[s]['fidelity']['kl']:.4f} nats"),
-    ("Calibration", "Expected calibration error", lambda n, s: _percent(n[s]["ece"])),
-    ("Size", "Parameters", lambda n, s: f"{n['parameters']:,}"),
-    ("Size", "File", lambda n, s: f"{n['file_bytes'] / 1e6:.3f} MB"),
-    ("Speed", "FLOPs a sample", lambda n, s: amount(n["flops"])),
-    ("Speed", "Latency, one sample", lambda n, s: _spread(n["speed"]["latency_ms"], " ms")),
-    ("Speed", "Samples a second, in batches", lambda n, s: _spread(n["speed"]["throughput"], "/s")),
+    (mark("Quality"), mark("Accuracy"), lambda n, s: _percent(n[s]["accuracy"])),
+    (mark("Quality"), mark("Right class among the first five"), lambda n, s: _percent(n[s]["top5"])),
+    (mark("Quality"), mark("Negative log-likelihood"), lambda n, s: f"{n[s]['nll']:.4f} nats"),
+    (mark("Fidelity"), mark("Agrees with the teacher"), lambda n, s: _percent(n[s]["fidelity"]["agreement"])),
+    (mark("Fidelity"), mark("KL to the teacher"), lambda n, s: f"{n[s]['fidelity']['kl']:.4f} nats"),
+    (mark("Calibration"), mark("Expected calibration error"), lambda n, s: _percent(n[s]["ece"])),
+    (mark("Size"), mark("Parameters"), lambda n, s: f"{n['parameters']:,}"),
+    (mark("Size"), mark("File"), lambda n, s: f"{n['file_bytes'] / 1e6:.3f} MB"),
+    (mark("Speed"), mark("FLOPs a sample"), lambda n, s: amount(n["flops"])),
+    (mark("Speed"), mark("Latency, one sample"), lambda n, s: _spread(n["speed"]["latency_ms"], " ms")),
+    (mark("Speed"), mark("Samples a second, in batches"), lambda n, s: _spread(n["speed"]["throughput"], "/s")),
 )
-SPREAD_TIP = "Median; ± is the larger distance to a quartile"
+SPREAD_TIP = mark("Median; ± is the larger distance to a quartile")
 
 
 def scorecard_rows(scorecard: dict[str, Any]) -> list[list[str]]:
     """The scorecard as rows of text: a heading, then group, label and a cell for each network."""
     networks, split = scorecard["networks"], scorecard["reported_split"]
     shown = [name for name in NETWORKS if name in networks]
-    rows = [["", f"On {split} samples", *(NETWORKS[name] for name in shown)]]
+    rows = [["", tr("On {split} samples", split=split_word(split)), *(tr(NETWORKS[name]) for name in shown)]]
     for group, label, pick in ROWS:
         cells = []
         for name in shown:
@@ -59,7 +62,7 @@ def scorecard_rows(scorecard: dict[str, Any]) -> list[list[str]]:
             except (KeyError, TypeError):
                 cells.append("–")
         if any(cell != "–" for cell in cells):
-            rows.append([group, label, *cells])
+            rows.append([tr(group), tr(label), *cells])
     return rows
 
 
@@ -69,17 +72,20 @@ def headline_figures(scorecard: dict[str, Any]) -> list[tuple[str, str, str]]:
     found = []
     student, teacher = networks["student"], networks.get("teacher")
     if head.get("smaller_by") is not None and teacher:
-        text = f"{teacher['parameters']:,} → {student['parameters']:,} parameters"
-        found.append((f"{100 * head['smaller_by']:.1f} %", "smaller", text))
+        before, after = teacher["parameters"], student["parameters"]
+        text = tr("{before:,} → {after:,} parameters", before=before, after=after)
+        found.append((f"{100 * head['smaller_by']:.1f} %", tr("smaller"), text))
     if head.get("faster_by") is not None and teacher:
         rates = [entry["speed"]["throughput"]["median"] for entry in (student, teacher)]
-        text = f"{rates[0] / rates[1]:.2f} × the samples a second, on {scorecard['environment']['device']}"
+        times, device = rates[0] / rates[1], scorecard["environment"]["device"]
+        text = tr("{times:.2f} × the samples a second, on {device}", times=times, device=device)
         faster = head["faster_by"]
-        found.append((f"{100 * abs(faster):.1f} %", "less time" if faster >= 0 else "more time", text))
+        found.append((f"{100 * abs(faster):.1f} %", tr("less time") if faster >= 0 else tr("more time"), text))
     if head.get("keeps") is not None:
-        found.append((f"{100 * head['keeps']:.1f} %", "of the teacher's accuracy kept", _kept(scorecard)))
+        found.append((f"{100 * head['keeps']:.1f} %", tr("of the teacher's accuracy kept"), _kept(scorecard)))
     if not found:
-        found.append((f"{100 * head['score']:.2f} %", "accuracy", f"on {scorecard['reported_split']} samples"))
+        text = tr("on {split} samples", split=split_word(scorecard["reported_split"]))
+        found.append((f"{100 * head['score']:.2f} %", tr("accuracy"), text))
     return found
 
 
@@ -88,7 +94,9 @@ def _kept(scorecard: dict[str, Any]) -> str:
     networks = scorecard["networks"]
     text = f"{_percent(networks['teacher'][split]['accuracy'])} → {_percent(networks['student'][split]['accuracy'])}"
     gain = scorecard["headline"].get("gain")
-    return text if gain is None else f"{text}; {100 * gain:+.2f} points against the student alone"
+    if gain is None:
+        return text
+    return tr("{change}; {gain:+.2f} points against the student alone", change=text, gain=100 * gain)
 
 
 class ScorecardView(QWidget):
@@ -147,7 +155,7 @@ class ScorecardView(QWidget):
             for column, text in enumerate((group if group != before else "", label, *cells)):
                 cell = QLabel(text)
                 cell.setObjectName("heading" if place == 0 or column == 0 else "soft" if column == 1 else "")
-                cell.setToolTip(SPREAD_TIP if "±" in text else "")
+                cell.setToolTip(tr(SPREAD_TIP) if "±" in text else "")
                 cell.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
                 side = Qt.AlignmentFlag.AlignLeft if column < 2 else Qt.AlignmentFlag.AlignRight
                 grid.addWidget(cell, place, column, side)

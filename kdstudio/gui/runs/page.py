@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.runs.table import MOST_COMPARED, SORT, RunsModel
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.widgets.empty import EmptyState
@@ -45,18 +46,18 @@ class RunsPage(QWidget):
         self.proxy.setFilterKeyColumn(-1)
         self.proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         self.search = QLineEdit()
-        self.search.setPlaceholderText("Filter: a name, a status, a figure")
-        self.search.setAccessibleName("Filter the runs")
+        self.search.setPlaceholderText(tr("Filter: a name, a status, a figure"))
+        self.search.setAccessibleName(tr("Filter the runs"))
         self.search.setClearButtonEnabled(True)
         self.search.setMaximumWidth(320)
         self.search.textChanged.connect(self.proxy.setFilterFixedString)
         self.note = QLabel()
         self.note.setObjectName("soft")
-        self.untick = QPushButton("Compare none")
-        self.untick.setToolTip("Take all ticks away")
+        self.untick = QPushButton(tr("Compare none"))
+        self.untick.setToolTip(tr("Take all ticks away"))
         self.untick.clicked.connect(self.model.clear_ticks)
         self.table = QTableView()
-        self.table.setAccessibleName("Runs")
+        self.table.setAccessibleName(tr("Runs"))
         self.table.setModel(self.proxy)
         self.table.setSortingEnabled(True)
         self.table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
@@ -86,8 +87,8 @@ class RunsPage(QWidget):
         column.addLayout(head)
         column.addWidget(self.table, 1)
         self.stack = QStackedLayout(self)
-        words = "Every run of this project is listed here with its score. Tick runs to compare their curves."
-        self.stack.addWidget(EmptyState("No runs yet", words, run_action))
+        words = tr("Every run of this project is listed here with its score. Tick runs to compare their curves.")
+        self.stack.addWidget(EmptyState(tr("No runs yet"), words, run_action))
         self.stack.addWidget(holder)
         self._ticked([])
 
@@ -112,7 +113,12 @@ class RunsPage(QWidget):
 
     def _ticked(self, runs: list[RunFolder]) -> None:
         count = len(runs)
-        full = f", {MOST_COMPARED} is the most" if count == MOST_COMPARED else ""
-        self.note.setText(f"{count} compared on the Monitor page{full}" if count else "Tick runs to compare them")
+        if not count:
+            note = tr("Tick runs to compare them")
+        elif count < MOST_COMPARED:
+            note = tr("{count} compared on the Monitor page", count=count)
+        else:
+            note = tr("{count} compared on the Monitor page, {most} is the most", count=count, most=MOST_COMPARED)
+        self.note.setText(note)
         self.untick.setEnabled(bool(count))
         self.compared.emit(runs)

@@ -11,8 +11,10 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QColor, QIcon
 
 from kdstudio.gui.icons import icon
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.tree import status_colour, status_icon
+from kdstudio.gui.words import status_words
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.state import RunStatus
 from kdstudio.project.runs.summary import RunSummary
@@ -48,17 +50,36 @@ def _smaller(summary: RunSummary) -> float | None:
 
 
 COLUMNS = (
-    Column("Run", lambda s: s.run.name, str, "Experiment and number; tick it to compare its curves", False),
-    Column("Status", lambda s: s.status.text(s.state), str, "Where the run stands", False),
-    Column("Student %", lambda s: s.accuracy("student"), _percent, "The student's accuracy on test samples"),
-    Column("Alone %", lambda s: s.accuracy("baseline"), _percent, "The same student from hard labels alone"),
-    Column("Teacher %", lambda s: s.accuracy("teacher"), _percent, "The teacher's accuracy"),
-    Column("Keeps %", lambda s: s.headline("keeps"), _percent, "The student's accuracy as a share of the teacher's"),
-    Column("Agrees %", lambda s: s.headline("agreement"), _percent, "Samples on which student and teacher agree"),
-    Column("Parameters", lambda s: s.fact("student", "parameters"), lambda v: f"{v:,}", "Parameters of the student"),
-    Column("Smaller", _smaller, lambda v: f"{v:.1f} ×", "How many times more parameters the teacher has"),
-    Column("Seed", lambda s: (s.scorecard or {}).get("seed"), str, "The seed of the student's training"),
-    Column("Started", lambda s: s.state.started, _moment, "When it was started", False),
+    Column(mark("Run"), lambda s: s.run.name, str, mark("Experiment and number; tick it to compare its curves"), False),
+    Column(mark("Status"), lambda s: status_words(s.status, s.state), str, mark("Where the run stands"), False),
+    Column(
+        mark("Student %"), lambda s: s.accuracy("student"), _percent, mark("The student's accuracy on test samples")
+    ),
+    Column(
+        mark("Alone %"), lambda s: s.accuracy("baseline"), _percent, mark("The same student from hard labels alone")
+    ),
+    Column(mark("Teacher %"), lambda s: s.accuracy("teacher"), _percent, mark("The teacher's accuracy")),
+    Column(
+        mark("Keeps %"),
+        lambda s: s.headline("keeps"),
+        _percent,
+        mark("The student's accuracy as a share of the teacher's"),
+    ),
+    Column(
+        mark("Agrees %"),
+        lambda s: s.headline("agreement"),
+        _percent,
+        mark("Samples on which student and teacher agree"),
+    ),
+    Column(
+        mark("Parameters"),
+        lambda s: s.fact("student", "parameters"),
+        lambda v: f"{v:,}",
+        mark("Parameters of the student"),
+    ),
+    Column(mark("Smaller"), _smaller, lambda v: f"{v:.1f} ×", mark("How many times more parameters the teacher has")),
+    Column(mark("Seed"), lambda s: (s.scorecard or {}).get("seed"), str, mark("The seed of the student's training")),
+    Column(mark("Started"), lambda s: s.state.started, _moment, mark("When it was started"), False),
 )
 
 
@@ -117,9 +138,9 @@ class RunsModel(QAbstractTableModel):
             return None
         column = COLUMNS[section]
         if role == Qt.ItemDataRole.DisplayRole:
-            return column.title
+            return tr(column.title)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return column.tip
+            return tr(column.tip)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             side = Qt.AlignmentFlag.AlignRight if column.number else Qt.AlignmentFlag.AlignLeft
             return side | Qt.AlignmentFlag.AlignVCenter
@@ -143,7 +164,7 @@ class RunsModel(QAbstractTableModel):
             bad = summary.status in (RunStatus.FAILED, RunStatus.INTERRUPTED)
             return QColor(self.theme.tokens.bad) if bad else None
         if role == Qt.ItemDataRole.ToolTipRole:
-            return column.tip
+            return tr(column.tip)
         return None
 
     def _icon(self, status: RunStatus) -> QIcon:

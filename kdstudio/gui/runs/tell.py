@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QProcess
 from PySide6.QtWidgets import QApplication, QSystemTrayIcon
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.worker import Outcome, OutcomeKind
 from kdstudio.project.runs.folder import RunFolder
 
@@ -41,7 +42,7 @@ class OutcomeTeller(QObject):
                 outcome.why,
                 outcome.fix,
                 outcome.details,
-                button="Resume" if resume else "" if shown else "Show",
+                button=tr("Resume") if resume else "" if shown else tr("Show"),
                 then=window.resume if resume else lambda: window.control.show(run),
             )
         else:
@@ -65,7 +66,9 @@ class OutcomeTeller(QObject):
         if self._process is not None:
             return
         process = self._process = QProcess(self)
-        self.window.message.tell(f"Evaluating {run.name}...", note=True, button="Cancel", then=self._cancel)
+        self.window.message.tell(
+            tr("Evaluating {run}...", run=run.name), note=True, button=tr("Cancel"), then=self._cancel
+        )
         process.finished.connect(lambda code, status: self._evaluated(run, code))
         process.start(sys.executable, ["-m", "kdstudio", "evaluate", str(run.path), "--json"])
 
@@ -76,12 +79,12 @@ class OutcomeTeller(QObject):
         said = bytes(process.readAllStandardError().data()).decode("utf-8", "replace").strip()
         process.deleteLater()
         if code == 0:
-            self.window.message.tell(f"{run.name} was evaluated again.", note=True)
+            self.window.message.tell(tr("{run} was evaluated again.", run=run.name), note=True)
             self.window.control.look()
             if self.window.control.run == run:
                 self.window.export.show_run(run)
         else:
-            lines = said.removeprefix("kdstudio: ").splitlines() or [f"{run.name} was not evaluated."]
+            lines = said.removeprefix("kdstudio: ").splitlines() or [tr("{run} was not evaluated.", run=run.name)]
             self.window.message.tell(lines[0], "\n".join(lines[1:]))
 
     def _cancel(self) -> None:

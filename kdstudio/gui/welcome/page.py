@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from kdstudio.gui.dialogs.new_project import template_texts
 from kdstudio.gui.icons import icon
+from kdstudio.gui.language import tr
 from kdstudio.gui.theme import Theme
 
 WIDTH = 860
@@ -44,27 +45,29 @@ class WelcomePage(QScrollArea):
         name = QLabel("KD Studio")
         name.setObjectName("figure")
         claim = QLabel(
-            "Knowledge distillation, point and click: pick a teacher, a student and data, press Run, watch the student "
-            "learn, and leave with a small model that was measured and checked."
+            tr(
+                "Knowledge distillation, point and click: pick a teacher, a student and data, press Run, watch the "
+                "student learn, and leave with a small model that was measured and checked."
+            )
         )
         claim.setWordWrap(True)
         claim.setObjectName("soft")
         self.samples: dict[str, QPushButton] = {}
         self.recent: list[QPushButton] = []
-        samples_card, samples = self._card("Start with a sample")
+        samples_card, samples = self._card(tr("Start with a sample"))
         for key, title, text in template_texts():
             if key != "empty":
                 samples.addLayout(self._sample(key, title, text))
-        own_card, own = self._card("Your own")
+        own_card, own = self._card(tr("Your own"))
         for action, words in (
-            ("new", "From a sample or empty, in a folder of yours."),
-            ("open", "Or drop its folder on this window."),
-            ("tour", "Five steps through the window, with the sample project."),
-            ("glossary", "The words of distillation in a sentence each."),
+            ("new", tr("From a sample or empty, in a folder of yours.")),
+            ("open", tr("Or drop its folder on this window.")),
+            ("tour", tr("Five steps through the window, with the sample project.")),
+            ("glossary", tr("The words of distillation in a sentence each.")),
         ):
             own.addLayout(self._offer(actions[action], words))
         own.addStretch()
-        self._recent_card, self._recent = self._card("Recent projects")
+        self._recent_card, self._recent = self._card(tr("Recent projects"))
         left, right = QVBoxLayout(), QVBoxLayout()
         left.setSpacing(12)
         right.setSpacing(12)
@@ -118,7 +121,7 @@ class WelcomePage(QScrollArea):
     def _sample(self, key: str, title: str, text: str) -> QVBoxLayout:
         button = QPushButton(title)
         button.setAccessibleDescription(text)
-        button.setToolTip("Makes a copy in a folder of yours and opens it")
+        button.setToolTip(tr("Makes a copy in a folder of yours and opens it"))
         button.clicked.connect(lambda: self.sample_chosen.emit(key))
         if not self.samples:
             button.setObjectName("primary")

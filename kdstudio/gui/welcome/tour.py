@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.theme import Theme
 
 MARGIN = 12
@@ -41,7 +42,7 @@ class Tour(QWidget):
         self.steps = steps
         self.index = 0
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setAccessibleName("Tour")
+        self.setAccessibleName(tr("Tour"))
         self.bubble = QFrame(self)
         self.bubble.setObjectName("card")
         self.bubble.setFixedWidth(BUBBLE)
@@ -52,10 +53,10 @@ class Tour(QWidget):
         self.text.setWordWrap(True)
         self.count = QLabel()
         self.count.setObjectName("soft")
-        self.skip = QPushButton("Skip")
+        self.skip = QPushButton(tr("Skip"))
         self.skip.setObjectName("flat")
-        self.back = QPushButton("Back")
-        self.next = QPushButton("Next")
+        self.back = QPushButton(tr("Back"))
+        self.next = QPushButton(tr("Next"))
         self.next.setObjectName("primary")
         for button in (self.skip, self.back, self.next):
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -91,9 +92,9 @@ class Tour(QWidget):
         self.title.setText(step.title)
         self.text.setText(step.text)
         self.setAccessibleDescription(f"{step.title}. {step.text}")
-        self.count.setText(f"{self.index + 1} of {len(self.steps)}")
+        self.count.setText(tr("{number} of {all}", number=self.index + 1, all=len(self.steps)))
         self.back.setEnabled(self.index > 0)
-        self.next.setText("Done" if self.index == len(self.steps) - 1 else "Next")
+        self.next.setText(tr("Done") if self.index == len(self.steps) - 1 else tr("Next"))
         self._place()
 
     def _lit(self) -> QRect:

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from kdstudio.gui.language import tr
 from kdstudio.project.errors import KDStudioError
 
 
@@ -27,22 +28,22 @@ class MessageBar(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("message")
-        self.setAccessibleName("Message")
+        self.setAccessibleName(tr("Message"))
         self.what = self._label("heading")
         self.why = self._label("soft")
         self.fix = self._label("")
         self._then: Callable[[], None] | None = None
         self.button = QPushButton()
         self.button.clicked.connect(self._pressed)
-        self.fold = QPushButton("Details")
+        self.fold = QPushButton(tr("Details"))
         self.fold.setObjectName("flat")
         self.fold.setCheckable(True)
         self.details = QPlainTextEdit()
         self.details.setReadOnly(True)
-        self.details.setAccessibleName("Details")
+        self.details.setAccessibleName(tr("Details"))
         self.details.setFixedHeight(120)
         self.fold.toggled.connect(self.details.setVisible)
-        close = QPushButton("Dismiss")
+        close = QPushButton(tr("Dismiss"))
         close.setObjectName("flat")
         close.clicked.connect(self.dismiss)
         texts = QVBoxLayout()
