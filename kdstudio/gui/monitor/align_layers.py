@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.align_state import AlignState, Pair, pair_name
 from kdstudio.gui.monitor.colour_bar import ColourBar
 from kdstudio.gui.monitor.maps import Matrix, MatrixMap
@@ -37,30 +38,32 @@ WIDER = 1.25
 class LayersView(View):
     """The map, and beside it the chosen pair over time and the best match of each teacher layer."""
 
-    title = "Layers"
+    title = mark("Layers")
     share = 3
-    hint = "CKA of every teacher layer with every student layer: 1 is the same up to rotation and scale"
+    hint = mark("CKA of every teacher layer with every student layer: 1 is the same up to rotation and scale")
 
     def __init__(self, theme: Theme, state: AlignState) -> None:
         super().__init__(theme)
         self.state = state
-        self.legend = self._label("Marks of the map")
-        self.legend.setToolTip("Dots: the best match of each teacher layer; frames: hint pairs of the objective")
-        self.map = MatrixMap(theme, "CKA of teacher layers with student layers", describe=self._describe)
+        self.legend = self._label(tr("Marks of the map"))
+        self.legend.setToolTip(tr("Dots: the best match of each teacher layer; frames: hint pairs of the objective"))
+        self.map = MatrixMap(theme, tr("CKA of teacher layers with student layers"), describe=self._describe)
         self.map.clicked.connect(self._clicked)
-        self.bar = ColourBar(theme, "Scale of CKA")
+        self.bar = ColourBar(theme, tr("Scale of CKA"))
         self.bar.show_scale(SCALE, TICKS)
-        self.heading = self._label("Chosen pair")
-        self.plot = TimePlot(theme, "CKA of the chosen pair over time", "", x_label="")
+        self.heading = self._label(tr("Chosen pair"))
+        self.plot = TimePlot(theme, tr("CKA of the chosen pair over time"), "", x_label="")
         self.plot.picked.connect(state.moment.go_to_step)
-        self.plot.setToolTip("CKA of the chosen pair over the run; click to go to a moment")
+        self.plot.setToolTip(tr("CKA of the chosen pair over the run; click to go to a moment"))
         self.plot.setMinimumHeight(70)
-        self.matches_title = QLabel("Best match of each teacher layer")
+        self.matches_title = QLabel(tr("Best match of each teacher layer"))
         self.matches_title.setObjectName("soft")
         self.matches = QListWidget()
         self.matches.setObjectName("strip")
-        self.matches.setAccessibleName("Best match of each teacher layer")
-        self.matches.setToolTip("The student layer most alike to each teacher layer; choose one to see it over time")
+        self.matches.setAccessibleName(tr("Best match of each teacher layer"))
+        self.matches.setToolTip(
+            tr("The student layer most alike to each teacher layer; choose one to see it over time")
+        )
         self.matches.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.matches.setItemDelegate(_SmallPrint(self.matches))
         self.matches.setMinimumHeight(40)
@@ -123,9 +126,10 @@ class LayersView(View):
             chosen=self._cell(self.state.chosen) if self.state.chosen is not None else (-1, -1),
         )
         tokens = self.theme.tokens
-        marks = f'<span style="color:{tokens.teacher}">teacher ↓</span> '
-        marks += f'<span style="color:{tokens.student}">student →</span> &nbsp;● best'
-        self.legend.setText(marks + (" &nbsp;▢ hint" if self.state.hints else ""))
+        teacher, student, best, hint = tr("teacher"), tr("student"), tr("best"), tr("hint")
+        marks = f'<span style="color:{tokens.teacher}">{teacher} ↓</span> '
+        marks += f'<span style="color:{tokens.student}">{student} →</span> &nbsp;● {best}'
+        self.legend.setText(marks + (f" &nbsp;▢ {hint}" if self.state.hints else ""))
         self.bar.set_inset(int(self.map.area().left()))
         self._fill_matches(matches)
         self.draw_pair()
@@ -143,7 +147,7 @@ class LayersView(View):
         metrics = self.heading.fontMetrics()
         room = self.heading.width() - metrics.horizontalAdvance("CKA 0.000   ") * WIDER
         self.heading.setText(f"{value} &nbsp;{escape(fitted_pair(pair, QFontMetricsF(metrics), room))}")
-        self.heading.setToolTip(f"{pair_name(*pair)}: teacher's layer, student's layer")
+        self.heading.setToolTip(tr("{pair}: teacher's layer, student's layer", pair=pair_name(*pair)))
 
     def _fill_matches(self, matches: list[tuple[str, str, float]]) -> None:
         for row, (teacher, student, value) in enumerate(matches):
@@ -168,10 +172,18 @@ class LayersView(View):
     def _describe(self, row: int, column: int) -> str:
         assert self.map.matrix is not None
         pair = (self.map.matrix.rows[row], self.map.matrix.columns[column])
-        words = f"teacher's {pair[0]}, student's {pair[1]}: CKA {self.map.matrix.values[row, column]:.3f}"
+        value = float(self.map.matrix.values[row, column])
+        lines = [
+            tr(
+                "teacher's {teacher}, student's {student}: CKA {value:.3f}",
+                teacher=pair[0],
+                student=pair[1],
+                value=value,
+            )
+        ]
         if pair in self.state.hints:
-            words += "\na hint pair of the objective"
-        return words + "\nclick to see the pair over time"
+            lines.append(tr("a hint pair of the objective"))
+        return "\n".join([*lines, tr("click to see the pair over time")])
 
     def _clicked(self, row: int, column: int) -> None:
         if self.map.matrix is not None:

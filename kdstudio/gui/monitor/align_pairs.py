@@ -8,13 +8,14 @@ import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.align_state import AlignState, pair_name
 from kdstudio.gui.monitor.time_plot import Line, TimePlot
 from kdstudio.gui.monitor.views import View
 from kdstudio.gui.theme import Theme, Tokens, term_colour
 from kdstudio.project.runs.snapshots import SnapshotInfo
 
-NO_PAIRS = (
+NO_PAIRS = mark(
     "The objective has no hint pairs. Add a hint term on the Setup page to lead layers of the student; "
     "until then the chosen pair of the map is shown."
 )
@@ -23,9 +24,9 @@ NO_PAIRS = (
 class PairsView(View):
     """Two plots over steps: how alike the layers of each pair are, and how large the hint's error is."""
 
-    title = "Hint pairs"
+    title = mark("Hint pairs")
     share = 2
-    hint = "CKA and error of the layer pairs of the objective over time"
+    hint = mark("CKA and error of the layer pairs of the objective over time")
 
     def __init__(self, theme: Theme, state: AlignState) -> None:
         super().__init__(theme)
@@ -38,17 +39,17 @@ class PairsView(View):
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.legend.setWordWrap(True)
         self.legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.logarithmic = QCheckBox("log error")
-        self.logarithmic.setToolTip("A logarithmic scale for the error")
+        self.logarithmic = QCheckBox(tr("log error"))
+        self.logarithmic.setToolTip(tr("A logarithmic scale for the error"))
         self.logarithmic.toggled.connect(self._set_logarithmic)
-        self.note = QLabel(NO_PAIRS)
+        self.note = QLabel(tr(NO_PAIRS))
         self.note.setObjectName("soft")
         self.note.setWordWrap(True)
-        self.cka = TimePlot(theme, "CKA of the hint pairs over time", "CKA", x_label="")
-        self.error = TimePlot(theme, "Error of the hint pairs over time", "error")
+        self.cka = TimePlot(theme, tr("CKA of the hint pairs over time"), tr("CKA"), x_label="")
+        self.error = TimePlot(theme, tr("Error of the hint pairs over time"), tr("error"))
         for plot in (self.cka, self.error):
             plot.picked.connect(state.moment.go_to_step)
-            plot.setToolTip("Click to go to a moment")
+            plot.setToolTip(tr("Click to go to a moment"))
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addWidget(self.legend, 1)
@@ -83,7 +84,7 @@ class PairsView(View):
         chosen = self.state.chosen
         if chosen is not None and pair_name(*chosen) not in names:
             steps, values = self.state.over_time(chosen)
-            lines.append(Line(f"{pair_name(*chosen)} (chosen)", steps, values, _accent))
+            lines.append(Line(tr("{pair} (chosen)", pair=pair_name(*chosen)), steps, values, _accent))
         self.note.setVisible(not names)
         self.error.setVisible(bool(names))
         self.logarithmic.setVisible(bool(names))

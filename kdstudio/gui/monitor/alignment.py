@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.align_layers import LayersView
 from kdstudio.gui.monitor.align_pairs import PairsView, pair_names
 from kdstudio.gui.monitor.align_state import AlignState, pair_name
@@ -15,12 +16,12 @@ from kdstudio.gui.worker import TrainingWorker
 #: Every view of the panel, in the order of the switch; each is made with the theme and the shared state.
 VIEWS = (LayersView, PairsView)
 
-EMPTY = "How alike the layers of teacher and student are appears here, as soon as the student trains."
-NO_TEACHER = (
+EMPTY = mark("How alike the layers of teacher and student are appears here, as soon as the student trains.")
+NO_TEACHER = mark(
     "This run has no teacher, and alignment compares a teacher's layers with the student's. "
     "Choose a teacher on the Setup page to see it."
 )
-NO_MAP = (
+NO_MAP = mark(
     "The snapshots of this run hold no alignment: it needs at least four validation samples, "
     "and layers that both networks give out."
 )
@@ -30,19 +31,19 @@ class AlignmentPanel(ViewPanel):
     """Views of the layers' likeness at the shared moment."""
 
     def __init__(self, theme: Theme, moment: Moment) -> None:
-        super().__init__("alignment", "Alignment", EMPTY, theme, moment)
+        super().__init__("alignment", tr("Alignment"), tr(EMPTY), theme, moment)
         self.state = AlignState(moment)
         self.set_views([view(theme, self.state) for view in VIEWS])
 
     def set_worker(self, worker: TrainingWorker | None) -> None:
         super().set_worker(worker)
         experiment = self.moment.experiment if worker is not None else None
-        text = EMPTY
+        text = tr(EMPTY)
         if experiment is not None:
             terms = [term for term in experiment.objective if term.term == "hint"]
             self.state.hints = [(pair.teacher, pair.student) for term in terms for pair in term.pairs]
             if experiment.teacher is None:
-                text = NO_TEACHER
+                text = tr(NO_TEACHER)
         self.empty.set_text(text)
 
     def clear(self) -> None:
@@ -55,7 +56,8 @@ class AlignmentPanel(ViewPanel):
         if self.state.now() is None:
             self.show_empty(True)
             experiment = self.moment.experiment
-            self.empty.set_text(NO_TEACHER if experiment is not None and experiment.teacher is None else NO_MAP)
+            alone = experiment is not None and experiment.teacher is None
+            self.empty.set_text(tr(NO_TEACHER) if alone else tr(NO_MAP))
             return
         self.show_empty(False)
         if not self.state.read_on():

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.widgets.empty import EmptyState
 from kdstudio.gui.worker import TrainingWorker
@@ -55,11 +56,15 @@ class Panel(QFrame):
         self.heading.setObjectName("heading")
         self.menu_button = QToolButton()
         self.menu_button.setText("⋯")
-        self.menu_button.setAccessibleName(f"{title}: save")
-        self.menu_button.setToolTip("Save this panel as a picture or as a table")
+        self.menu_button.setAccessibleName(tr("{panel}: save", panel=title))
+        self.menu_button.setToolTip(tr("Save this panel as a picture or as a table"))
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.menu_button)
-        for kind, text in (("png", "Save as PNG..."), ("svg", "Save as SVG..."), ("csv", "Save the data as CSV...")):
+        for kind, text in (
+            ("png", tr("Save as PNG...")),
+            ("svg", tr("Save as SVG...")),
+            ("csv", tr("Save the data as CSV...")),
+        ):
             menu.addAction(text).triggered.connect(lambda checked=False, kind=kind: self._ask_save(kind))
         self.menu_button.setMenu(menu)
         self.head_row = outer = QHBoxLayout(self.head_widget)
@@ -139,7 +144,7 @@ class Panel(QFrame):
             elif kind == "svg":
                 self._save_svg(path)
             elif not self.grab().save(str(path), "PNG"):
-                raise OSError("the picture was not written")
+                raise OSError(tr("the picture was not written"))
         except OSError as error:
             raise storage_error(path, error) from error
 
@@ -152,7 +157,7 @@ class Panel(QFrame):
         generator.setTitle(self.title)
         painter = QPainter()
         if not painter.begin(generator):
-            raise OSError("the file cannot be opened for writing")
+            raise OSError(tr("the file cannot be opened for writing"))
         painter.fillRect(QRect(0, 0, size.width(), size.height()), self.theme.tokens.panel)
         self.body.render(painter, QPoint(), renderFlags=QWidget.RenderFlag.DrawChildren)
         painter.end()
@@ -160,7 +165,7 @@ class Panel(QFrame):
     def _ask_save(self, kind: str) -> None:
         run = self.worker.run_folder.name.replace("/", "-") if self.worker is not None else "run"
         name, _ = QFileDialog.getSaveFileName(
-            self, f"Save {self.title}", f"{run}-{self.name}.{kind}", f"{kind.upper()} (*.{kind})"
+            self, tr("Save {panel}", panel=self.title), f"{run}-{self.name}.{kind}", f"{kind.upper()} (*.{kind})"
         )
         if name:
             try:

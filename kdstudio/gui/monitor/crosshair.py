@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.monitor.curve import Curve
 from kdstudio.gui.monitor.readout import Reading, Readout
 
@@ -107,6 +108,6 @@ class Crosshair:
         if curve.smoothed is not None and len(curve.smoothed[0]):
             y = float(np.interp(place, *curve.smoothed))
             smoothed = self.plot.words(y)
-        note = f"at {curve.placing.words(place)}" if abs(place - x) > 0.51 * apart else ""
+        note = tr("at {place}", place=curve.placing.words(place)) if abs(place - x) > 0.51 * apart else ""
         colour = curve.colour(self.plot.theme.tokens)
         return Reading(curve.label, colour, place, self.plot.y_place(y), self.plot.words(value), smoothed, note)

@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QAbstractButton, QFrame, QScrollArea, QWidget
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.theme import Theme, Tokens
 from kdstudio.gui.widgets.flow import FlowLayout
 
@@ -53,8 +54,9 @@ class LegendEntry(QAbstractButton):
         self.toggled.connect(lambda _: self._name())
 
     def _name(self) -> None:
-        self.setAccessibleName(f"{self.entry.name}, {'shown' if self.isChecked() else 'hidden'}")
-        lines = [self.entry.tip, "Click to hide or show it, Shift+click to show it alone"]
+        form = mark("{name}, shown") if self.isChecked() else mark("{name}, hidden")
+        self.setAccessibleName(tr(form, name=self.entry.name))
+        lines = [self.entry.tip, tr("Click to hide or show it, Shift+click to show it alone")]
         self.setToolTip("\n".join(line for line in lines if line))
 
     def sizeHint(self) -> QSize:
@@ -118,7 +120,7 @@ class Legend(QScrollArea):
         self.theme = theme
         self.hidden: set[str] = set()
         self.entries: list[LegendEntry] = []
-        self.setAccessibleName("Legend")
+        self.setAccessibleName(tr("Legend"))
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -10,12 +10,17 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor, QFontDatabase, QKeyEvent, QTextBlock, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QPlainTextEdit, QTextEdit, QVBoxLayout
 
+from kdstudio.gui.language import mark, tr, trn
 from kdstudio.gui.monitor.base import Panel
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.worker import TrainingWorker
 
 LINES = 20000
-LEVELS = {"All levels": (), "Warnings": ("WARNING", "ERROR", "CRITICAL"), "Errors": ("ERROR", "CRITICAL")}
+LEVELS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (mark("All levels"), ()),
+    (mark("Warnings"), ("WARNING", "ERROR", "CRITICAL")),
+    (mark("Errors"), ("ERROR", "CRITICAL")),
+)
 LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) ([A-Z]+) ")
 
 
@@ -26,26 +31,26 @@ class LogPanel(Panel):
     """
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__("log", "Log", "What the run says appears here as soon as it starts.", theme)
+        super().__init__("log", tr("Log"), tr("What the run says appears here as soon as it starts."), theme)
         self._lines: deque[tuple[str, str]] = deque(maxlen=LINES)
         self._shown: deque[tuple[str, str]] = deque(maxlen=LINES)
         self.level = QComboBox()
-        self.level.addItems(list(LEVELS))
-        self.level.setAccessibleName("Level")
-        self.level.setToolTip("Which lines are shown; lines without a level belong to the one before them")
+        self.level.addItems([tr(words) for words, _ in LEVELS])
+        self.level.setAccessibleName(tr("Level"))
+        self.level.setToolTip(tr("Which lines are shown; lines without a level belong to the one before them"))
         self.level.activated.connect(self._refill)
         self.search = _Search()
-        self.search.setPlaceholderText("Find")
-        self.search.setAccessibleName("Find in the log")
-        self.search.setToolTip("Enter goes to the next place, Shift+Enter to the one before")
+        self.search.setPlaceholderText(tr("Find"))
+        self.search.setAccessibleName(tr("Find in the log"))
+        self.search.setToolTip(tr("Enter goes to the next place, Shift+Enter to the one before"))
         self.search.setClearButtonEnabled(True)
         self.search.setMaximumWidth(200)
         self.search.textChanged.connect(self._search_changed)
         self.search.stepped.connect(self.go_to_match)
         self.count = QLabel()
         self.count.setObjectName("soft")
-        self.only = QCheckBox("matches only")
-        self.only.setToolTip("Leaves out lines without the text")
+        self.only = QCheckBox(tr("matches only"))
+        self.only.setToolTip(tr("Leaves out lines without the text"))
         self.only.setEnabled(False)
         self.only.toggled.connect(self._refill)
         for widget in (self.count, self.search, self.only, self.level):
@@ -61,7 +66,7 @@ class LogPanel(Panel):
         font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
         font.setPointSizeF(max(7.0, self.font().pointSizeF() - 0.5))
         self.text.setFont(font)
-        self.text.setAccessibleName("Log")
+        self.text.setAccessibleName(tr("Log"))
         self.text.verticalScrollBar().valueChanged.connect(lambda _: self._colour())
         self.text.verticalScrollBar().rangeChanged.connect(lambda *_: self._colour())
         layout = QVBoxLayout(self.body)
@@ -111,7 +116,7 @@ class LogPanel(Panel):
         return [("level", "line"), *self._shown]
 
     def _wanted(self, lines: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        levels = LEVELS[self.level.currentText()]
+        levels = LEVELS[self.level.currentIndex()][1]
         text = self._sought() if self.only.isChecked() else ""
         return [(level, line) for level, line in lines if (not levels or level in levels) and text in line.lower()]
 
@@ -156,7 +161,8 @@ class LogPanel(Panel):
 
     def _count(self) -> None:
         text, count = self._sought(), len(self._places())
-        self.count.setText("" if not text else f"{count:,} line{'s' if count != 1 else ''}" if count else "not found")
+        found = trn("{count:,} line", "{count:,} lines", count) if count else tr("not found")
+        self.count.setText(found if text else "")
 
     def go_to_match(self, direction: int) -> None:
         """Goes to the next line with the text (1), to the one before (-1), or stays where it is found here (0)."""
@@ -177,7 +183,7 @@ class LogPanel(Panel):
         cursor.setPosition(block.position() + start + len(self._sought()), QTextCursor.MoveMode.KeepAnchor)
         self.text.setTextCursor(cursor)
         self.text.centerCursor()
-        self.count.setText(f"{places.index(place) + 1:,} of {len(places):,}")
+        self.count.setText(tr("{number:,} of {all:,}", number=places.index(place) + 1, all=len(places)))
         self._colour()
 
     # -- colours ---------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from kdstudio.gui.language import tr
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.metrics import MetricRecord
@@ -172,15 +173,22 @@ class Moment(QObject):
         found: list[tuple[int, str]] = []
         own = [record for record in events if record.stage == stage]
         found += [
-            (bisect_left(steps, record.step), f"resumed at step {record.step + 1:,}")
+            (bisect_left(steps, record.step), tr("resumed at step {step:,}", step=record.step + 1))
             for record in own
             if record.event == "resume"
         ]
         best = [record for record in own if record.event == "best"]
         if best:
-            found.append((bisect_left(steps, best[-1].step), f"best so far: epoch {best[-1].epoch}, {best[-1].text}"))
+            found.append(
+                (
+                    bisect_left(steps, best[-1].step),
+                    tr("best so far: epoch {epoch}, {score}", epoch=best[-1].epoch, score=best[-1].text),
+                )
+            )
         for epoch, words in self._changes().items():
-            found.append((bisect_left(epochs, epoch), f"epoch {epoch}: {', '.join(words)}"))
+            found.append(
+                (bisect_left(epochs, epoch), tr("epoch {epoch}: {changes}", epoch=epoch, changes=", ".join(words)))
+            )
         return sorted((index, text) for index, text in found if index < len(self.infos))
 
     def _changes(self) -> dict[int, list[str]]:
@@ -189,7 +197,7 @@ class Moment(QObject):
         if self.experiment is not None:
             for term in self.experiment.objective:
                 if term.from_epoch > 0:
-                    changes.setdefault(term.from_epoch, []).append(f"{term.term} starts")
+                    changes.setdefault(term.from_epoch, []).append(tr("{term} starts", term=term.term))
                 if term.until_epoch is not None and term.until_epoch < self.experiment.train.epochs:
-                    changes.setdefault(term.until_epoch, []).append(f"{term.term} ends")
+                    changes.setdefault(term.until_epoch, []).append(tr("{term} ends", term=term.term))
         return changes

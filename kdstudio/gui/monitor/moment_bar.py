@@ -7,12 +7,13 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
 
 from kdstudio.gui.icons import icon
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.widgets.marked_slider import MarkedSlider
 from kdstudio.gui.worker import TrainingWorker
 
-TOOLTIP = (
+TOOLTIP = mark(
     "The moment that soft targets and alignment show; at the right end it follows the run. "
     "Left and right step, Space replays"
 )
@@ -29,12 +30,12 @@ class MomentBar(QWidget):
         self.worker: TrainingWorker | None = None
         self._icon = ("", "")
         self.button = QToolButton()
-        self.button.setAccessibleName("Replay")
+        self.button.setAccessibleName(tr("Replay"))
         self.button.clicked.connect(moment.play)
         self.button.installEventFilter(self)
         self.slider = MarkedSlider(theme)
-        self.slider.setAccessibleName("Moment")
-        self.slider.setToolTip(TOOLTIP)
+        self.slider.setAccessibleName(tr("Moment"))
+        self.slider.setToolTip(tr(TOOLTIP))
         self.slider.valueChanged.connect(moment.go)
         self.label = QLabel()
         self.label.setObjectName("soft")
@@ -71,15 +72,15 @@ class MomentBar(QWidget):
         if drawn != self._icon:
             self._icon = drawn
             self.button.setIcon(icon(*drawn))
-        words = "Pause the replay (Space)" if moment.playing else "Replay how the student came to agree (Space)"
+        words = tr("Pause the replay (Space)") if moment.playing else tr("Replay how the student came to agree (Space)")
         self.button.setToolTip(words)
         info = moment.info
         if info is None:
-            self.label.setText("No snapshots yet")
+            self.label.setText(tr("No snapshots yet"))
             return
-        place = "latest" if moment.following else f"{moment.index + 1} of {count}"
-        self.label.setText(f"Step {info.step:,} · {place}")
-        self.slider.setAccessibleDescription(f"{self.label.text()}, epoch {info.epoch}")
+        place = tr("latest") if moment.following else tr("{number} of {all}", number=moment.index + 1, all=count)
+        self.label.setText(tr("Step {step:,} · {place}", step=info.step, place=place))
+        self.slider.setAccessibleDescription(tr("{place}, epoch {epoch}", place=self.label.text(), epoch=info.epoch))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """The arrow keys step on the button too, where Qt would move the focus."""

@@ -17,14 +17,22 @@ from PySide6.QtWidgets import (
 )
 
 from kdstudio.gui.icons import icon
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.plot import SeriesPlot
 from kdstudio.gui.monitor.xaxis import KINDS
 from kdstudio.gui.theme import Theme
 
 #: Positions of the slider: what a thousandth of the curve's length leaves of the past, and how that is called.
-SMOOTHINGS = ((0.0, "none"), (0.8, "slight"), (0.9, "light"), (0.95, "medium"), (0.98, "strong"), (0.99, "heaviest"))
-X_WORDS = {"step": "Step", "epoch": "Epoch", "time": "Time of training"}
-KEYS = (
+SMOOTHINGS = (
+    (0.0, mark("none")),
+    (0.8, mark("slight")),
+    (0.9, mark("light")),
+    (0.95, mark("medium")),
+    (0.98, mark("strong")),
+    (0.99, mark("heaviest")),
+)
+X_WORDS = {"step": mark("Step"), "epoch": mark("Epoch"), "time": mark("Time of training")}
+KEYS = mark(
     "The wheel zooms, dragging pans, Shift and dragging zooms into a frame, a double click fits.\n"
     "Keys: ← → walk along the samples (Shift: by ten), + − zoom, Ctrl+← → pan, 0 fits, Esc leaves."
 )
@@ -61,12 +69,12 @@ class PlotTools(QWidget):
         self.series = series
         self.theme = theme
         self.options = QToolButton()
-        self.options.setAccessibleName(f"{name}: axes and smoothing")
-        self.options.setToolTip("Smoothing and axes of this plot")
+        self.options.setAccessibleName(tr("{plot}: axes and smoothing", plot=name))
+        self.options.setToolTip(tr("Smoothing and axes of this plot"))
         self.options.clicked.connect(self.open)
         self.fit = QToolButton()
-        self.fit.setAccessibleName(f"{name}: fit")
-        self.fit.setToolTip("Fit the curves and follow them again (double click into the plot, or 0)")
+        self.fit.setAccessibleName(tr("{plot}: fit", plot=name))
+        self.fit.setToolTip(tr("Fit the curves and follow them again (double click into the plot, or 0)"))
         self.fit.clicked.connect(series.chart.fit)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -75,17 +83,17 @@ class PlotTools(QWidget):
         row.addWidget(self.fit)
         self.popup = _Popup(self, Qt.WindowType.Popup)
         self.popup.setObjectName("popup")
-        self.popup.setAccessibleName(f"{name}: axes and smoothing")
+        self.popup.setAccessibleName(tr("{plot}: axes and smoothing", plot=name))
         form = QFormLayout(self.popup)
         form.setContentsMargins(12, 12, 12, 12)
         form.setHorizontalSpacing(12)
         form.setVerticalSpacing(8)
         self.smoothing = QSlider(Qt.Orientation.Horizontal)
-        self.smoothing.setAccessibleName("Smoothing")
+        self.smoothing.setAccessibleName(tr("Smoothing"))
         self.smoothing.setRange(0, len(SMOOTHINGS) - 1)
         self.smoothing.setPageStep(1)
         self.smoothing.setMinimumWidth(140)
-        self.smoothing.setToolTip("Moving average over the raw curve, which stays faint behind it; usual is medium")
+        self.smoothing.setToolTip(tr("Moving average over the raw curve, which stays faint behind it; usual is medium"))
         self.smoothing.setValue([value for value, _ in SMOOTHINGS].index(series.smoothing))
         self.smoothing_words = QLabel()
         longest = max((self._smoothing_text(place) for place in range(len(SMOOTHINGS))), key=len)
@@ -95,22 +103,22 @@ class PlotTools(QWidget):
         line.addWidget(self.smoothing, 1)
         line.addWidget(self.smoothing_words)
         if smoothing:
-            form.addRow("Smoothing", line)
+            form.addRow(tr("Smoothing"), line)
         self.x_axis = QComboBox()
-        self.x_axis.setAccessibleName("Horizontal axis")
-        self.x_axis.setToolTip("Time of training leaves out holds and the time between a park and its resume")
+        self.x_axis.setAccessibleName(tr("Horizontal axis"))
+        self.x_axis.setToolTip(tr("Time of training leaves out holds and the time between a park and its resume"))
         for kind in KINDS:
-            self.x_axis.addItem(X_WORDS[kind], kind)
+            self.x_axis.addItem(tr(X_WORDS[kind]), kind)
         self.x_axis.setCurrentIndex(KINDS.index(series.x_kind))
         self.x_axis.activated.connect(lambda _: series.set_options(x_kind=self.x_axis.currentData()))
         if x_axis:
-            form.addRow("Horizontal axis", self.x_axis)
-        self.log = QCheckBox("Logarithmic")
-        self.log.setToolTip("Equal distances are equal factors; values of 0 or less have no place on such an axis")
+            form.addRow(tr("Horizontal axis"), self.x_axis)
+        self.log = QCheckBox(tr("Logarithmic"))
+        self.log.setToolTip(tr("Equal distances are equal factors; values of 0 or less have no place on such an axis"))
         self.log.toggled.connect(lambda on: series.set_options(logarithmic=on))
         if logarithmic:
-            form.addRow("Vertical axis", self.log)
-        keys = QLabel(KEYS)
+            form.addRow(tr("Vertical axis"), self.log)
+        keys = QLabel(tr(KEYS))
         keys.setObjectName("soft")
         form.addRow(keys)
         self._tell_smoothing()
@@ -144,7 +152,7 @@ class PlotTools(QWidget):
     @staticmethod
     def _smoothing_text(position: int) -> str:
         value, words = SMOOTHINGS[position]
-        return f"{words} ({value:g})" if value else words
+        return f"{tr(words)} ({value:g})" if value else tr(words)
 
     def _refresh(self) -> None:
         self.fit.setEnabled(not self.series.chart.follows)

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QToolTip,
 )
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.palettes import small_font
 from kdstudio.gui.theme import Theme
 
@@ -42,7 +43,7 @@ class ProbeStrip(QListWidget):
         self.pictures: list[QImage | None] = []
         self.right: list[bool] = []
         self.setObjectName("strip")
-        self.setAccessibleName("Probe samples")
+        self.setAccessibleName(tr("Probe samples"))
         self.setViewMode(QListView.ViewMode.IconMode)
         self.setWrapping(False)
         self.setMovement(QListView.Movement.Static)
@@ -96,8 +97,8 @@ class ProbeStrip(QListWidget):
         self.right = right
         for row, verdict in enumerate(right[: self.count()]):
             item = self.item(row)
-            words = f"{item.text()}, the student is {'right' if verdict else 'wrong'}"
-            item.setData(Qt.ItemDataRole.AccessibleTextRole, words)
+            words = mark("{label}, the student is right") if verdict else mark("{label}, the student is wrong")
+            item.setData(Qt.ItemDataRole.AccessibleTextRole, tr(words, label=item.text()))
         self.viewport().update()
 
     def viewportEvent(self, event: QEvent) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtWidgets import QComboBox, QVBoxLayout
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.base import Panel
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.monitor.quality_calibration import CalibrationView
@@ -19,15 +20,15 @@ from kdstudio.gui.theme import Theme
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.runs.state import RunState
 
-EMPTY = "Validation accuracy appears here after the first epoch, and with the student its classes and confusions."
-SOURCES = {AUTO: "Latest", MOMENT: "Shown moment", "validation": "Validation", "test": "Test"}
+EMPTY = mark("Validation accuracy appears here after the first epoch, and with the student its classes and confusions.")
+SOURCES = {AUTO: mark("Latest"), MOMENT: mark("Shown moment"), "validation": mark("Validation"), "test": mark("Test")}
 
 
 class QualityPanel(Panel):
     """Curves over epochs; and at a moment, or on a whole split once it was measured, everything else."""
 
     def __init__(self, theme: Theme, moment: Moment) -> None:
-        super().__init__("quality", "Quality", EMPTY, theme)
+        super().__init__("quality", tr("Quality"), tr(EMPTY), theme)
         self.moment = moment
         moment.changed.connect(self.mark_stale)
         self.state = QualityState(moment)
@@ -39,8 +40,8 @@ class QualityPanel(Panel):
         self.views: list[QualityView] = [self.curves, self.classes, self.confusion, self.calibration, self.samples]
         self.switch = ViewStack(self.views, self.head_row)
         self.source = QComboBox()
-        self.source.setAccessibleName("Samples that are measured")
-        self.source.setToolTip("Latest: the test samples once they were measured, until then the shown moment")
+        self.source.setAccessibleName(tr("Samples that are measured"))
+        self.source.setToolTip(tr("Latest: the test samples once they were measured, until then the shown moment"))
         self.source.activated.connect(self._source_chosen)
         for view in self.views:
             self.head.addWidget(view.options)
@@ -103,7 +104,7 @@ class QualityPanel(Panel):
         if [self.source.itemData(index) for index in range(self.source.count())] != sources:
             self.source.clear()
             for key in sources:
-                self.source.addItem(SOURCES[key], key)
+                self.source.addItem(tr(SOURCES[key]), key)
         chosen = self.state.source if self.state.source in sources else AUTO
         self.source.setCurrentIndex(max(0, self.source.findData(chosen)))
 

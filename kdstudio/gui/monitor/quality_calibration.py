@@ -9,11 +9,13 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QKeyEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.palettes import small_font
 from kdstudio.gui.monitor.quality_legend import NetworkLegend
 from kdstudio.gui.monitor.quality_state import Facts, QualityState, QualityView, colour_of
 from kdstudio.gui.monitor.words import percent
 from kdstudio.gui.theme import Theme
+from kdstudio.gui.words import network_word
 
 LEFT = 40
 GAP = 4
@@ -37,7 +39,7 @@ class ReliabilityDiagram(QWidget):
         self.theme = theme
         self.facts: Facts | None = None
         self.at = -1
-        self.setAccessibleName("Reliability diagram")
+        self.setAccessibleName(tr("Reliability diagram"))
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
@@ -57,11 +59,15 @@ class ReliabilityDiagram(QWidget):
         """What is known of a bin."""
         assert self.facts is not None
         count = self._bins()
-        lines = [f"Confidence {100 * index / count:.0f} to {100 * (index + 1) / count:.0f} %"]
+        lines = [tr("Confidence {low:.0f} to {high:.0f} %", low=100 * index / count, high=100 * (index + 1) / count)]
         for name, entry in self.facts.networks.items():
             found = entry["reliability"][index]
             if found["count"]:
-                lines.append(f"{name}: right in {percent(found['accuracy'])} of {found['count']:,}")
+                share, network = percent(found["accuracy"]), network_word(name)
+                text = tr(
+                    "{network}: right in {share} of {count:,}", network=network, share=share, count=found["count"]
+                )
+                lines.append(text)
         return "\n".join(lines)
 
     # -- geometry --------------------------------------------------------------------------------------------
@@ -133,7 +139,7 @@ class ReliabilityDiagram(QWidget):
             painter.setPen(QColor(tokens.soft))
             for tick, words, flag in (
                 (0.0, "0", Qt.AlignmentFlag.AlignLeft),
-                (0.5, "confidence", Qt.AlignmentFlag.AlignHCenter),
+                (0.5, tr("confidence"), Qt.AlignmentFlag.AlignHCenter),
                 (1.0, "100 %", Qt.AlignmentFlag.AlignRight),
             ):
                 x = place.left() + tick * place.width()
@@ -142,10 +148,10 @@ class ReliabilityDiagram(QWidget):
                 painter.drawText(QRectF(left, base + 2, wide, metrics.height()), flag, words)
         # where points and bars are rare: sure and always wrong; half sure
         corner = QRectF(area.right() - 126, area.bottom() - metrics.height() - 2, 120, metrics.height())
-        painter.drawText(corner, Qt.AlignmentFlag.AlignRight, "accuracy")
+        painter.drawText(corner, Qt.AlignmentFlag.AlignRight, tr("accuracy"))
         if beside:
             head = QRectF(counts.center().x() - 60, counts.top(), 120, metrics.height())
-            painter.drawText(head, Qt.AlignmentFlag.AlignHCenter, "samples")
+            painter.drawText(head, Qt.AlignmentFlag.AlignHCenter, tr("samples"))
 
     def _draw_network(self, painter: QPainter, area: QRectF, name: str, bins: list[dict[str, Any]]) -> None:
         colour = QColor(colour_of(name, self.theme.tokens))
@@ -206,15 +212,17 @@ class ReliabilityDiagram(QWidget):
 class CalibrationView(QualityView):
     """The reliability diagram and the expected calibration errors."""
 
-    title = "Calibration"
-    hint = "Whether the networks are as often right as they are sure"
+    title = mark("Calibration")
+    hint = mark("Whether the networks are as often right as they are sure")
 
     def __init__(self, theme: Theme, state: QualityState) -> None:
         super().__init__(theme, state)
         self.legend = NetworkLegend(theme)
         self.legend.setToolTip(
-            "Expected calibration error (Guo et al. 2017): mean distance of confidence and accuracy over 15 bins, "
-            "usual 0.01 to 0.1"
+            tr(
+                "Expected calibration error (Guo et al. 2017): mean distance of confidence and accuracy over 15 bins, "
+                "usual 0.01 to 0.1"
+            )
         )
         self.diagram = ReliabilityDiagram(theme)
         layout = QVBoxLayout(self)

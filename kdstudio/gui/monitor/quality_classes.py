@@ -9,13 +9,15 @@ from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QScrollArea, QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.palettes import small_font
 from kdstudio.gui.monitor.quality_legend import NetworkLegend
 from kdstudio.gui.monitor.quality_state import Facts, QualityState, QualityView, colour_of
 from kdstudio.gui.monitor.words import percent
 from kdstudio.gui.theme import Theme
+from kdstudio.gui.words import network_word
 
-ORDERS = {"class": "In order", "worst": "Worst first", "gap": "Largest gap to the teacher"}
+ORDERS = {"class": mark("In order"), "worst": mark("Worst first"), "gap": mark("Largest gap to the teacher")}
 GAP = 6
 NARROWEST_BAR = 7
 NARROWEST_CLASS = 46
@@ -35,7 +37,7 @@ class ClassBars(QWidget):
         self.facts: Facts | None = None
         self.order: list[int] = []
         self.at = -1
-        self.setAccessibleName("Accuracy by class")
+        self.setAccessibleName(tr("Accuracy by class"))
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
@@ -62,9 +64,10 @@ class ClassBars(QWidget):
         parts = []
         for name, entry in self.facts.networks.items():
             found = entry["per_class"][label]["accuracy"]
-            parts.append(f"{name} {percent(found) if found is not None else '–'}")
+            parts.append(f"{network_word(name)} {percent(found) if found is not None else '–'}")
         count = next(iter(self.facts.networks.values()))["per_class"][label]["count"]
-        return f"{self.facts.classes[label]}: {', '.join(parts)} of {count:,} samples"
+        name, shares = self.facts.classes[label], ", ".join(parts)
+        return tr("{name}: {shares} of {count:,} samples", name=name, shares=shares, count=count)
 
     def _tell(self) -> None:
         self.setAccessibleDescription(self.words(self.at) if self.facts is not None and self.at >= 0 else "")
@@ -175,16 +178,16 @@ class ClassBars(QWidget):
 class ClassesView(QualityView):
     """Bars of teacher, student and baseline for each class; many classes are scrolled through."""
 
-    title = "Classes"
-    hint = "Accuracy of each network on each class"
+    title = mark("Classes")
+    hint = mark("Accuracy of each network on each class")
 
     def __init__(self, theme: Theme, state: QualityState) -> None:
         super().__init__(theme, state)
         self.order = QComboBox()
-        self.order.setAccessibleName("Order of the classes")
-        self.order.setToolTip("The order in which classes stand")
+        self.order.setAccessibleName(tr("Order of the classes"))
+        self.order.setToolTip(tr("The order in which classes stand"))
         for key, words in ORDERS.items():
-            self.order.addItem(words, key)
+            self.order.addItem(tr(words), key)
         self.order.activated.connect(lambda _: self.redraw())
         self.options = self.order
         self.legend = NetworkLegend(theme)

@@ -17,37 +17,43 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.maps import Matrix, MatrixMap
 from kdstudio.gui.monitor.palettes import Scale
 from kdstudio.gui.monitor.quality_state import Facts, QualityState, QualityView
 from kdstudio.gui.monitor.words import percent
 from kdstudio.gui.theme import Theme
+from kdstudio.gui.words import network_word
 
 PAIRS = {
-    ("student", "label"): "Student against label",
-    ("student", "teacher"): "Student against teacher",
-    ("teacher", "label"): "Teacher against label",
-    ("baseline", "label"): "Baseline against label",
+    ("student", "label"): mark("Student against label"),
+    ("student", "teacher"): mark("Student against teacher"),
+    ("teacher", "label"): mark("Teacher against label"),
+    ("baseline", "label"): mark("Baseline against label"),
 }
+WRONG = mark("{wrong:,.0f} of {all:,.0f} wrong · rows: label, columns: {network} · {samples}")
+DIFFERENT = mark("{wrong:,.0f} of {all:,.0f} differ · rows: what the teacher says, columns: {network} · {samples}")
+LABELLED = mark("label {row}, the {network} says {column}: {figures}")
+TAUGHT = mark("the teacher says {row}, the {network} says {column}: {figures}")
 MOST_LISTED = 50
 
 
 class ConfusionView(QualityView):
     """A matrix of shares of each row, and the most frequent confusions as a list."""
 
-    title = "Confusion"
-    hint = "Which classes are taken for which"
+    title = mark("Confusion")
+    hint = mark("Which classes are taken for which")
 
     def __init__(self, theme: Theme, state: QualityState) -> None:
         super().__init__(theme, state)
         self._counts: np.ndarray | None = None
         self._listed: list[tuple[int, int]] = []
         self.pair = QComboBox()
-        self.pair.setAccessibleName("Compared")
-        self.pair.setToolTip("Rows are the label or what the teacher says, columns what the network says")
+        self.pair.setAccessibleName(tr("Compared"))
+        self.pair.setToolTip(tr("Rows are the label or what the teacher says, columns what the network says"))
         self.pair.activated.connect(lambda _: self.redraw())
-        self.errors = QCheckBox("errors only")
-        self.errors.setToolTip("Leaves out the diagonal, so that rare confusions can be seen")
+        self.errors = QCheckBox(tr("errors only"))
+        self.errors.setToolTip(tr("Leaves out the diagonal, so that rare confusions can be seen"))
         self.errors.toggled.connect(lambda _: self.redraw())
         row = QHBoxLayout(self.options)
         row.setContentsMargins(0, 0, 0, 0)
@@ -57,11 +63,11 @@ class ConfusionView(QualityView):
         self.caption = QLabel()
         self.caption.setObjectName("soft")
         self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.map = MatrixMap(theme, "Confusion", describe=self._words)
+        self.map = MatrixMap(theme, tr("Confusion"), describe=self._words)
         self.map.hovered.connect(self._hovered)
         self.list = QListWidget()
-        self.list.setAccessibleName("Most frequent confusions")
-        self.list.setToolTip("Choose one to see its cell")
+        self.list.setAccessibleName(tr("Most frequent confusions"))
+        self.list.setToolTip(tr("Choose one to see its cell"))
         self.list.currentRowChanged.connect(self._chosen)
         self.list.setMaximumWidth(240)
         body = QHBoxLayout()
@@ -93,7 +99,7 @@ class ConfusionView(QualityView):
             chosen = self.pair.currentData()
             self.pair.clear()
             for pair in found:
-                self.pair.addItem(PAIRS[pair], pair)
+                self.pair.addItem(tr(PAIRS[pair]), pair)
             self.pair.setCurrentIndex(found.index(chosen) if chosen in found else 0)
         return found[self.pair.currentIndex()]
 
@@ -115,14 +121,10 @@ class ConfusionView(QualityView):
         self.map.show_matrix(Matrix(shares, facts.classes, facts.classes, Scale(0.0, high or 1.0)))
         self._fill_list(counts, facts.classes)
         wrong = counts.sum() - np.trace(counts)
-        what = "differ" if against == "teacher" else "wrong"
+        form = DIFFERENT if against == "teacher" else WRONG
         self.caption.setText(
-            f"{wrong:,.0f} of {counts.sum():,.0f} {what} · rows: {self._row_words()}, columns: {network} · "
-            f"{facts.words}"
+            tr(form, wrong=wrong, all=counts.sum(), network=network_word(network), samples=facts.words)
         )
-
-    def _row_words(self) -> str:
-        return "what the teacher says" if self.pair.currentData()[1] == "teacher" else "label"
 
     def _fill_list(self, counts: np.ndarray, classes: list[str]) -> None:
         off = counts.copy()
@@ -140,7 +142,7 @@ class ConfusionView(QualityView):
             item.setToolTip(self._words(*cell))
             self.list.addItem(item)
         if not texts:
-            item = QListWidgetItem("No confusions")
+            item = QListWidgetItem(tr("No confusions"))
             item.setFlags(Qt.ItemFlag.NoItemFlags)
             self.list.addItem(item)
         self.list.blockSignals(False)
@@ -161,9 +163,11 @@ class ConfusionView(QualityView):
         assert self.map.matrix is not None
         names, count, total = self.map.matrix.rows, self._counts[row, column], self._counts[row].sum()
         network, against = self.pair.currentData()
-        first = f"the teacher says {names[row]}" if against == "teacher" else f"label {names[row]}"
-        share = f" ({percent(count / total)})" if total else ""
-        return f"{first}, the {network} says {names[column]}: {count:,.0f} of {total:,.0f}{share}"
+        figures = tr("{count:,.0f} of {total:,.0f}", count=count, total=total)
+        if total:
+            figures = f"{figures} ({percent(count / total)})"
+        form = TAUGHT if against == "teacher" else LABELLED
+        return tr(form, row=names[row], column=names[column], network=network_word(network), figures=figures)
 
     def table(self) -> Sequence[Sequence[object]]:
         facts = self.state.facts()

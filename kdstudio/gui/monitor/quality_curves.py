@@ -8,6 +8,7 @@ from typing import Any
 
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.marks import event_marks
 from kdstudio.gui.monitor.plot import Curve, Line, SeriesPlot
 from kdstudio.gui.monitor.plot_tools import PlotTools
@@ -15,43 +16,45 @@ from kdstudio.gui.monitor.quality_state import DASHES, NETWORKS, QualityState, Q
 from kdstudio.gui.monitor.run_styles import RunStyles
 from kdstudio.gui.monitor.words import figure, percent
 from kdstudio.gui.theme import Theme
+from kdstudio.gui.words import network_word
 from kdstudio.project.runs.state import RunState
 
 #: What can be shown: key in the records, words, whether it is a share.
-MEASURES = {"accuracy": ("Accuracy", True), "agreement": ("Agreement", True), "kl": ("KL", False)}
+MEASURES = {"accuracy": (mark("Accuracy"), True), "agreement": (mark("Agreement"), True), "kl": (mark("KL"), False)}
 TIPS = {
-    "accuracy": "Share of validation samples whose label comes first",
-    "agreement": "Share of validation samples to which student and teacher give the same first class",
-    "kl": "Mean KL(teacher || student) on validation samples, in nats at T = 1; 0 is perfect agreement",
+    "accuracy": mark("Share of validation samples whose label comes first"),
+    "agreement": mark("Share of validation samples to which student and teacher give the same first class"),
+    "kl": mark("Mean KL(teacher || student) on validation samples, in nats at T = 1; 0 is perfect agreement"),
 }
 
 
 class CurvesView(QualityView):
     """One measure of every stage, and of compared runs; what the finished networks reached are lines."""
 
-    title = "Curves"
-    hint = "Accuracy, agreement and KL on validation samples, epoch by epoch"
+    title = mark("Curves")
+    hint = mark("Accuracy, agreement and KL on validation samples, epoch by epoch")
 
     def __init__(self, theme: Theme, state: QualityState) -> None:
         super().__init__(theme, state)
         self.run_state: RunState | None = None
         self.styles = RunStyles()
         self.measure = QComboBox()
-        self.measure.setAccessibleName("Measure")
-        self.measure.setToolTip("What is drawn")
+        self.measure.setAccessibleName(tr("Measure"))
+        self.measure.setToolTip(tr("What is drawn"))
         for key, (words, _) in MEASURES.items():
-            self.measure.addItem(words, key)
+            self.measure.addItem(tr(words), key)
         self.measure.activated.connect(lambda _: self._measure_chosen())
         look: dict[str, Any] = {"x_kind": "epoch", "smoothing": 0.0}
-        self.shares = SeriesPlot(theme, "per cent", words=percent, factor=100.0, **look)
-        self.figures = SeriesPlot(theme, "nats", words=figure, **look)
+        self.shares = SeriesPlot(theme, tr("per cent"), words=percent, factor=100.0, **look)
+        self.figures = SeriesPlot(theme, tr("nats"), words=figure, **look)
         self.plots = (self.shares, self.figures)
         row = QHBoxLayout(self.options)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)
         row.addWidget(self.measure)
         self.tools = [
-            PlotTools(plot, theme, "Quality", smoothing=False, logarithmic=plot is self.figures) for plot in self.plots
+            PlotTools(plot, theme, tr("Quality"), smoothing=False, logarithmic=plot is self.figures)
+            for plot in self.plots
         ]
         for tool in self.tools:
             row.addWidget(tool)
@@ -98,8 +101,8 @@ class CurvesView(QualityView):
         keys = worker.series_keys()
         curves = [
             Curve(
-                network, "validation", key, network, functools.partial(colour_of, network),
-                dash=DASHES[network], dots=True, tip=TIPS[key],
+                network, "validation", key, network_word(network), functools.partial(colour_of, network),
+                dash=DASHES[network], dots=True, tip=tr(TIPS[key]),
             )
             for network in NETWORKS
             if (network, "validation", key) in keys
@@ -129,7 +132,7 @@ class CurvesView(QualityView):
         for network in ("teacher", "baseline"):
             value = entries.get(network, {}).get("validation", {}).get("accuracy")
             if value is not None:
-                tip = f"Validation accuracy of the finished network: {percent(value)}"
+                tip = tr("Validation accuracy of the finished network: {accuracy}", accuracy=percent(value))
                 colour = functools.partial(colour_of, network)
-                lines.append(Line(float(value), f"{network}, finished", colour, tip))
+                lines.append(Line(float(value), tr("{network}, finished", network=network_word(network)), colour, tip))
         return lines

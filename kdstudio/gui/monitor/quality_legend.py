@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QLabel, QSizePolicy
 
 from kdstudio.gui.monitor.quality_state import Facts, colour_of
 from kdstudio.gui.theme import Theme
+from kdstudio.gui.words import network_word
 
 
 class NetworkLegend(QLabel):
@@ -28,7 +29,8 @@ class NetworkLegend(QLabel):
         self._shown = (facts, dict(figures))
         tokens = self.theme.tokens
         parts = [
-            f'<span style="color:{colour_of(name, tokens)}">■</span>&nbsp;{name}&nbsp;<b>{html.escape(figure)}</b>'
+            f'<span style="color:{colour_of(name, tokens)}">■</span>&nbsp;{network_word(name)}&nbsp;'
+            f"<b>{html.escape(figure)}</b>"
             for name, figure in figures.items()
         ]
         words = html.escape(facts.words)

@@ -19,38 +19,40 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.palettes import small_font
 from kdstudio.gui.monitor.probe_strip import picture
 from kdstudio.gui.monitor.quality_state import NETWORKS, QualityState, QualityView, colour_of
 from kdstudio.gui.theme import Theme
+from kdstudio.gui.words import network_word, split_word
 from kdstudio.project.runs.evaluation import Samples
 
-LISTS = {"worst": "Worst", "disagreeing": "Furthest from the teacher"}
+LISTS = {"worst": mark("Worst"), "disagreeing": mark("Furthest from the teacher")}
 HINTS = {
-    "worst": "Largest loss of the student first",
-    "disagreeing": "Largest KL(teacher || student) first",
+    "worst": mark("Largest loss of the student first"),
+    "disagreeing": mark("Largest KL(teacher || student) first"),
 }
 SIDE = 72
 MARGIN = 6
 TEXT_WIDTH = 118
-NONE_YET = "The pictures are kept by the evaluation at the end of a run; this run was evaluated without them."
+NONE_YET = mark("The pictures are kept by the evaluation at the end of a run; this run was evaluated without them.")
 
 
 class SamplesView(QualityView):
     """Pictures, each with its label and what the networks say."""
 
-    title = "Samples"
-    hint = "The samples that are most wrong, or furthest from the teacher"
+    title = mark("Samples")
+    hint = mark("The samples that are most wrong, or furthest from the teacher")
 
     def __init__(self, theme: Theme, state: QualityState) -> None:
         super().__init__(theme, state)
         self._shown: tuple[Samples, str] | None = None
         self.which = QComboBox()
-        self.which.setAccessibleName("Which samples")
+        self.which.setAccessibleName(tr("Which samples"))
         for key, words in LISTS.items():
-            self.which.addItem(words, key)
-            self.which.setItemData(self.which.count() - 1, HINTS[key], Qt.ItemDataRole.ToolTipRole)
-        self.which.setToolTip("Largest loss of the student first, or largest distance from the teacher first")
+            self.which.addItem(tr(words), key)
+            self.which.setItemData(self.which.count() - 1, tr(HINTS[key]), Qt.ItemDataRole.ToolTipRole)
+        self.which.setToolTip(tr("Largest loss of the student first, or largest distance from the teacher first"))
         self.which.activated.connect(lambda _: self.redraw())
         self.options = self.which
         self.caption = QLabel()
@@ -58,7 +60,7 @@ class SamplesView(QualityView):
         self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.list = QListWidget()
         self.list.setObjectName("strip")
-        self.list.setAccessibleName("Samples")
+        self.list.setAccessibleName(tr("Samples"))
         self.list.setViewMode(QListView.ViewMode.IconMode)
         self.list.setFlow(QListView.Flow.LeftToRight)
         self.list.setWrapping(True)
@@ -90,7 +92,7 @@ class SamplesView(QualityView):
         samples = facts.samples if facts is not None else None
         if samples is None:
             self.clear()
-            self.caption.setText(NONE_YET if facts is not None else "")
+            self.caption.setText(tr(NONE_YET) if facts is not None else "")
             return
         disagreeing = list(LISTS).index("disagreeing")
         has = len(samples.lists.get("disagreeing", ())) > 0
@@ -116,8 +118,9 @@ class SamplesView(QualityView):
         if 0 <= chosen < self.list.count():
             self.list.setCurrentRow(chosen)
         words = facts.words if facts is not None else ""
-        among = "the probe samples, " if samples.split == "probe samples" else ""
-        self.caption.setText(f"{HINTS[which]} · {among}{words}")
+        if samples.split == "probe samples":
+            words = tr("the probe samples, {samples}", samples=words)
+        self.caption.setText(f"{tr(HINTS[which])} · {words}")
 
     def says(self, row: int) -> list[tuple[str, str, bool]]:
         """(network, what it says and how sure it is, whether that is the label) of each network."""
@@ -135,8 +138,11 @@ class SamplesView(QualityView):
         samples = self.samples
         assert samples is not None
         label = samples.classes[int(samples.labels[row])]
-        lines = [f"Sample {int(samples.indices[row])} of {samples.split}, label {label}"]
-        lines += [f"{name}: {said}, {'right' if right else 'wrong'}" for name, said, right in self.says(row)]
+        number, split = int(samples.indices[row]), split_word(samples.split)
+        lines = [tr("Sample {number} of {split}, label {label}", number=number, split=split, label=label)]
+        for name, said, right in self.says(row):
+            form = mark("{network}: {said}, right") if right else mark("{network}: {said}, wrong")
+            lines.append(tr(form, network=network_word(name), said=said))
         return "\n".join(lines)
 
     def table(self) -> Sequence[Sequence[object]]:
@@ -193,7 +199,7 @@ class _Tile(QStyledItemDelegate):
         room = rect.right() - left - MARGIN
         painter.setPen(QColor(tokens.ink))
         label = samples.classes[int(samples.labels[row])]
-        self._line(painter, metrics, QRect(left, top, room, metrics.height()), f"label {label}")
+        self._line(painter, metrics, QRect(left, top, room, metrics.height()), tr("label {label}", label=label))
         for place, (network, said, right) in enumerate(view.says(row), 1):
             where = QRect(left, top + place * (metrics.height() + 1), room, metrics.height())
             painter.setPen(QColor(colour_of(network, tokens)))

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from PySide6.QtWidgets import QWidget
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.monitor.views import View
 from kdstudio.gui.theme import Theme, Tokens
+from kdstudio.gui.words import split_word
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.runs.evaluation import (
     SHOWN_SAMPLES,
@@ -116,7 +118,12 @@ class QualityState:
         entries = card.get("networks", {})
         networks = {name: entries[name][split] for name in NETWORKS if split in entries.get(name, {})}
         count = next((entry["count"] for entry in networks.values()), 0)
-        return Facts(f"{count:,} {split} samples", list(card.get("classes", [])), networks, self._samples(split))
+        return Facts(
+            tr("{count:,} {split} samples", count=count, split=split_word(split)),
+            list(card.get("classes", [])),
+            networks,
+            self._samples(split),
+        )
 
 
 class QualityView(View):
@@ -142,7 +149,7 @@ def live_facts(probes: Probes, snapshot: Snapshot) -> Facts:
     networks["student"] = classification_facts(student, labels, classes)
     if probes.pool_teacher_logits is not None:
         networks["student"]["fidelity"] = fidelity_facts(student, probes.pool_teacher_logits)
-    words = f"step {snapshot.step:,}, {len(labels):,} validation samples"
+    words = tr("step {step:,}, {count:,} validation samples", step=snapshot.step, count=len(labels))
     return Facts(words, classes, networks, _probe_samples(probes, snapshot))
 
 

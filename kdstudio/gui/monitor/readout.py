@@ -11,6 +11,7 @@ import pyqtgraph
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QLabel
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.monitor.chart import Chart
 
 MARGIN = 8
@@ -98,7 +99,7 @@ class Readout:
         soft = self.chart.theme.tokens.soft
         smoothed = any(reading.smoothed for reading in readings)
         right = '<td align="right" style="padding-left:10px'
-        heads = f'{right}">value</td>{right}">smoothed</td>' if smoothed else "<td></td>"
+        heads = f'{right}">{tr("value")}</td>{right}">{tr("smoothed")}</td>' if smoothed else "<td></td>"
         rows = [f'<tr style="color:{soft}"><td><b>{html.escape(title)}</b></td>{heads}</tr>']
         for reading in readings:
             label = html.escape(reading.label).replace(" ", "&nbsp;")
@@ -110,5 +111,6 @@ class Readout:
                 + "</tr>"
             )
         if left_out:
-            rows.append(f'<tr style="color:{soft}"><td>and {left_out + 1} more</td></tr>')
+            more = tr("and {count} more", count=left_out + 1)
+            rows.append(f'<tr style="color:{soft}"><td>{more}</td></tr>')
         return f'<table cellspacing="0" cellpadding="0">{"".join(rows)}</table>'

@@ -9,6 +9,7 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.base import Panel
 from kdstudio.gui.monitor.marks import run_marks
 from kdstudio.gui.monitor.plot import Curve, SeriesPlot
@@ -19,25 +20,32 @@ from kdstudio.gui.monitor.views import View, ViewStack
 from kdstudio.gui.monitor.words import duration, remaining, size
 from kdstudio.gui.theme import Theme, Tokens
 from kdstudio.gui.widgets.flow import FlowLayout
+from kdstudio.gui.words import network_word
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.runs.metrics import Series
 from kdstudio.project.runs.state import RunState, RunStatus
 from kdstudio.project.spec import Experiment
 
-EMPTY = "Speed, time left and memory appear here as soon as a run starts."
-NOTHING = "Nothing was recorded yet: the first figures come after a second of training."
+EMPTY = mark("Speed, time left and memory appear here as soon as a run starts.")
+NOTHING = mark("Nothing was recorded yet: the first figures come after a second of training.")
 MEGABYTE = 1e6
 #: Figures of `resources.jsonl`: key, name, dash, tip.
 MEMORY = (
-    ("memory", "process", "solid", "Memory of the engine's process"),
-    ("device_memory", "on the device", "dash", "Memory that the run holds on the device"),
-    ("gpu_memory", "whole device", "dot", "Memory that all processes together hold on the device"),
+    ("memory", mark("process"), "solid", mark("Memory of the engine's process")),
+    ("device_memory", mark("on the device"), "dash", mark("Memory that the run holds on the device")),
+    ("gpu_memory", mark("whole device"), "dot", mark("Memory that all processes together hold on the device")),
 )
 LOAD = (
-    ("cpu", "processor", "solid", "Processor time of the engine's process; 100 % is one core"),
-    ("gpu", "GPU", "dash", "Share of time in which the device is busy, of all processes together"),
+    ("cpu", mark("processor"), "solid", mark("Processor time of the engine's process; 100 % is one core")),
+    ("gpu", mark("GPU"), "dash", mark("Share of time in which the device is busy, of all processes together")),
 )
+#: The time that is left of a stage, where others still come.
+THEN = {
+    ("student",): mark("{time}, then the student"),
+    ("baseline",): mark("{time}, then the baseline"),
+    ("student", "baseline"): mark("{time}, then the student and the baseline"),
+}
 
 
 class ResourceView(View):
@@ -50,8 +58,8 @@ class ResourceView(View):
         super().__init__(theme)
         self.panel: ResourcesPanel | None = None
         self.series = SeriesPlot(theme, label, words=words, factor=factor, x_kind="time")
-        self.tools = PlotTools(self.series, theme, title, logarithmic=False, x_axis=False)
-        self.note = QLabel(NOTHING)
+        self.tools = PlotTools(self.series, theme, tr(title), logarithmic=False, x_axis=False)
+        self.note = QLabel(tr(NOTHING))
         self.note.setObjectName("soft")
         self.note.setWordWrap(True)
         self.note.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -106,29 +114,35 @@ class ResourcesPanel(Panel):
     """Figures of now above a plot over the whole run, holds and interruptions left out."""
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__("resources", "Resources", EMPTY, theme)
+        super().__init__("resources", tr("Resources"), tr(EMPTY), theme)
         self.state = RunState()
         self.status = RunStatus.CREATED
         self._experiment: Experiment | None = None
         self._usage: Usage | None = None
         self._rates = Rates()
         self.figures = {
-            "speed": Figure("Speed", "Samples that pass through the network being trained"),
-            "step": Figure("Step", "Time from one step to the next"),
-            "left": Figure("Time left", "Of the stage that is going, at its present speed"),
-            "memory": Figure("Memory", "Memory of the engine's process"),
-            "device": Figure("Device memory", "Memory that the run holds on the device"),
-            "cpu": Figure("Processor", "Processor time of the engine's process; 100 % is one core"),
-            "gpu": Figure("GPU", "Share of time in which the device is busy, and memory of all processes on it"),
+            "speed": Figure(tr("Speed"), tr("Samples that pass through the network being trained")),
+            "step": Figure(tr("Step"), tr("Time from one step to the next")),
+            "left": Figure(tr("Time left"), tr("Of the stage that is going, at its present speed")),
+            "memory": Figure(tr("Memory"), tr("Memory of the engine's process")),
+            "device": Figure(tr("Device memory"), tr("Memory that the run holds on the device")),
+            "cpu": Figure(tr("Processor"), tr("Processor time of the engine's process; 100 % is one core")),
+            "gpu": Figure(
+                tr("GPU"), tr("Share of time in which the device is busy, and memory of all processes on it")
+            ),
         }
         strip = QWidget()
         flow = FlowLayout(strip, across=12, down=2)
         for figure in self.figures.values():
             flow.addWidget(figure)
-        self.speed = ResourceView(theme, "Speed", "Samples a second of each stage", "samples/s", _rate)
-        self.step = ResourceView(theme, "Step time", "Time from one step to the next", "ms a step", _milliseconds)
-        self.memory = ResourceView(theme, "Memory", "Memory of the process and on the device", "MB", size, 1 / MEGABYTE)
-        self.load = ResourceView(theme, "Load", "How busy processor and GPU are", "per cent", _per_cent)
+        self.speed = ResourceView(theme, mark("Speed"), mark("Samples a second of each stage"), tr("samples/s"), _rate)
+        self.step = ResourceView(
+            theme, mark("Step time"), mark("Time from one step to the next"), tr("ms a step"), _milliseconds
+        )
+        self.memory = ResourceView(
+            theme, mark("Memory"), mark("Memory of the process and on the device"), "MB", size, 1 / MEGABYTE
+        )
+        self.load = ResourceView(theme, mark("Load"), mark("How busy processor and GPU are"), tr("per cent"), _per_cent)
         self.views = [self.speed, self.step, self.memory, self.load]
         self.switch = ViewStack(self.views, self.head_row)
         for view in self.views:
@@ -199,7 +213,7 @@ class ResourcesPanel(Panel):
         if view in (self.speed, self.step):
             return [
                 Curve(
-                    "", "", view.title, stage, functools.partial(_stage_colour, stage),
+                    "", "", view.title, network_word(stage), functools.partial(_stage_colour, stage),
                     dash=DASHES.get(stage, "dot"), smooth=True, pull=self._stage_reader(view, stage),
                 )
                 for stage, found in self._rates.stages.items() if found.times
@@ -207,7 +221,7 @@ class ResourcesPanel(Panel):
         figures = MEMORY if view is self.memory else LOAD
         known = self._usage.figures if self._usage is not None else {}
         return [
-            Curve("", "", key, name, _plain_colours[index], dash=dash, tip=tip, pull=self._figure_reader(key))
+            Curve("", "", key, tr(name), _plain_colours[index], dash=dash, tip=tr(tip), pull=self._figure_reader(key))
             for index, (key, name, dash, tip) in enumerate(figures)
             if key in known
         ]
@@ -239,42 +253,44 @@ class ResourcesPanel(Panel):
         stage = state.stage if active else next(reversed(self._rates.stages), "")
         rate = self._rates.recent(stage)
         training = self.status is RunStatus.TRAINING
-        figures["speed"].show_value("Speed", _rate(rate * self._batch(stage)) if rate else "")
-        figures["step"].show_value("Step", duration(1 / rate) if rate else "")
+        figures["speed"].show_value(tr("Speed"), _rate(rate * self._batch(stage)) if rate else "")
+        figures["step"].show_value(tr("Step"), duration(1 / rate) if rate else "")
         figures["left"].show_value(*self._time_words(stage, rate if training else None))
         memory = state.memory_bytes or (self._usage.last("memory") if self._usage is not None else 0)
-        figures["memory"].show_value("Memory" if active else "Memory at the end", size(memory) if memory else "")
+        figures["memory"].show_value(
+            tr("Memory") if active else tr("Memory at the end"), size(memory) if memory else ""
+        )
         held = state.device_memory_bytes
-        figures["device"].show_value("Device memory", size(held) if held else "")
+        figures["device"].show_value(tr("Device memory"), size(held) if held else "")
         last = self._usage.last if self._usage is not None and active else lambda key: None
         cpu, gpu, taken = last("cpu"), last("gpu"), last("gpu_memory")
-        figures["cpu"].show_value("Processor", _per_cent(cpu) if cpu is not None else "")
+        figures["cpu"].show_value(tr("Processor"), _per_cent(cpu) if cpu is not None else "")
         words = [_per_cent(gpu) if gpu is not None else "", size(taken) if taken else ""]
-        figures["gpu"].show_value("GPU", ", ".join(word for word in words if word))
+        figures["gpu"].show_value(tr("GPU"), ", ".join(word for word in words if word))
 
     def _time_words(self, stage: str, rate: float | None) -> tuple[str, str]:
         """Name and words of the time: what is left of a stage that trains, else how long the run took."""
         state = self.state
         if self.status.active:
             if rate and state.total_steps:
-                after = self._after(stage)
                 words = remaining(max(0, state.total_steps - state.step) / rate)
-                return f"Time left for the {stage}", f"{words}{after}"
-            return "Time left", {RunStatus.HOLDING: "on hold", RunStatus.EVALUATING: "evaluating"}.get(
-                self.status, "not known yet"
-            )
+                coming = self._coming(stage)
+                if coming:
+                    words = tr(THEN[coming], time=words)
+                return tr("Time left for the {stage}", stage=network_word(stage)), words
+            others = {RunStatus.HOLDING: tr("on hold"), RunStatus.EVALUATING: tr("evaluating")}
+            return tr("Time left"), others.get(self.status, tr("not known yet"))
         if state.started and state.ended > state.started:
-            return "From start to end", duration(state.ended - state.started)
+            return tr("From start to end"), duration(state.ended - state.started)
         return "", ""
 
-    def _after(self, stage: str) -> str:
+    def _coming(self, stage: str) -> tuple[str, ...]:
         """The stages that still come."""
         experiment = self._experiment
         if experiment is None:
-            return ""
+            return ()
         coming = {"teacher": ["student", "baseline"], "student": ["baseline"]}.get(stage, [])
-        coming = [name for name in coming if name != "baseline" or experiment.baseline]
-        return f", then {' and '.join(f'the {name}' for name in coming)}" if coming else ""
+        return tuple(name for name in coming if name != "baseline" or experiment.baseline)
 
     def table(self) -> Sequence[Sequence[object]]:
         """Every figure over time: seconds since 1970, what, value."""
@@ -299,7 +315,7 @@ _plain_colours: list[Callable[[Tokens], str]] = [
 
 
 def _rate(value: float) -> str:
-    return f"{value:,.0f} samples/s" if value >= 10 else f"{value:.2f} samples/s"
+    return tr("{count:,.0f} samples/s", count=value) if value >= 10 else tr("{count:.2f} samples/s", count=value)
 
 
 def _milliseconds(value: float) -> str:

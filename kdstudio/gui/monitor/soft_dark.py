@@ -10,6 +10,7 @@ from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.colour_bar import ColourBar
 from kdstudio.gui.monitor.maps import Matrix, MatrixMap
 from kdstudio.gui.monitor.palettes import Scale, decade_below, diverging, number, round_number, viridis
@@ -17,14 +18,21 @@ from kdstudio.gui.monitor.soft_data import SoftTargets
 from kdstudio.gui.monitor.soft_state import SoftState
 from kdstudio.gui.monitor.views import View
 from kdstudio.gui.theme import Theme
+from kdstudio.gui.words import network_word
 
 MAPS = ("teacher", "student", "difference")
-SHOWN = ("All three", "Teacher", "Student", "Difference")
-CELLS = ("Wrong classes", "Shares of wrong", "All classes")
+TITLES = {"teacher": mark("Teacher"), "student": mark("Student"), "difference": mark("Difference")}
+MAP_NAMES = {
+    "teacher": mark("Dark knowledge: teacher"),
+    "student": mark("Dark knowledge: student"),
+    "difference": mark("Dark knowledge: difference"),
+}
+SHOWN = (mark("All three"), mark("Teacher"), mark("Student"), mark("Difference"))
+CELLS = (mark("Wrong classes"), mark("Shares of wrong"), mark("All classes"))
 CELL_TIPS = (
-    "The diagonal is left out, so that the dark knowledge shows",
-    "The diagonal is left out and each row sums to 1: which wrong classes, however sure the network is",
-    "With the diagonal: how much the right class gets",
+    mark("The diagonal is left out, so that the dark knowledge shows"),
+    mark("The diagonal is left out and each row sums to 1: which wrong classes, however sure the network is"),
+    mark("With the diagonal: how much the right class gets"),
 )
 MOST_ALIKE = 10
 NAME_SHARE = 0.2
@@ -38,8 +46,8 @@ GAP = 12
 class DarkView(View):
     """Matrices of teacher and student on one scale, and their difference. Row: the label; column: what it is given."""
 
-    title = "Dark knowledge"
-    hint = "The mean output for the samples of each class: what the teacher knows about likeness"
+    title = mark("Dark knowledge")
+    hint = mark("The mean output for the samples of each class: what the teacher knows about likeness")
 
     def __init__(self, theme: Theme, state: SoftState) -> None:
         super().__init__(theme)
@@ -48,18 +56,20 @@ class DarkView(View):
         self._classes: list[int] = []
         self._names: list[str] = []
         self.cells = QComboBox()
-        self.cells.setAccessibleName("Cells")
-        self.cells.addItems(CELLS)
+        self.cells.setAccessibleName(tr("Cells"))
+        self.cells.addItems([tr(words) for words in CELLS])
         for index, tip in enumerate(CELL_TIPS):
-            self.cells.setItemData(index, tip, Qt.ItemDataRole.ToolTipRole)
-        self.cells.setToolTip("Which cells count: dark knowledge is what the wrong classes get")
+            self.cells.setItemData(index, tr(tip), Qt.ItemDataRole.ToolTipRole)
+        self.cells.setToolTip(tr("Which cells count: dark knowledge is what the wrong classes get"))
         self.which = QComboBox()
-        self.which.setAccessibleName("Maps")
-        self.which.setToolTip("All maps side by side, or one with the whole room")
-        self.which.addItems(SHOWN)
-        self.few = QCheckBox(f"{MOST_ALIKE} most alike")
+        self.which.setAccessibleName(tr("Maps"))
+        self.which.setToolTip(tr("All maps side by side, or one with the whole room"))
+        self.which.addItems([tr(words) for words in SHOWN])
+        self.few = QCheckBox(tr("{count} most alike", count=MOST_ALIKE))
         self.few.setChecked(True)
-        self.few.setToolTip(f"Only the {MOST_ALIKE} classes that the teacher confuses the most with each other")
+        self.few.setToolTip(
+            tr("Only the {count} classes that the teacher confuses the most with each other", count=MOST_ALIKE)
+        )
         self.cells.currentIndexChanged.connect(lambda _: self.redraw())
         self.which.currentIndexChanged.connect(lambda _: self._show_maps())
         self.few.toggled.connect(lambda _: self.redraw())
@@ -145,16 +155,16 @@ class DarkView(View):
 
     def describe(self, row: int, column: int) -> str:
         """A cell in words, with the values of all maps."""
-        lines = [f"Label {self._names[row]}, given to {self._names[column]}"]
+        lines = [tr("Label {label}, given to {given}", label=self._names[row], given=self._names[column])]
         for name in MAPS:
             if name in self._shown:
                 value = float(self._shown[name][row, column])
                 if name == "difference" and self.state.logarithmic:
-                    lines.append(f"student ÷ teacher: {number(10**value)}")
+                    lines.append(tr("student ÷ teacher: {value}", value=number(10**value)))
                 elif name == "difference":
-                    lines.append(f"student − teacher: {value:+.2g}".replace("-", "−"))
+                    lines.append(tr("student − teacher: {value}", value=f"{value:+.2g}".replace("-", "−")))
                 else:
-                    lines.append(f"{name}: {number(value)}")
+                    lines.append(f"{network_word(name)}: {number(value)}")
         return "\n".join(lines)
 
 
@@ -173,14 +183,14 @@ class _MapField(QWidget):
         self.names: list[str] = []
         for name in MAPS:
             palette = self._diverging if name == "difference" else viridis
-            shown = MatrixMap(theme, f"Dark knowledge: {name}", palette, view.describe)
+            shown = MatrixMap(theme, tr(MAP_NAMES[name]), palette, view.describe)
             shown.setParent(self)
             shown.hovered.connect(partial(self._point, name))
             title = QLabel(self)
             title.setObjectName("soft")
             self.maps[name], self.titles[name] = shown, title
-        self.shared_bar = ColourBar(theme, "Scale of teacher and student")
-        self.difference_bar = ColourBar(theme, "Scale of the difference", self._diverging)
+        self.shared_bar = ColourBar(theme, tr("Scale of teacher and student"))
+        self.difference_bar = ColourBar(theme, tr("Scale of the difference"), self._diverging)
         for bar in (self.shared_bar, self.difference_bar):
             bar.setParent(self)
         self.setMinimumHeight(110)
@@ -201,9 +211,9 @@ class _MapField(QWidget):
     def show_maps(self, names: list[str], shared: Scale, extent: float, beyond: bool, logarithmic: bool) -> None:
         """Shows these maps and the scales that they are on; `beyond` says that the student's values pass the end."""
         self.names = names
-        ratio = "Student ÷ teacher" if logarithmic else "Student − teacher"
+        ratio = tr("Student ÷ teacher") if logarithmic else tr("Student − teacher")
         for name in MAPS:
-            self.titles[name].setText(ratio if name == "difference" else name.capitalize())
+            self.titles[name].setText(ratio if name == "difference" else tr(TITLES[name]))
             for widget in (self.maps[name], self.titles[name]):
                 widget.setVisible(name in names)
         end = f"≥ {round_number(shared.high)}" if beyond else round_number(shared.high)
@@ -217,7 +227,7 @@ class _MapField(QWidget):
         self.shared_bar.show_scale(shared, ticks)
         words = round_number(10**extent if logarithmic else extent)
         low, high = (f"÷ {words}", f"× {words}") if logarithmic else (f"−{words}", f"+{words}")
-        middle = "same" if logarithmic else "0"
+        middle = tr("same") if logarithmic else "0"
         self.difference_bar.show_scale(Scale(-extent, extent), [(-extent, low), (0.0, middle), (extent, high)])
         self.shared_bar.setVisible(names != ["difference"])
         self.difference_bar.setVisible("difference" in names)

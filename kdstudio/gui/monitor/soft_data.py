@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from kdstudio.gui.language import tr
 from kdstudio.project.runs.snapshots import Probes, Snapshot, class_means, log_soften
 
 
@@ -84,7 +85,10 @@ class SoftTargets:
         self.snapshot = snapshot
         self.temperature = temperature
         outputs = snapshot.student_logits.shape[1]
-        self.names = [*probes.classes, *(f"class {index}" for index in range(len(probes.classes), outputs))]
+        self.names = [
+            *probes.classes,
+            *(tr("class {number}", number=index) for index in range(len(probes.classes), outputs)),
+        ]
         labels = probes.pool_labels
         self.student = Softened(
             snapshot.student_logits, snapshot.pool_student_logits, labels, temperature, len(self.names)
@@ -103,7 +107,7 @@ class SoftTargets:
 
     def name(self, label: int) -> str:
         """A class in words."""
-        return self.names[label] if 0 <= label < len(self.names) else f"class {label}"
+        return self.names[label] if 0 <= label < len(self.names) else tr("class {number}", number=label)
 
     @cached_property
     def agreement(self) -> float:

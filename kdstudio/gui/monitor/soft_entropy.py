@@ -7,9 +7,12 @@ import pyqtgraph
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout
 
+from kdstudio.gui.language import mark, tr
+from kdstudio.gui.monitor.axis import Axis
 from kdstudio.gui.monitor.soft_state import SoftState
 from kdstudio.gui.monitor.views import View
 from kdstudio.gui.theme import Theme
+from kdstudio.gui.words import network_word
 
 NETWORKS = ("teacher", "student")
 BINS = 24
@@ -19,8 +22,8 @@ FILL = 90
 class EntropyView(View):
     """A histogram of the entropy of each sample of the pool, of teacher and student."""
 
-    title = "Entropy"
-    hint = "How soft teacher's and student's outputs are at this temperature"
+    title = mark("Entropy")
+    hint = mark("How soft teacher's and student's outputs are at this temperature")
 
     def __init__(self, theme: Theme, state: SoftState) -> None:
         super().__init__(theme)
@@ -28,16 +31,16 @@ class EntropyView(View):
         self.legend = QLabel()
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.plot = pyqtgraph.PlotWidget()
-        self.plot.setAccessibleName("Histogram of entropies")
+        self.plot = pyqtgraph.PlotWidget(axisItems={side: Axis(side) for side in ("bottom", "left")})
+        self.plot.setAccessibleName(tr("Histogram of entropies"))
         self.plot.setMenuEnabled(False)
         self.plot.setMouseEnabled(False, False)
         self.plot.hideButtons()
         self.plot.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
         self.plot.setMinimumHeight(80)
         item = self.plot.getPlotItem()
-        item.setLabel("bottom", "entropy in nats")
-        item.setLabel("left", "samples")
+        item.setLabel("bottom", tr("entropy in nats"))
+        item.setLabel("left", tr("samples"))
         item.getAxis("left").setWidth(44)
         for name in ("left", "bottom"):
             item.getAxis(name).enableAutoSIPrefix(False)
@@ -57,9 +60,7 @@ class EntropyView(View):
         tokens = self.theme.tokens
         self.plot.setBackground(tokens.panel)
         for name in ("left", "bottom"):
-            axis = self.plot.getPlotItem().getAxis(name)
-            axis.setPen(tokens.line)
-            axis.setTextPen(tokens.soft)
+            self.plot.getPlotItem().getAxis(name).dress(tokens)
         for name, colour, style in (
             ("teacher", tokens.teacher, Qt.PenStyle.SolidLine),
             ("student", tokens.student, Qt.PenStyle.DashLine),
@@ -77,7 +78,7 @@ class EntropyView(View):
             return
         edges = np.linspace(0, np.log(max(len(data.names), 2)), BINS + 1)
         words, highest = [], 1
-        for name, mark, colour, side in (
+        for name, line, colour, side in (
             ("teacher", "━━", tokens.teacher, data.teacher),
             ("student", "╌╌", tokens.student, data.student),
         ):
@@ -90,7 +91,8 @@ class EntropyView(View):
                 highest = max(highest, int(counts.max()))
                 self.curves[name].setData(edges, counts)
                 self.means[name].setValue(float(found.mean()))
-                words.append(f'<span style="color:{colour}">{mark}</span> {name}, mean {found.mean():.3f}')
-        self.legend.setText(" &nbsp; ".join([*words, f"at most {edges[-1]:.2f}"]))
+                said = tr("{network}, mean {mean:.3f}", network=network_word(name), mean=float(found.mean()))
+                words.append(f'<span style="color:{colour}">{line}</span> {said}')
+        self.legend.setText(" &nbsp; ".join([*words, tr("at most {most:.2f}", most=edges[-1])]))
         self.plot.setXRange(0, edges[-1], padding=0.02)
         self.plot.setYRange(0, highest, padding=0.05)

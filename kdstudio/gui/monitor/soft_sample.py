@@ -10,25 +10,33 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QLabel, QSizePolicy, QVBoxLayout
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.bars import ClassBars
 from kdstudio.gui.monitor.palettes import number
 from kdstudio.gui.monitor.probe_strip import ProbeStrip
 from kdstudio.gui.monitor.soft_state import SoftState
 from kdstudio.gui.monitor.views import View
 from kdstudio.gui.theme import Theme
+from kdstudio.gui.words import network_word
 from kdstudio.project.runs.snapshots import Probes, entropy
 
 #: Bold words take more room than their plain ones.
 WIDER = 1.06
 #: Below this height the samples stand in a column beside the bars.
 LOW = 240
+#: What a network says of a sample; the longest that has room is taken.
+FORMS = (
+    mark("{network} <b>{said}</b>, entropy {entropy:.2f}"),
+    mark("{network} <b>{said}</b>"),
+    "<b>{said}</b>",
+)
 
 
 class SampleView(View):
     """The probe samples, and bars for the chosen one."""
 
-    title = "Sample"
-    hint = "What teacher and student give each class for one sample"
+    title = mark("Sample")
+    hint = mark("What teacher and student give each class for one sample")
 
     def __init__(self, theme: Theme, state: SoftState) -> None:
         super().__init__(theme)
@@ -105,20 +113,23 @@ class SampleView(View):
         label = data.name(int(data.probes.labels[row]))
         says = self._says(row)
         metrics = self.caption.fontMetrics()
-        for form in ("{0} <b>{1}</b>, entropy {2:.2f}", "{0} <b>{1}</b>", "<b>{1}</b>"):  # the longest with room for it
-            words = [form.format(network, escape(said), spread) for network, _, said, _, spread in says]
-            plain = re.sub("<.*?>", "", "   ".join([f"Label {label}", *(f"■ {part}" for part in words)]))
+        head = tr("Label <b>{label}</b>", label=escape(label))
+        words: list[str] = []
+        for form in FORMS:
+            words = [
+                tr(form, network=network_word(network), said=escape(said), entropy=spread)
+                for network, _, said, _, spread in says
+            ]
+            plain = re.sub("<.*?>", "", "   ".join([head, *(f"■ {part}" for part in words)]))
             if metrics.horizontalAdvance(plain) * WIDER <= self.caption.width():
                 break
-        marks = [f'<span style="color:{colour}">■</span>' for _, colour, *_ in says]
-        return " &nbsp; ".join(
-            [f"Label <b>{escape(label)}</b>", *(f"{mark} {part}" for mark, part in zip(marks, words))]
-        )
+        squares = [f'<span style="color:{colour}">■</span>' for _, colour, *_ in says]
+        return " &nbsp; ".join([head, *(f"{square} {part}" for square, part in zip(squares, words))])
 
     def _tell(self, row: int) -> str:
         data = self.state.data
         if data is None or row >= len(data.probes.labels):
             return ""
-        lines = [f"Sample {row + 1}, label {data.name(int(data.probes.labels[row]))}"]
-        lines += [f"{name}: {said} ({number(share)})" for name, _, said, share, _ in self._says(row)]
+        lines = [tr("Sample {number}, label {label}", number=row + 1, label=data.name(int(data.probes.labels[row])))]
+        lines += [f"{network_word(name)}: {said} ({number(share)})" for name, _, said, share, _ in self._says(row)]
         return "\n".join(lines)

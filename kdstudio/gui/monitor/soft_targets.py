@@ -8,6 +8,7 @@ import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.monitor.palettes import number
 from kdstudio.gui.monitor.soft_dark import DarkView
@@ -20,22 +21,22 @@ from kdstudio.gui.monitor.views import ViewPanel
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.worker import TrainingWorker
 
-EMPTY = "What teacher and student say of a few samples appears here, as soon as the student trains."
-DAMAGED = "The snapshots of this run cannot be read; a run that goes on writes new ones."
-FIGURES = "Over the pool of validation samples: same first class, mean KL(teacher || student) and entropy in nats"
+EMPTY = mark("What teacher and student say of a few samples appears here, as soon as the student trains.")
+DAMAGED = mark("The snapshots of this run cannot be read; a run that goes on writes new ones.")
+FIGURES = mark("Over the pool of validation samples: same first class, mean KL(teacher || student) and entropy in nats")
 
 
 class SoftTargetsPanel(ViewPanel):
     """One sample, dark knowledge or entropies, at the shared moment and at one temperature."""
 
     def __init__(self, theme: Theme, moment: Moment) -> None:
-        super().__init__("soft-targets", "Soft targets", EMPTY, theme, moment)
+        super().__init__("soft-targets", tr("Soft targets"), tr(EMPTY), theme, moment)
         self.state = SoftState()
         self.temperature = TemperatureControl(theme)
         self.temperature.changed.connect(lambda _: self._recompute())
-        self.logarithmic = QCheckBox("log")
-        self.logarithmic.setAccessibleName("Logarithmic scale")
-        self.logarithmic.setToolTip("A logarithmic scale, on which dark knowledge of 0.0001 can be seen")
+        self.logarithmic = QCheckBox(tr("log"))
+        self.logarithmic.setAccessibleName(tr("Logarithmic scale"))
+        self.logarithmic.setToolTip(tr("A logarithmic scale, on which dark knowledge of 0.0001 can be seen"))
         self.logarithmic.toggled.connect(self._set_logarithmic)
         self.options = QWidget()
         row = QHBoxLayout(self.options)
@@ -45,8 +46,8 @@ class SoftTargetsPanel(ViewPanel):
         row.addWidget(self.logarithmic)
         self.figures = QLabel()
         self.figures.setObjectName("soft")
-        self.figures.setAccessibleName("Agreement with the teacher")
-        self.figures.setToolTip(FIGURES)
+        self.figures.setAccessibleName(tr("Agreement with the teacher"))
+        self.figures.setToolTip(tr(FIGURES))
         self.figures.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.figures.setTextFormat(Qt.TextFormat.PlainText)
         self.sample = SampleView(theme, self.state)
@@ -87,7 +88,7 @@ class SoftTargetsPanel(ViewPanel):
     def redraw(self) -> None:
         probes, snapshot = self.moment.probes, self.moment.readable()
         if probes is None or snapshot is None:
-            self.empty.set_text(DAMAGED if self.moment.info is not None else EMPTY)
+            self.empty.set_text(tr(DAMAGED) if self.moment.info is not None else tr(EMPTY))
             self.show_empty(True)
             return
         before = self.state.data
@@ -113,15 +114,22 @@ class SoftTargetsPanel(ViewPanel):
             return
         own = number(float(np.mean(data.student.pool_entropy)) if data.student.pool_entropy.size else float("nan"))
         if self.moment.damaged:
-            self.figures.setText(f"The file of this snapshot is damaged; step {data.snapshot.step:,} is shown.")
+            self.figures.setText(
+                tr("The file of this snapshot is damaged; step {step:,} is shown.", step=data.snapshot.step)
+            )
             return
         if data.teacher is None:
-            self.figures.setText(f"No teacher · entropy of the student {own}")
+            self.figures.setText(tr("No teacher · entropy of the student {entropy}", entropy=own))
             return
         taught = number(float(np.mean(data.teacher.pool_entropy)) if data.teacher.pool_entropy.size else float("nan"))
         self.figures.setText(
-            f"Agreement {_percent(data.agreement)} · KL {number(data.divergence)} · "
-            f"entropy: teacher {taught}, student {own}"
+            tr(
+                "Agreement {agreement} · KL {divergence} · entropy: teacher {taught}, student {own}",
+                agreement=_percent(data.agreement),
+                divergence=number(data.divergence),
+                taught=taught,
+                own=own,
+            )
         )
 
     # -- saving ----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import math
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QToolButton, QWidget
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.widgets.marked_slider import MarkedSlider
 
@@ -42,10 +43,10 @@ class TemperatureControl(QWidget):
         self.objective: list[float] = []
         label = QLabel("T")
         label.setObjectName("soft")
-        tip = "Temperature of the bars, maps and figures: 1 is the plain output, 2 to 8 shows dark knowledge"
+        tip = tr("Temperature of the bars, maps and figures: 1 is the plain output, 2 to 8 shows dark knowledge")
         label.setToolTip(tip)
         self.slider = MarkedSlider(theme)
-        self.slider.setAccessibleName("Temperature")
+        self.slider.setAccessibleName(tr("Temperature"))
         self.slider.setToolTip(tip)
         self.slider.setRange(0, NOTCHES)
         self.slider.setPageStep(NOTCHES // 20)
@@ -53,8 +54,8 @@ class TemperatureControl(QWidget):
         self.slider.setValue(to_notch(START))
         self.slider.valueChanged.connect(lambda notch: self.set_value(to_temperature(notch)))
         self.field = QDoubleSpinBox()
-        self.field.setAccessibleName("Exact temperature")
-        self.field.setToolTip(f"The exact temperature, {LOWEST:g} to {HIGHEST:g}")
+        self.field.setAccessibleName(tr("Exact temperature"))
+        self.field.setToolTip(tr("The exact temperature, {lowest:g} to {highest:g}", lowest=LOWEST, highest=HIGHEST))
         self.field.setRange(LOWEST, HIGHEST)
         self.field.setDecimals(2)
         self.field.setSingleStep(0.5)
@@ -63,7 +64,7 @@ class TemperatureControl(QWidget):
         self.field.setValue(START)
         self.field.valueChanged.connect(self.set_value)
         self.reset = QToolButton()
-        self.reset.setAccessibleName("Temperature of the objective")
+        self.reset.setAccessibleName(tr("Temperature of the objective"))
         self.reset.clicked.connect(self._reset)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -75,11 +76,13 @@ class TemperatureControl(QWidget):
     def set_objective(self, temperatures: list[float]) -> None:
         """Marks the temperatures of the objective's soft terms, and starts at the first."""
         self.objective = temperatures
-        self.slider.set_marks([(to_notch(value), f"T = {value:g} in the objective") for value in temperatures])
+        self.slider.set_marks(
+            [(to_notch(value), tr("T = {value:g} in the objective", value=value)) for value in temperatures]
+        )
         self.reset.setVisible(bool(temperatures))
         if temperatures:
             self.reset.setText(f"T = {temperatures[0]:g}")
-            self.reset.setToolTip(f"Back to T = {temperatures[0]:g}, the temperature of the objective")
+            self.reset.setToolTip(tr("Back to T = {value:g}, the temperature of the objective", value=temperatures[0]))
             self.set_value(temperatures[0])
         self._show()
 

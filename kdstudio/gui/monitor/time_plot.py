@@ -9,6 +9,8 @@ import numpy as np
 import pyqtgraph
 from PySide6.QtCore import QSize, Qt, Signal
 
+from kdstudio.gui.language import tr
+from kdstudio.gui.monitor.axis import Axis
 from kdstudio.gui.theme import Theme, Tokens
 
 STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
@@ -38,8 +40,8 @@ class TimePlot(pyqtgraph.PlotWidget):
 
     picked = Signal(float)
 
-    def __init__(self, theme: Theme, name: str, y_label: str, x_label: str = "step") -> None:
-        super().__init__()
+    def __init__(self, theme: Theme, name: str, y_label: str, x_label: str | None = None) -> None:
+        super().__init__(axisItems={side: Axis(side) for side in ("bottom", "left")})
         self.theme = theme
         self.lines: list[Line] = []
         self._drawn: list[Line] = []
@@ -51,7 +53,7 @@ class TimePlot(pyqtgraph.PlotWidget):
         self.setMouseEnabled(False, False)
         self.hideButtons()
         item = self.getPlotItem()
-        for axis, words in (("bottom", x_label), ("left", y_label)):
+        for axis, words in (("bottom", tr("step") if x_label is None else x_label), ("left", y_label)):
             if words:
                 item.setLabel(axis, words)
             item.getAxis(axis).enableAutoSIPrefix(False)
@@ -106,9 +108,7 @@ class TimePlot(pyqtgraph.PlotWidget):
         tokens = self.theme.tokens
         self.setBackground(tokens.panel)
         for name in ("left", "bottom"):
-            axis = self.getPlotItem().getAxis(name)
-            axis.setPen(tokens.line)
-            axis.setTextPen(tokens.soft)
+            self.getPlotItem().getAxis(name).dress(tokens)
         self.marker.setPen(pyqtgraph.mkPen(tokens.ink, width=1, style=Qt.PenStyle.DotLine))
         for curve, line in zip(self._curves, self.lines):
             _paint(curve, line, tokens)

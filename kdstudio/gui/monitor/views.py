@@ -8,6 +8,7 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QTabBar, QVBoxLayout, QWidget
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.monitor.base import Panel
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.theme import Theme
@@ -27,7 +28,7 @@ class View(QWidget):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.theme = theme
-        self.setAccessibleName(self.title)
+        self.setAccessibleName(tr(self.title))
 
     def clear(self) -> None:
         """Forgets a run."""
@@ -64,13 +65,13 @@ class ViewStack(QWidget):
         self.tall = False
         self.switch = QTabBar()
         self.switch.setObjectName("segments")
-        self.switch.setAccessibleName("View")
+        self.switch.setAccessibleName(tr("View"))
         self.switch.setDrawBase(False)
         self.switch.setExpanding(False)
         self.switch.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         for index, view in enumerate(self.views):
-            self.switch.addTab(view.title)
-            self.switch.setTabToolTip(index, view.hint)
+            self.switch.addTab(tr(view.title))
+            self.switch.setTabToolTip(index, tr(view.hint))
         self.switch.currentChanged.connect(lambda _: self._arrange())
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)

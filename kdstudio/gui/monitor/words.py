@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from kdstudio.gui.language import tr, trn
+
 
 def duration(seconds: float) -> str:
     """A length of time: 85 ms, 4.2 s, 42 s, 3 min 05 s, 2 h 10 min."""
@@ -17,26 +19,26 @@ def duration(seconds: float) -> str:
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+        return tr("{minutes} min {seconds:02d} s", minutes=whole // 60, seconds=whole % 60)
+    return tr("{hours} h {minutes:02d} min", hours=whole // 3600, minutes=whole % 3600 // 60)
 
 
 def remaining(seconds: float) -> str:
     """How long something will still take, no more exact than it is known."""
     if seconds < 8:
-        return "a few seconds"
+        return tr("a few seconds")
     if seconds < 50:
-        return f"about {5 * math.ceil(seconds / 5)} seconds"
+        return trn("about {count} second", "about {count} seconds", 5 * math.ceil(seconds / 5))
     if seconds < 100:
-        return "about a minute"
+        return tr("about a minute")
     minutes = round(seconds / 60)
     if minutes < 60:
-        return f"about {minutes if minutes < 10 else 5 * round(minutes / 5)} minutes"
+        return trn("about a minute", "about {count} minutes", minutes if minutes < 10 else 5 * round(minutes / 5))
     if minutes < 75:
-        return "about an hour"
+        return tr("about an hour")
     if minutes < 600:
-        return f"about {round(minutes / 30) / 2:g} hours"
-    return f"about {round(minutes / 60)} hours"
+        return tr("about {hours:g} hours", hours=round(minutes / 30) / 2)
+    return trn("about an hour", "about {count} hours", round(minutes / 60))
 
 
 def size(count: float) -> str:
@@ -44,7 +46,7 @@ def size(count: float) -> str:
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= factor:
             return f"{count / factor:.3g} {unit}" if count < 100 * factor else f"{count / factor:,.0f} {unit}"
-    return f"{count:.0f} bytes"
+    return tr("{count:.0f} bytes", count=count)
 
 
 def figure(value: float) -> str:
