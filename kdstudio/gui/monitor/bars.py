@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from kdstudio.gui.language import tr, trn
 from kdstudio.gui.monitor.palettes import Scale, decade_below, number, round_number, small_font
 from kdstudio.gui.theme import Theme
 
@@ -58,7 +59,8 @@ def chosen_rows(names: list[str], teacher: np.ndarray | None, student: np.ndarra
     rest = np.ones(count, bool)
     rest[first] = False
     given = None if teacher is None else float(teacher[rest].sum())
-    return [*rows, BarRow(-1, f"{count - len(rows)} others", given, float(student[rest].sum()))]
+    others = trn("{count} other", "{count} others", count - len(rows))
+    return [*rows, BarRow(-1, others, given, float(student[rest].sum()))]
 
 
 class ClassBars(QWidget):
@@ -72,7 +74,7 @@ class ClassBars(QWidget):
         self.student: np.ndarray = np.empty(0)
         self.label = -1
         self.logarithmic = False
-        self.setAccessibleName("Teacher and student by class")
+        self.setAccessibleName(tr("Teacher and student by class"))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
     def show_sample(
@@ -88,8 +90,12 @@ class ClassBars(QWidget):
         return QSize(160, 80)
 
     def _words(self, row: BarRow) -> str:
-        taught = "" if row.teacher is None else f"teacher {number(row.teacher)}, "
-        return f"{row.name}: {taught}student {number(row.student)}"
+        given = number(row.student)
+        if row.teacher is None:
+            return tr("{name}: student {student}", name=row.name, student=given)
+        return tr(
+            "{name}: teacher {teacher}, student {student}", name=row.name, teacher=number(row.teacher), student=given
+        )
 
     # -- geometry --------------------------------------------------------------------------------------------
 
@@ -130,14 +136,14 @@ class ClassBars(QWidget):
         height = self._row_height(len(rows))
         longest = max(metrics.horizontalAdvance(row.name) for row in rows) * 1.06
         names = min(longest, NAME_SHARE * self.width())
-        value = max(metrics.horizontalAdvance("student"), metrics.horizontalAdvance("8.8e-88")) + GAP
-        columns = ["student"] if self.teacher is None else ["teacher", "student"]
+        heads = {"teacher": (tr("teacher"), tokens.teacher), "student": (tr("student"), tokens.student)}
+        columns = ["student"] if self.teacher is None else list(heads)
+        value = max(metrics.horizontalAdvance(words) for words in (tr("student"), "8.8e-88")) + GAP
         values = value * len(columns)
         bars = QRectF(names + GAP, body.top(), max(1.0, self.width() - names - values - 2 * GAP), height * len(rows))
         self._draw_axis(painter, bars, metrics)
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        heads = [("teacher", tokens.teacher), ("student", tokens.student)][2 - len(columns) :]
-        for index, (words, colour) in enumerate(heads):
+        for index, (words, colour) in enumerate(heads[network] for network in columns):
             place = QRectF(bars.right() + GAP + index * value, 0, value, body.top() - 2)
             painter.setPen(QColor(colour))
             painter.drawText(place, right, words)

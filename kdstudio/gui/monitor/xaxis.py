@@ -7,12 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.words import duration
 from kdstudio.project.runs.metrics import MetricRecord, MetricStore, Series
 from kdstudio.project.runs.state import RunState
 
 KINDS = ("step", "epoch", "time")
 UNITS = {"seconds": "s", "minutes": "min", "hours": "h"}
+#: Words at the axis, of a unit of time or of another kind; and how a number of a low chart says what it is.
+AXIS_WORDS = {
+    "seconds": mark("seconds of training"),
+    "minutes": mark("minutes of training"),
+    "hours": mark("hours of training"),
+    "step": mark("step"),
+    "epoch": mark("epoch"),
+}
+FORMS = {"step": mark("step {}"), "epoch": mark("epoch {}")}
 
 
 @dataclass(frozen=True)
@@ -53,8 +63,8 @@ class Placing:
         if self.kind == "time":
             return duration(x)
         if self.kind == "epoch":
-            return f"epoch {x:.2f}"
-        return f"step {round(x):,}"
+            return tr("epoch {number:.2f}", number=x)
+        return tr("step {number:,}", number=round(x))
 
 
 def placing_of(store: MetricStore, stage: str, kind: str, state: RunState | None = None) -> Placing:
