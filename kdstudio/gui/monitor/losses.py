@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from PySide6.QtWidgets import QComboBox, QVBoxLayout
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.base import Panel
 from kdstudio.gui.monitor.marks import event_marks, term_marks
 from kdstudio.gui.monitor.plot import Curve, Line, SeriesPlot
@@ -16,6 +18,7 @@ from kdstudio.gui.monitor.plot_tools import PlotTools
 from kdstudio.gui.monitor.run_styles import RunStyles
 from kdstudio.gui.monitor.xaxis import steps_per_epoch
 from kdstudio.gui.theme import Theme, Tokens, term_colour
+from kdstudio.gui.words import network_word
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.runs.evaluation import Evaluations
@@ -23,27 +26,40 @@ from kdstudio.project.runs.metrics import MetricStore, Series
 from kdstudio.project.runs.state import RunState
 from kdstudio.project.spec import Experiment
 
-TOTAL, VALIDATION = "total", "validation"
-TOTAL_TIP = "The weighted sum of all terms: what is minimised"
-VALIDATION_TIP = "Cross-entropy with the labels on validation samples, without augmentation"
+TOTAL, VALIDATION = mark("total"), mark("validation")
+TOTAL_TIP = mark("The weighted sum of all terms: what is minimised")
+VALIDATION_TIP = mark("Cross-entropy with the labels on validation samples, without augmentation")
+#: What a network reached, by its name: the words and the tip of its line.
+REACHED = {
+    "teacher": (
+        mark("teacher's validation"),
+        mark("Validation loss that the teacher reached: cross-entropy with the labels"),
+    ),
+    "baseline": (
+        mark("baseline's validation"),
+        mark("Validation loss that the baseline reached: cross-entropy with the labels"),
+    ),
+}
 
 
 class LossesPanel(Panel):
     """Raw values faint, smoothed ones on top; weighted as they are summed, or as each loss itself."""
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__("losses", "Losses", "The loss of every term appears here as soon as training starts.", theme)
+        empty = tr("The loss of every term appears here as soon as training starts.")
+        super().__init__("losses", tr("Losses"), empty, theme)
         self.stage = QComboBox()
-        self.stage.setAccessibleName("Stage")
-        self.stage.setToolTip("The network whose training is shown")
+        self.stage.setAccessibleName(tr("Stage"))
+        self.stage.setToolTip(tr("The network whose training is shown"))
         self.stage.activated.connect(self._stage_chosen)
         self.weighted = QComboBox()
-        self.weighted.addItems(["weighted", "unweighted"])
-        self.weighted.setAccessibleName("Weighted or unweighted terms")
-        self.weighted.setToolTip("Weighted: what is summed and optimised. Unweighted: each loss itself")
+        self.weighted.addItem(tr("weighted"), True)
+        self.weighted.addItem(tr("unweighted"), False)
+        self.weighted.setAccessibleName(tr("Weighted or unweighted terms"))
+        self.weighted.setToolTip(tr("Weighted: what is summed and optimised. Unweighted: each loss itself"))
         self.weighted.activated.connect(self._again)
-        self.series = SeriesPlot(theme, "loss")
-        self.tools = PlotTools(self.series, theme, "Losses")
+        self.series = SeriesPlot(theme, tr("loss"))
+        self.tools = PlotTools(self.series, theme, tr("Losses"))
         for widget in (self.stage, self.weighted, self.tools):
             self.head.addWidget(widget)
         layout = QVBoxLayout(self.body)
@@ -126,13 +142,14 @@ class LossesPanel(Panel):
         self.show_empty(not self.series.update_from(self.worker, self._state))
 
     def _choose_stage(self, stages: list[str]) -> str:
-        if stages != [self.stage.itemText(index) for index in range(self.stage.count())]:
-            chosen = self.stage.currentText()
+        if stages != [self.stage.itemData(index) for index in range(self.stage.count())]:
+            chosen = self.stage.currentData()
             self.stage.clear()
-            self.stage.addItems(stages)
+            for stage in stages:
+                self.stage.addItem(network_word(stage), stage)
             follow = "student" if "student" in stages else (stages or [""])[-1]
-            self.stage.setCurrentText(follow if self._follow or chosen not in stages else chosen)
-        return self.stage.currentText()
+            self.stage.setCurrentIndex(self.stage.findData(follow if self._follow or chosen not in stages else chosen))
+        return str(self.stage.currentData() or "")
 
     def _steps_per_epoch(self, stage: str) -> float:
         if self.worker is None:
@@ -143,8 +160,8 @@ class LossesPanel(Panel):
     def _own_curves(self, stage: str, keys: list[tuple[str, str]]) -> list[Curve]:
         curves = []
         if ("train", "loss") in keys:
-            curves.append(Curve(stage, "train", "loss", TOTAL, _total, smooth=True, tip=TOTAL_TIP))
-        weighted = self.weighted.currentText() == "weighted"
+            curves.append(Curve(stage, "train", "loss", tr(TOTAL), _total, smooth=True, tip=tr(TOTAL_TIP)))
+        weighted = bool(self.weighted.currentData())
         terms = [key for split, key in keys if split == "train" and key.startswith("term.") and key.count(".") == 1]
         # the only term is the total
         alone = weighted and len(terms) == 1 and (stage != "student" or not self._has_more_terms())
@@ -154,9 +171,8 @@ class LossesPanel(Panel):
             name = term.removeprefix("term.")
             curves.append(Curve(stage, "train", key, name, colour, smooth=True, tip=self._term_tip(name)))
         if ("validation", "loss") in keys:
-            curves.append(
-                Curve(stage, "validation", "loss", VALIDATION, _total, dash="dash", dots=True, tip=VALIDATION_TIP)
-            )
+            words, tip = tr(VALIDATION), tr(VALIDATION_TIP)
+            curves.append(Curve(stage, "validation", "loss", words, _total, dash="dash", dots=True, tip=tip))
         for index, term in enumerate([] if alone else terms):
             if ("validation", term) in keys and not self._repeats_loss(stage, term, weighted):
                 curves.append(_validation_term(stage, term, index, weighted))
@@ -169,8 +185,9 @@ class LossesPanel(Panel):
     def _term_tip(self, name: str) -> str:
         """The first sentence of what the spec says of a term."""
         terms = self._experiment.objective if self._experiment is not None else []
-        kinds: dict[str, str] = {term.term: type(term).__doc__ or "" for term in terms}
-        return kinds.get(name, kinds.get(name.rpartition("-")[0], "")).partition("\n")[0]
+        kinds: dict[str, str] = {term.term: inspect.getdoc(type(term)) or "" for term in terms}
+        said = kinds.get(name, kinds.get(name.rpartition("-")[0], ""))
+        return tr(said).partition("\n")[0] if said else ""
 
     def _repeats_loss(self, stage: str, term: str, weighted: bool) -> bool:
         """Whether a validation term is the validation loss once more, as hard labels without smoothing are."""
@@ -182,11 +199,11 @@ class LossesPanel(Panel):
     def _compared_curves(self, worker: TrainingWorker, stage: str) -> list[Curve]:
         style = self._styles.of(worker.run_folder)
         name = worker.run_folder.name
-        tip = "Total loss, and with dots the validation loss"
+        tip = tr("Total loss, and with dots the validation loss")
         common: dict[str, Any] = {"dash": style.dash, "worker": worker, "entry": name, "tip": tip}
         return [
             Curve(stage, "train", "loss", name, style.colour, smooth=True, **common),
-            Curve(stage, "validation", "loss", f"{name}, validation", style.colour, dots=True, **common),
+            Curve(stage, "validation", "loss", tr("{name}, validation", name=name), style.colour, dots=True, **common),
         ]
 
     def _hide_terms(self, comparing: bool, curves: list[Curve]) -> None:
@@ -194,7 +211,7 @@ class LossesPanel(Panel):
         if comparing == self._comparing:
             return
         self._comparing = comparing
-        own = {curve.entry for curve in curves if curve.worker is None} - {TOTAL, VALIDATION}
+        own = {curve.entry for curve in curves if curve.worker is None} - {tr(TOTAL), tr(VALIDATION)}
         hidden = self.series.legend.hidden
         self.series.legend.set_hidden(hidden | own if comparing else hidden - own)
 
@@ -211,9 +228,8 @@ class LossesPanel(Panel):
                 with self.worker.reading() as store:
                     value = best_validation_loss(store, "teacher")
             if value is not None:
-                words = f"{name}'s validation"
-                tip = f"Validation loss that the {name} reached: cross-entropy with the labels"
-                lines.append(Line(float(value), words, roles[name], tip))
+                words, tip = REACHED[name]
+                lines.append(Line(float(value), tr(words), roles[name], tr(tip)))
         return lines
 
 
@@ -228,11 +244,13 @@ def best_validation_loss(store: MetricStore, stage: str) -> float | None:
 
 
 def _validation_term(stage: str, term: str, index: int, weighted: bool) -> Curve:
-    name = f"{term.removeprefix('term.')}, validation"
+    name = tr("{name}, validation", name=term.removeprefix("term."))
     colour = functools.partial(_term, index)
     pull = functools.partial(_weighted, stage, term) if weighted else None
     key = f"{term}.weighted" if weighted else term
-    tip = "The term on validation samples" + (", times the weight that it has in training" if weighted else "")
+    tip = tr("The term on validation samples")
+    if weighted:
+        tip = tr("The term on validation samples, times the weight that it has in training")
     return Curve(stage, "validation", key, name, colour, dash="dash", dots=True, pull=pull, tip=tip)
 
 

@@ -13,13 +13,14 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from kdstudio.gui.language import tr
 from kdstudio.gui.monitor.chart import Chart
 from kdstudio.gui.monitor.crosshair import Crosshair
 from kdstudio.gui.monitor.curve import Curve
 from kdstudio.gui.monitor.legend import DASHES, Entry, Legend
 from kdstudio.gui.monitor.marks import Mark
 from kdstudio.gui.monitor.words import figure
-from kdstudio.gui.monitor.xaxis import UNITS, Placing, placing_of, time_unit
+from kdstudio.gui.monitor.xaxis import AXIS_WORDS, FORMS, UNITS, Placing, placing_of, time_unit
 from kdstudio.gui.theme import Theme, Tokens
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.runs.state import RunState
@@ -356,10 +357,10 @@ class SeriesPlot(QWidget):
 
     def _label(self, unit: str = "seconds") -> None:
         if self.x_kind == "time":
-            self.chart.set_labels(f"{unit} of training", self.y_label, f"{{}} {UNITS[unit]}")
+            self.chart.set_labels(tr(AXIS_WORDS[unit]), self.y_label, f"{{}} {UNITS[unit]}")
         else:
             self.item.getAxis("bottom").setScale(1.0)
-            self.chart.set_labels(self.x_kind, self.y_label, f"{self.x_kind} {{}}")
+            self.chart.set_labels(tr(AXIS_WORDS[self.x_kind]), self.y_label, tr(FORMS[self.x_kind]))
 
     def table(self) -> list[list[object]]:
         """Every sample of the shown curves: run, stage, split, key, step, seconds since 1970, value."""
