@@ -33,8 +33,21 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--out", metavar="DIR", help="put the run folder here instead of runs/ of the project")
     parser.add_argument("--resume", action="store_true", help="go on with the latest run of the experiment")
     parser.add_argument("--until", choices=["teacher"], default="", help="park when the teacher is trained")
+    parser.add_argument(
+        "--threads",
+        type=_threads,
+        default="",
+        metavar="N",
+        help="processor threads; 'spare' leaves one core to other programs (default: PyTorch's own; kept by --resume)",
+    )
     parser.add_argument("--quiet", action="store_true", help="print errors only")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+
+
+def _threads(text: str) -> str:
+    if text != "spare" and not (text.isdigit() and 1 <= int(text) <= 4096):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of threads; use 1 or more, or spare")
+    return text
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from kdstudio.engine.run import execute  # torch loads here: a wrong spec is told before
 
     with _log(args):
-        result = execute(folder, args.until)
+        result = execute(folder, args.until, args.threads)
     scorecard = folder.scorecard()
     if args.json:
         answer = {"run": str(folder.path), "phase": result.phase, "scorecard": scorecard}

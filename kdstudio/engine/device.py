@@ -14,6 +14,28 @@ from kdstudio.project.errors import InputError
 from kdstudio.project.spec import TrainSpec
 
 
+def pick_threads(asked: str, earlier: int = 0) -> int:
+    """Sets how many threads PyTorch uses on the processor.
+
+    Args:
+        asked: A number; `spare` for one core less than there are, so that a window stays quick; or nothing.
+        earlier: What an earlier part of the same run used. It goes first: sums in another order end in other bits.
+
+    Returns:
+        The number.
+    """
+    usual = torch.get_num_threads()
+    if earlier:
+        threads = earlier
+    elif asked == "spare":
+        threads = max(1, min(usual, (os.cpu_count() or 1) - 1))
+    else:
+        threads = int(asked or usual)
+    if threads != usual:
+        torch.set_num_threads(threads)
+    return threads
+
+
 def pick_device(name: str, field: str = "train.device") -> torch.device:
     """The device of that name.
 

@@ -12,7 +12,10 @@ from kdstudio.engine.recorder import Recorder
 from kdstudio.project.errors import NotFiniteError
 from kdstudio.project.runs.metrics import MetricRecord
 
-FLUSH_SECONDS = 0.25
+#: Whoever watches sees a step within a tenth of a second; more often would cost a small network too much.
+FLUSH_SECONDS = 0.05
+#: Up to so many classes the outputs of a step are kept until the batch is written; of more only what they say is.
+KEPT_CLASSES = 256
 CAPACITY = 512
 NOT_FINITE_WHY = "a learning rate or weight that is too large, fp16 overflow, or broken inputs"
 NOT_FINITE_FIX = (
@@ -45,23 +48,37 @@ class Meter:
         self.keys = ["loss", "accuracy", *(f"term.{n}" for n in terms), *(f"term.{n}.weighted" for n in terms)]
         self.device = device
         self._host: list[tuple[int, int, float, float]] = []
-        self._rows: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._rows: list[tuple[Tensor, Tensor]] = []
+        self._told: list[Tensor] = []
+        self._targets: list[Tensor] = []
+        self._sizes: list[int] = []
         self._norms: list[Tensor | None] = []
         self._next_flush = 0.0
 
     def add(
-        self, step: int, epoch: int, lr: float, loss: Tensor, right: Tensor, parts: Tensor, norm: Tensor | None
+        self,
+        step: int,
+        epoch: int,
+        lr: float,
+        loss: Tensor,
+        outputs: list[tuple[Tensor, Tensor]],
+        parts: Tensor,
+        norm: Tensor | None,
     ) -> None:
-        """Takes one step's values. Nothing here waits for the device, and nothing is computed on it.
+        """Takes one step's values. Nothing here waits for the device.
 
         Args:
             step, epoch, lr: Where the training stands.
             loss: The total, a scalar without a gradient.
-            right: (B) whether each sample was told right; its mean is the accuracy.
+            outputs: Of each micro-batch its logits (B, C) and the targets (B); how many are right is the accuracy.
             parts: (2, terms), see `Objective.forward`.
             norm: The gradient's norm, if it was taken.
         """
-        self._rows.append((loss, right, parts))
+        for logits, targets in outputs:
+            self._told.append(logits.detach() if logits.shape[1] <= KEPT_CLASSES else logits.argmax(dim=1))
+            self._targets.append(targets)
+        self._rows.append((loss, parts))
+        self._sizes.append(sum(len(targets) for _, targets in outputs))
         self._host.append((step, epoch, lr, time.time()))
         self._norms.append(norm)
         if len(self._host) == CAPACITY or time.monotonic() >= self._next_flush:
@@ -69,10 +86,13 @@ class Meter:
 
     def _table(self) -> list[list[float]]:
         """The values of the steps so far in the order of `keys`; they are forgotten here."""
-        losses, rights, parts = zip(*self._rows)
-        self._rows.clear()
-        sizes = torch.tensor([right.numel() for right in rights], device=self.device)  # an epoch's last one is smaller
-        counts = torch.cat(rights).cumsum(0, dtype=torch.int64)[sizes.cumsum(0) - 1]
+        losses, parts = zip(*self._rows)
+        told = torch.cat(self._told)
+        right = (told.argmax(dim=1) if told.ndim == 2 else told) == torch.cat(self._targets)
+        sizes = torch.tensor(self._sizes, device=self.device)  # an epoch's last one is smaller
+        for kept in (self._rows, self._told, self._targets, self._sizes):
+            kept.clear()
+        counts = right.cumsum(0, dtype=torch.int64)[sizes.cumsum(0) - 1]
         accuracy = counts.diff(prepend=counts.new_zeros(1)) / sizes
         columns = [torch.stack(losses)[:, None], accuracy[:, None], torch.stack(parts).flatten(1)]
         return shortest(torch.cat(columns, dim=1).cpu().numpy()).tolist()

@@ -68,6 +68,7 @@ class Recorder:
             epoch=earlier.epoch,
             total_epochs=earlier.total_epochs,
             stage=earlier.stage,
+            threads=earlier.threads,
             pid=os.getpid(),
             process_start=process_start(os.getpid()),
             host=socket.gethostname(),

@@ -17,7 +17,7 @@ from torch import nn
 
 from kdstudio.engine.control import Control, Interrupted, Parked, StoppedNow
 from kdstudio.engine.data import DataBundle, Preprocess, load_data
-from kdstudio.engine.device import pick_device, pick_precision, seed_everything
+from kdstudio.engine.device import pick_device, pick_precision, pick_threads, seed_everything
 from kdstudio.engine.evaluate import predict
 from kdstudio.engine.networks import check_wiring, make_network
 from kdstudio.engine.objective import DistillationModule, Objective
@@ -45,12 +45,13 @@ class RunResult:
         self.exit_code = exit_code
 
 
-def execute(run: RunFolder, until: str = "") -> RunResult:
+def execute(run: RunFolder, until: str = "", threads: str = "") -> RunResult:
     """Works on a run folder until it is finished, stopped or parked: starts it, or resumes it.
 
     Args:
         run: The folder.
         until: With `teacher`, parks when the teacher is trained.
+        threads: See `pick_threads`.
 
     Raises:
         RunBusyError: Another process works on this run.
@@ -71,6 +72,7 @@ def execute(run: RunFolder, until: str = "") -> RunResult:
         raise storage_error(run.path, error) from error
     try:
         with Control(run) as control, Recorder(run) as recorder:
+            recorder.update(threads=pick_threads(threads, recorder.state.threads))
             return _guarded(run, recorder, control, until)
     finally:
         lock.release()
@@ -357,7 +359,8 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)} ({device})"
     if device.type == "cpu":
-        return f"CPU ({torch.get_num_threads()} threads)"
+        threads = torch.get_num_threads()
+        return f"CPU ({threads} thread{'s' * (threads > 1)})"
     return str(device)
 
 

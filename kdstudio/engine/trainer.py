@@ -292,13 +292,12 @@ class Trainer:
             pieces: Of each micro-batch its share of the batch, its loss, parts, logits and targets.
             norm: The gradient's norm, if it was taken.
         """
-        told = [logits.argmax(dim=1) == targets for _, _, _, logits, targets in pieces]
         _, loss, parts, _, _ = pieces[0]
         if len(pieces) > 1:
             loss = torch.stack([piece[0] * piece[1] for piece in pieces]).sum()
             parts = torch.stack([piece[0] * piece[2] for piece in pieces]).sum(dim=0)
-        right = told[0] if len(told) == 1 else torch.cat(told)
-        self.meter.add(self.progress.step, self.progress.epoch, lr, loss.float(), right, parts, norm)
+        outputs = [(logits, targets) for _, _, _, logits, targets in pieces]
+        self.meter.add(self.progress.step, self.progress.epoch, lr, loss.float(), outputs, parts, norm)
 
     def _score(self) -> None:
         """Validates, and keeps the weights if they are the best so far. The network is in train mode afterwards."""

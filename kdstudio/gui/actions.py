@@ -71,6 +71,12 @@ SPECS = (
         "",
         gap=True,
     ),
+    ActionSpec(
+        "spare-core",
+        mark("Leave the window a &core"),
+        RUN,
+        mark("Runs started from here use one processor core less, so that the window stays quick; off uses all"),
+    ),
     ActionSpec("evaluate", mark("&Evaluate again"), RUN, mark("Measure the shown run's networks again")),
     ActionSpec(
         "report", mark("Open the re&port"), RUN, mark("Open the shown run's report in the browser"), "", "report"

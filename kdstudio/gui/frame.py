@@ -61,6 +61,11 @@ def _menus(window: MainWindow) -> None:
             window.actions_by_name[checked].setChecked(True)
 
 
+    spare = window.actions_by_name["spare-core"]
+    spare.setCheckable(True)
+    spare.setChecked(window.settings["spare_core"])
+
+
 def _tool_bar(window: MainWindow) -> None:
     bar = QToolBar(tr("Run"))
     bar.setObjectName("toolbar")

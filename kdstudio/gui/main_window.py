@@ -61,6 +61,7 @@ class MainWindow(LateMonitor):
         self.setAcceptDrops(True)
         self.resize(1280, 720)
         self.control = RunController(self)
+        self.control.spare = settings["spare_core"]
         self.projects = ProjectActions(self)
         self.experiments = ExperimentActions(self)
         self.help = HelpActions(self)
@@ -100,6 +101,7 @@ class MainWindow(LateMonitor):
             "report": self._open_report,
             "open-folder": self._open_run_folder,
             "evaluate": self._evaluate,
+            "spare-core": self.spare_core,
             "reset-layout": lambda: self.monitor.reset_layout(),
             "text-larger": partial(self.scale_text, 1),
             "text-smaller": partial(self.scale_text, -1),
@@ -123,8 +125,8 @@ class MainWindow(LateMonitor):
         for signal, name in ((stack.canUndoChanged, "undo"), (stack.canRedoChanged, "redo")):
             self.actions_by_name[name].setEnabled(False)
             signal.connect(self.actions_by_name[name].setEnabled)
-        stack.undoTextChanged.connect(partial(self._name_undo, "undo", mark("&Undo")))
-        stack.redoTextChanged.connect(partial(self._name_undo, "redo", mark("&Redo")))
+        stack.undoTextChanged.connect(partial(self._name_undo, "undo", mark("&Undo"), mark("&Undo {what}")))
+        stack.redoTextChanged.connect(partial(self._name_undo, "redo", mark("&Redo"), mark("&Redo {what}")))
         self.runs.chosen.connect(self._run_chosen)
         self.runs.compared.connect(self.monitor_compared)
         self.panels_menu.aboutToShow.connect(self.make_monitor)
@@ -138,10 +140,14 @@ class MainWindow(LateMonitor):
         self.control.failed.connect(self.tell_error)
         self.theme.changed.connect(self._recolour)
 
-    def _name_undo(self, name: str, verb: str, what: str) -> None:
+    def _name_undo(self, name: str, verb: str, whole: str, what: str) -> None:
         """The Edit menu says what is taken back."""
-        verb = tr(verb)
-        self.actions_by_name[name].setText(f"{verb} {what[:1].lower()}{what[1:]}" if what else verb)
+        if not what:
+            self.actions_by_name[name].setText(tr(verb))
+            return
+        if tr(whole) == whole:  # English writes it small within a sentence; other languages may not
+            what = f"{what[:1].lower()}{what[1:]}"
+        self.actions_by_name[name].setText(tr(whole, what=what))
 
     def _recolour(self) -> None:
         frame.colour_icons(self.actions_by_name, self.theme.tokens)
@@ -359,6 +365,12 @@ class MainWindow(LateMonitor):
             self.make_monitor()
         self.pages.setCurrentIndex(PAGES.index(name))
         self.actions_by_name[f"page-{name}"].setChecked(True)
+
+    def spare_core(self) -> None:
+        """Says whether runs that are started from now on leave one core to the window."""
+        self.control.spare = not self.control.spare
+        self.settings.set("spare_core", self.control.spare)
+        self.actions_by_name["spare-core"].setChecked(self.control.spare)
 
     def set_theme(self, choice: str) -> None:
         """Switches the theme and remembers it."""

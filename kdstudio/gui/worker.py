@@ -23,7 +23,7 @@ from kdstudio.project.runs.metrics import MetricFollower, MetricStore, Series
 from kdstudio.project.runs.snapshots import SnapshotInfo, list_snapshots
 from kdstudio.project.runs.state import RunState, RunStatus, is_alive, status_of
 
-POLL_SECONDS = 0.04
+POLL_SECONDS = 0.02
 SLOW_POLL_SECONDS = 0.2
 #: While a long file is read in, panels are told this often: drawing each bite would take longer than reading it.
 CATCH_UP_SECONDS = 0.25
@@ -98,6 +98,7 @@ class TrainingWorker(QThread):
         run: The run folder.
         start: Start (or resume) the engine. Without it the worker only follows.
         until: With `teacher`, the engine parks when the teacher is trained.
+        spare: Whether an engine that is started leaves one core to the window.
     """
 
     metrics_changed = Signal()
@@ -107,9 +108,12 @@ class TrainingWorker(QThread):
     loaded = Signal()  # all that lay on disk has been read
     ended = Signal(object)  # Outcome; not for a run that was over before we looked
 
-    def __init__(self, run: RunFolder, start: bool, parent: QObject | None = None, until: str = "") -> None:
+    def __init__(
+        self, run: RunFolder, start: bool, parent: QObject | None = None, until: str = "", spare: bool = True
+    ) -> None:
         super().__init__(parent)
         self._until = until
+        self._spare = spare
         self.run_folder = run
         self.setObjectName(f"TrainingWorker {run.name}")
         self._start_engine = start
@@ -217,6 +221,7 @@ class TrainingWorker(QThread):
         """Starts the engine in a session of its own, so that it outlives the window, and behind it in priority."""
         command = [sys.executable, "-m", "kdstudio", "run", str(self.run_folder.path), "--resume", "--quiet"]
         command += ["--until", self._until] if self._until else []
+        command += ["--threads", "spare"] if self._spare else []
         with self.run_folder.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True

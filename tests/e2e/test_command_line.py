@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from kdstudio import __version__
 from kdstudio.cli import VERBS, main
@@ -118,6 +119,23 @@ def test_out_inside_another_project_keeps_to_its_own(project: Project, tmp_path:
     assert command("run", project.root, "--out", other / "guest", "--quiet")[0] == 0
     assert RunFolder(other / "guest").project_root == project.root
     assert not (other / "teachers").exists()
+
+
+def test_threads_are_those_of_the_first_start(project: Project, command: Any) -> None:
+    usual = torch.get_num_threads()
+    try:
+        assert command("run", project.root, "--quiet", "--threads", "1")[0] == 0
+        (run,) = project.runs()
+        assert (run.state().threads, run.state().device) == (1, "CPU (1 thread)")
+        torch.set_num_threads(2)
+        run.state_path.write_text(run.state_path.read_text().replace('"finished"', '"parked"'))
+        assert command("run", run.path, "--quiet", "--resume", "--threads", "2")[0] == 0
+        assert run.state().threads == torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(usual)
+    for wrong in ("0", "-1", "many"):
+        code, _, err = command("run", project.root, "--threads", wrong)
+        assert (code, f"'{wrong}' is no number of threads" in err) == (2, True)
 
 
 def test_quiet_prints_errors_only(project: Project, command: Any) -> None:

@@ -13,6 +13,7 @@ from kdstudio.engine.device import (
     memory_in_use,
     pick_device,
     pick_precision,
+    pick_threads,
     random_states,
     restore_random_states,
     seed_everything,
@@ -87,6 +88,19 @@ def test_precision() -> None:
     assert pick_precision(TrainSpec(precision="fp16"), torch.device("cuda")) == "fp16"
     with pytest.raises(InputError, match=r"train\.precision: fp16 needs a CUDA device, and this run uses cpu"):
         pick_precision(TrainSpec(precision="fp16"), CPU)
+
+
+@pytest.mark.parametrize(
+    ("asked", "earlier", "cores", "threads"),
+    [("", 0, 8, 4), ("3", 0, 8, 3), ("spare", 0, 8, 4), ("spare", 0, 4, 3), ("spare", 0, 1, 1), ("3", 2, 8, 2)],
+)
+def test_threads(asked: str, earlier: int, cores: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(torch, "set_num_threads", told.append)
+    assert pick_threads(asked, earlier) == threads
+    assert told == ([threads] if threads != 4 else [])
 
 
 def test_states_that_a_reader_put_on_a_device_come_back_to_the_cpu() -> None:

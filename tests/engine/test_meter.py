@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from kdstudio.engine.meter import Meter, shortest
+from kdstudio.engine.meter import KEPT_CLASSES, Meter, shortest
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.run import execute
 from kdstudio.project.errors import KDStudioError
@@ -31,12 +31,30 @@ def read(recorder: Recorder) -> MetricStore:
     return MetricFollower(recorder.run.metrics_path).read_all()
 
 
-def test_accuracy_of_batches_of_different_sizes(recorder: Recorder) -> None:
+def outputs(right: list[bool], classes: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and targets of samples that are told right or wrong."""
+    targets = torch.arange(len(right)) % classes
+    return torch.eye(classes)[(targets + (~torch.tensor(right)).long()) % classes], targets
+
+
+def test_accuracy_over_micro_batches(recorder: Recorder) -> None:
+    meter = Meter(recorder, "student", ["hard"], torch.device("cpu"))
+    meter._next_flush = math.inf
+    for step, pieces in enumerate([[[True, False], [True]], [[False], [False], [True, True, True]]]):
+        told = [outputs(piece) for piece in pieces]
+        meter.add(step, 0, 0.1, torch.tensor(0.5), told, torch.ones(2, 1), None)
+    meter.flush()
+    found = read(recorder).series("student", "train", "accuracy").values
+    np.testing.assert_allclose(found, [2 / 3, 3 / 5], rtol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [3, KEPT_CLASSES + 1])
+def test_accuracy_of_batches_of_different_sizes(recorder: Recorder, classes: int) -> None:
     meter = Meter(recorder, "student", ["hard"], torch.device("cpu"))
     meter._next_flush = math.inf
     batches = [[True, False, True, True], [False, False], [True], [True, True, False]]
     for step, right in enumerate(batches):
-        meter.add(step, 0, 0.1, torch.tensor(0.5), torch.tensor(right), torch.ones(2, 1), None)
+        meter.add(step, 0, 0.1, torch.tensor(0.5), [outputs(right, classes)], torch.ones(2, 1), None)
     meter.flush()
     found = read(recorder).series("student", "train", "accuracy").values
     np.testing.assert_allclose(found, [0.75, 0.0, 1.0, 2 / 3], rtol=1e-6)
@@ -48,7 +66,7 @@ def test_terms_and_norms_are_those_of_their_steps(recorder: Recorder) -> None:
     for step in range(3):
         parts = torch.tensor([[step + 0.25, step + 0.5], [step + 1.0, math.nan]])
         norm = torch.tensor(float(step)) if step else None
-        meter.add(step, 1, 0.1 * step, torch.tensor(step + 0.125), torch.tensor([True]), parts, norm)
+        meter.add(step, 1, 0.1 * step, torch.tensor(step + 0.125), [outputs([True])], parts, norm)
     meter.flush()
     store = read(recorder)
     for key, first in (("loss", 0.125), ("term.hard", 0.25), ("term.soft", 0.5), ("term.hard.weighted", 1.0)):

@@ -17,7 +17,8 @@ from kdstudio.gui.dialogs.palette import CommandPalette, match
 from kdstudio.gui.main_window import MainWindow
 from kdstudio.gui.settings import Settings
 from kdstudio.gui.theme import Theme
-from kdstudio.project.folder import Project
+from kdstudio.gui.worker import TrainingWorker
+from kdstudio.project.folder import Project, create_project
 from kdstudio.project.runs.state import RunStatus
 from tests.gui.synthetic import finished_run, interrupted_run
 
@@ -194,6 +195,25 @@ def test_theme_and_text_size_are_remembered(qtbot: QtBot, window: MainWindow, se
     assert QApplication.font().pointSizeF() == size + 1
     window.actions_by_name["text-normal"].trigger()
     assert QApplication.font().pointSizeF() == size
+
+
+def test_a_core_for_the_window(
+    qtbot: QtBot, window: MainWindow, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is started from the window leaves it a core, unless a person wants all of them."""
+    commands: list[list[str]] = []
+    monkeypatch.setattr("kdstudio.gui.worker.subprocess.Popen", lambda command, **_: commands.append(command))
+    window.open_project(create_project(settings.path.parent / "cores", "digits").root)
+    action = window.actions_by_name["spare-core"]
+    for kept in (True, False):
+        assert action.isChecked() is window.control.spare is kept
+        assert Settings(settings.path)["spare_core"] is kept
+        run = window.control.project.create_run(window.control.project.load("hard-labels"))
+        worker = TrainingWorker(run, True, spare=window.control.spare)
+        with pytest.raises(AttributeError):  # there is no process
+            worker._launch()
+        assert ("spare" in commands[-1]) is kept
+        action.trigger()
 
 
 def test_pages_by_keys_and_tabs(qtbot: QtBot, window: MainWindow) -> None:

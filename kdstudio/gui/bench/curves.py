@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from kdstudio.gui.theme import Tokens
 from kdstudio.project.figures import BenchResult, figure_of
 from kdstudio.project.runs.folder import RunFolder
 
@@ -22,6 +21,8 @@ def measure(quick: bool) -> BenchResult:
     """The losses panel's own plot. In each frame every curve gets new samples, all are drawn, and the CPU time of the
     process is taken; then the same while zoomed in and panning, where detail has to be read from the million.
     """
+    from PySide6.QtCore import QEvent, QObject
+
     from kdstudio.gui.app import make_application
     from kdstudio.gui.monitor.curve import Curve
     from kdstudio.gui.monitor.plot import SeriesPlot
@@ -57,6 +58,16 @@ def measure(quick: bool) -> BenchResult:
         plot.set_curves(
             [Curve("student", "train", key, key, lambda tokens: tokens.curve1, smooth=True) for key in keys]
         )
+        painted: list[bool] = []
+
+        class Paints(QObject):
+            def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+                if event.type() is QEvent.Type.Paint:
+                    painted.append(True)
+                return False
+
+        paints = Paints()
+        plot.chart.viewport().installEventFilter(paints)
         begin = time.process_time()
         plot.update_from(worker)
         application.processEvents()
@@ -65,9 +76,10 @@ def measure(quick: bool) -> BenchResult:
         def frame() -> float:
             more(NEW_SAMPLES)
             begin = time.process_time()
+            painted.clear()
             plot.update_from(worker)
-            plot.chart.viewport().repaint()
-            application.processEvents()
+            while not painted:
+                application.processEvents()
             return 1000 * (time.process_time() - begin)
 
         whole = [frame() for _ in range(frames)][frames // 10 :]
@@ -87,6 +99,3 @@ def measure(quick: bool) -> BenchResult:
     )
     return result
 
-
-def _colour(tokens: Tokens) -> str:
-    return tokens.curve1

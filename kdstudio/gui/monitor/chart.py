@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pyqtgraph
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent
 
+from kdstudio.gui.monitor.axis import Axis
 from kdstudio.gui.theme import Theme
 
 LABELS_FROM = 220
@@ -16,60 +16,8 @@ AXIS_WIDTH = 50
 ZOOM = 1.25
 PIXELS = 6
 #: How much of a side may be text, from how many numbers on.
-#: So many numbers an axis needs, and the room of one.
-FEW = 3
-NUMBER_HEIGHT = 18
 FILL = [(0, 0.95), (2, 0.7), (4, 0.5), (6, 0.3)]
 LEAST_SHARE = 1e-6
-
-
-class _Axis(pyqtgraph.AxisItem):
-    """An axis whose large numbers can be read: 200,000. `form` puts words to one of them where there is no label."""
-
-    form = "{}"
-    _formed = False
-
-    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
-        large = max((abs(value * scale) for value in values), default=0.0) >= 10_000 and spacing * scale >= 1
-        if large and not self.logMode:
-            texts = [f"{value * scale:,.0f}" for value in values]
-        else:
-            texts = super().tickStrings(values, scale, spacing)
-        if self.form != "{}" and not self._formed:
-            low, high = self.range
-            for place, value in enumerate(values):
-                if 0.06 < (value - low) / (high - low) < 0.9:
-                    texts[place] = self.form.format(texts[place])
-                    self._formed = True
-                    break
-        return texts
-
-    def logTickValues(
-        self, low: float, high: float, size: float, standard: Any
-    ) -> list[tuple[float | None, list[float]]]:
-        """Powers of ten; where there are few of them also twice and five times; in a narrow range even steps."""
-        decades = [float(power) for power in range(math.ceil(low), math.floor(high) + 1)]
-        if len(decades) >= FEW:
-            every = -(-len(decades) * NUMBER_HEIGHT // max(1, int(size)))
-            return [(1.0, decades[:: max(1, every)])]
-        parts = [
-            power + math.log10(part) for power in range(math.floor(low), math.ceil(high) + 1) for part in (1, 2, 5)
-        ]
-        parts = [part for part in parts if low <= part <= high]
-        if len(parts) >= FEW:
-            return [(None, parts)]
-        start, end = 10**low, 10**high
-        step = 10.0 ** math.floor(math.log10((end - start) / 2))
-        step *= next(times for times in (5, 2, 1) if times == 1 or (end - start) / (times * step) >= 2)
-        first = math.ceil(start / step)
-        return [(None, [math.log10(place * step) for place in range(first, int(end / step) + 1) if place > 0])]
-
-    def logTickStrings(self, values: list[float], scale: float, spacing: Any) -> list[str]:
-        return [f"{10**value * scale:.6g}" for value in values]
-
-    def generateDrawSpecs(self, painter: Any) -> Any:
-        self._formed = False
-        return super().generateDrawSpecs(painter)
 
 
 class _View(pyqtgraph.ViewBox):
@@ -122,7 +70,7 @@ class Chart(pyqtgraph.PlotWidget):
     def __init__(self, theme: Theme, name: str) -> None:
         self.follows_x = self.follows_y = True
         self.logarithmic = False
-        super().__init__(viewBox=_View(self), axisItems={name: _Axis(name) for name in ("bottom", "left")})
+        super().__init__(viewBox=_View(self), axisItems={name: Axis(name) for name in ("bottom", "left", "top")})
         self.theme = theme
         self.setObjectName("chart")
         self.setAccessibleName(name)
@@ -223,8 +171,7 @@ class Chart(pyqtgraph.PlotWidget):
         self.setBackground(tokens.panel)
         for name in ("left", "bottom", "top"):
             axis = self.item.getAxis(name)
-            axis.setPen(tokens.line)
-            axis.setTextPen(tokens.soft)
+            axis.dress(tokens)
         self.item.getAxis("top").setPen(None)
 
     # -- pointer and keys ------------------------------------------------------------------------------------

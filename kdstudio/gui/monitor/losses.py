@@ -257,11 +257,9 @@ def _validation_term(stage: str, term: str, index: int, weighted: bool) -> Curve
 def _weighted(stage: str, term: str, store: MetricStore, start: int, stop: int | None) -> Series:
     """A validation term times the weight that it had at that step of training."""
     series = store.series(stage, "validation", term, start, stop)
-    weights = np.empty(len(series.steps))
-    for place, step in enumerate(series.steps.tolist()):
-        plain = store.value_at(stage, "train", term, step)
-        weighted = store.value_at(stage, "train", f"{term}.weighted", step)
-        weights[place] = weighted / plain if plain else np.nan
+    plain = store.values_at(stage, "train", term, series.steps)
+    weighted = store.values_at(stage, "train", f"{term}.weighted", series.steps)
+    weights = np.divide(weighted, plain, out=np.full(len(plain), np.nan), where=plain != 0)
     return Series(series.steps, series.times, series.values * weights)
 
 

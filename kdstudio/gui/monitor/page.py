@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 from PySide6.QtCore import QByteArray, Qt, QTimer
@@ -21,7 +22,8 @@ from kdstudio.gui.theme import Theme
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.runs.folder import RunFolder
 
-FRAME_MILLISECONDS = 40
+FRAME_MILLISECONDS = 10
+OTHERS_SECONDS = 0.2
 LAYOUT_VERSION = 2
 LEAST_HEIGHT = 110
 AREAS = Qt.DockWidgetArea
@@ -49,6 +51,8 @@ class MonitorPage(QWidget):
             self.resources,
             self.log,
         ]
+        self._order = list(self.panels)
+        self._others_stale, self._others_next = False, 0.0
         #: Earlier runs that are shown for comparison, each with a worker that only reads.
         self.compared: list[TrainingWorker] = []
         self.docks: dict[str, QDockWidget] = {}
@@ -213,15 +217,27 @@ class MonitorPage(QWidget):
             self.moment.take(infos)
 
     def _stale(self) -> None:
-        for panel in self.panels:
-            panel.mark_stale()
+        """Curves show new samples at once; what else shows something of them follows a few times a second."""
+        self.losses.mark_stale()
+        self._others_stale = True
+
+    def _mark_others(self) -> None:
+        now = time.monotonic()
+        if self._others_stale and now >= self._others_next:
+            self._others_stale, self._others_next = False, now + OTHERS_SECONDS
+            for panel in self.panels:
+                panel.mark_stale()
 
     def _frame(self) -> None:
-        if self.worker is None or not any(panel.stale and panel.isVisible() for panel in self.panels):
+        """Redraws the stale panel that has waited longest: one a turn, so that no turn of the window is long."""
+        self._mark_others()
+        waiting = [panel for panel in self._order if panel.stale and panel.isVisible()]
+        if self.worker is None or not waiting:
             return
         self._stand_aside(True)
-        for panel in self.panels:
-            panel.redraw_if_stale()
+        waiting[0].redraw_if_stale()
+        self._order.remove(waiting[0])
+        self._order.append(waiting[0])
         QTimer.singleShot(0, self, partial(self._stand_aside, False))  # painting comes before timers
 
     def _stand_aside(self, aside: bool) -> None:

@@ -251,6 +251,7 @@ class SeriesPlot(QWidget):
     def _draw(self) -> None:
         if self._drawing:
             return
+        self._later.stop()  # this is the drawing that it waits for
         self._drawing = True
         try:
             shown = self.shown_curves()

@@ -41,6 +41,7 @@ class RunController(QObject):
         self.status = RunStatus.CREATED
         self.catalogue = Catalogue()
         self.summaries: list[RunSummary] = []
+        self.spare = True  # runs that are started leave one core to the window
         self._going: set[RunFolder] = set()
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MILLISECONDS)
@@ -115,7 +116,7 @@ class RunController(QObject):
         if self.worker is not None:
             self.worker.detach()
             self.worker.deleteLater()
-        self.worker = TrainingWorker(run, start, self, until) if run is not None else None
+        self.worker = TrainingWorker(run, start, self, until, self.spare) if run is not None else None
         self.state, self.status = RunState(), RunStatus.CREATED
         if self.worker is not None:
             self.worker.state_changed.connect(self._state_changed)

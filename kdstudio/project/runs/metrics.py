@@ -126,11 +126,13 @@ class MetricStore:
         column = self._column(stage, split, key)
         return column.samples.count if column else 0
 
-    def value_at(self, stage: str, split: str, key: str, step: int) -> float:
-        """The last value at or before a step; NaN where there is none."""
+    def values_at(self, stage: str, split: str, key: str, steps: np.ndarray) -> np.ndarray:
+        """The last value at or before each step; NaN where there is none."""
         column = self._column(stage, split, key)
-        place = int(np.searchsorted(column.steps, step, side="right")) if column else 0
-        return float(column.values[place - 1]) if column and place else np.nan
+        if column is None or not column.samples.count:
+            return np.full(len(steps), np.nan)
+        places = np.searchsorted(column.steps, steps, side="right")
+        return np.where(places > 0, column.values[np.maximum(places - 1, 0)], np.nan)
 
     def time_before(self, moment: float) -> float:
         """The time of the last training sample before a moment; NaN where there is none."""

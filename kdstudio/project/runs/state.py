@@ -15,7 +15,11 @@ REMOTE_HEARTBEAT_SECONDS = 90.0
 
 
 class RunState(msgspec.Struct, kw_only=True, omit_defaults=False):
-    """The contents of `state.json`. Times are seconds since 1970, memory is in bytes."""
+    """The contents of `state.json`. Times are seconds since 1970, memory is in bytes.
+
+    `threads` is how many PyTorch uses on the processor. It stays the same when a run is resumed, since sums in another
+    order end in other bits.
+    """
 
     phase: str = "created"
     stage: str = ""
@@ -37,6 +41,7 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=False):
     memory_bytes: int = 0
     device_memory_bytes: int = 0
     device: str = ""
+    threads: int = 0
     progress: dict[str, Any] | None = None
     message: str = ""
     error: dict[str, str] | None = None
