@@ -59,8 +59,12 @@ class ProblemBar(QFrame):
             problem = tr("{field}: {problem}", field=path_text(path), problem=text) if path else text
             count = len(self._paths)
             if count > 1:
-                one = "{count} setting needs attention.  {problem}"
-                problem = trn(one, "{count} settings need attention.  {problem}", count, problem=problem)
+                problem = trn(
+                    "{count} setting needs attention.  {problem}",
+                    "{count} settings need attention.  {problem}",
+                    count,
+                    problem=problem,
+                )
             self.text.setText(problem)
             self.text.setToolTip(
                 "\n".join(

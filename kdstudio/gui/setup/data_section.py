@@ -66,7 +66,8 @@ class DataSection(Section):
         if self.form is None and model is not None:
             self.form = ModelForm(self.context, "data", model, skip=(self._key,))
             self._inner.addWidget(self.form)
-        self.words.setText(tr(inspect.cleandoc(model.__doc__ or "")) if model is not None else "")
+        about = inspect.getdoc(model) if model is not None else None
+        self.words.setText(tr(about) if about else "")
         self.source.refresh(value)
         if self.form is not None:
             self.form.refresh()

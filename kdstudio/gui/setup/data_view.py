@@ -206,8 +206,9 @@ def in_words(report: dict[str, Any]) -> str:
     shape, classes = report["input_shape"], len(report["classes"])
     total = sum(report["samples"].values())
     if len(shape) == 3:
+        form = PICTURES.get(shape[0], PICTURES[0])
         return tr(
-            PICTURES.get(shape[0], PICTURES[0]),
+            form,
             total=total,
             channels=shape[0],
             size=shape_text(shape[1:]),

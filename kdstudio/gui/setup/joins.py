@@ -54,7 +54,8 @@ def join(student: Shape, teacher: Shape) -> Join:
 
 def _kind(shape: Shape) -> str:
     kinds = {1: mark("a vector ({shape})"), 2: mark("tokens ({shape})"), 3: mark("a map ({shape})")}
-    return tr(kinds.get(len(shape), mark("an output ({shape})")), shape=shape_text(shape))
+    kind = kinds.get(len(shape), mark("an output ({shape})"))
+    return tr(kind, shape=shape_text(shape))
 
 
 def shapes_of(report: dict[str, Any] | None) -> dict[str, Shape]:

@@ -216,7 +216,8 @@ RELEVANT: dict[str, Callable[[dict[str, Any]], bool]] = {
 
 def label_of(name: str) -> str:
     """The label of a field."""
-    return tr(_label(name))
+    label = _label(name)
+    return tr(label)
 
 
 def label_inside(name: str) -> str:
@@ -297,7 +298,8 @@ def path_text(path: str) -> str:
     for before, key in zip(["", *keys], keys):
         if key.isdigit():
             parts[-1:] = [parts[-1]] if before == "objective" else parts[-1:]
-            parts.append(tr(PLACES.get(before, PLACES[""]), number=int(key) + 1))
+            form = PLACES.get(before, PLACES[""])
+            parts.append(tr(form, number=int(key) + 1))
         elif key != "pairs":
             parts.append(label_of(key))
     return parts[0] if len(parts) == 1 else tr("{group}: {field}", group=", ".join(parts[:-1]), field=parts[-1])
