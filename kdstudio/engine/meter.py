@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -84,18 +85,22 @@ class Meter:
         if len(self._host) == CAPACITY or time.monotonic() >= self._next_flush:
             self.flush()
 
-    def _table(self) -> list[list[float]]:
-        """The values of the steps so far in the order of `keys`; they are forgotten here."""
+    def _table(self) -> np.ndarray:
+        """(steps, keys) the values of the steps so far in the order of `keys`; they are forgotten here."""
         losses, parts = zip(*self._rows)
-        told = torch.cat(self._told)
+        told, sizes = torch.cat(self._told), np.array(self._sizes)
         right = (told.argmax(dim=1) if told.ndim == 2 else told) == torch.cat(self._targets)
-        sizes = torch.tensor(self._sizes, device=self.device)  # an epoch's last one is smaller
+        steps, width = len(losses), parts[0].numel()
+        # one tensor, so that a device is waited for once
+        flat = torch.cat([torch.stack(losses), torch.stack(parts).flatten(), right.to(losses[0].dtype)]).cpu().numpy()
         for kept in (self._rows, self._told, self._targets, self._sizes):
             kept.clear()
-        counts = right.cumsum(0, dtype=torch.int64)[sizes.cumsum(0) - 1]
-        accuracy = counts.diff(prepend=counts.new_zeros(1)) / sizes
-        columns = [torch.stack(losses)[:, None], accuracy[:, None], torch.stack(parts).flatten(1)]
-        return shortest(torch.cat(columns, dim=1).cpu().numpy()).tolist()
+        table = np.empty((steps, 2 + width), np.float32)
+        table[:, 0] = flat[:steps]
+        # an epoch's last batch is smaller
+        table[:, 1] = np.add.reduceat(flat[steps + steps * width :], np.cumsum(sizes) - sizes) / sizes
+        table[:, 2:] = flat[steps : steps + steps * width].reshape(steps, width)
+        return shortest(table)
 
     def flush(self) -> None:
         """Writes what was collected.
@@ -106,25 +111,26 @@ class Meter:
         """
         if not self._host:
             return
-        self._next_flush = time.monotonic() + FLUSH_SECONDS
         table = self._table()
+        whole = bool(np.isfinite(table).all())
         records, broken = [], None
-        for (step, epoch, lr, moment), row, norm in zip(self._host, table, self._norms):
-            values: dict[str, float | None] = {
-                key: value for key, value in zip(self.keys, row) if value == value and abs(value) != float("inf")
-            }
+        for (step, epoch, lr, moment), row, norm in zip(self._host, table.tolist(), self._norms):
+            values: dict[str, float | None] = dict(zip(self.keys, row))
+            if not whole:
+                values = {key: value for key, value in zip(self.keys, row) if math.isfinite(value)}
+                if "loss" not in values:
+                    values["loss"] = None
+                    broken = broken or (step, row)
             values["lr"] = lr
             if norm is not None:
                 values["grad_norm"] = float(norm)
-            if "loss" not in values:
-                values["loss"] = None
-                broken = broken or (step, row)
             records.append(
                 MetricRecord(stage=self.stage, split="train", step=step, epoch=epoch, time=moment, values=values)
             )
         self._host.clear()
         self._norms.clear()
         self.recorder.metrics(records)
+        self._next_flush = time.monotonic() + FLUSH_SECONDS
         if broken:
             raise self._not_finite(*broken)
 
