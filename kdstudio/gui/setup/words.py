@@ -82,6 +82,7 @@ LABELS = {
     "alignment_samples": mark("Alignment samples"),
     "evaluate": mark("Evaluate"),
     "version": mark("Version"),
+    "yaml": mark("YAML"),
 }
 
 UNITS = {
