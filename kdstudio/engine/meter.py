@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,8 +14,8 @@ from kdstudio.engine.recorder import Recorder
 from kdstudio.project.errors import NotFiniteError
 from kdstudio.project.runs.metrics import MetricRecord
 
-#: Whoever watches sees a step within a tenth of a second; more often would cost a small network too much.
-FLUSH_SECONDS = 0.05
+#: Who watches sees a step within a tenth of a second; where nobody does, a small network is spared some of the work.
+FLUSH_SECONDS, WATCHED_SECONDS = 0.25, 0.05
 #: Up to so many classes the outputs of a step are kept until the batch is written; of more only what they say is.
 KEPT_CLASSES = 256
 CAPACITY = 512
@@ -27,6 +28,34 @@ NOT_FINITE_FIX = (
 
 #: 10**n for which a double is exact.
 _POWERS = np.array([float(f"1e{n}") for n in range(23)])
+
+
+class Row(NamedTuple):
+    """What one step measured.
+
+    Attributes:
+        step, epoch, lr, time: Where the training stands; seconds since 1970.
+        loss: The total, a scalar without a gradient.
+        parts: (2, terms), see `Objective.forward`.
+        told: What `told` made of the outputs.
+        targets: (B) the right classes.
+        norm: The gradient's norm, if it was taken.
+    """
+
+    step: int
+    epoch: int
+    lr: float
+    time: float
+    loss: Tensor
+    parts: Tensor
+    told: Tensor
+    targets: Tensor
+    norm: Tensor | None = None
+
+
+def told(logits: Tensor) -> Tensor:
+    """What is kept of outputs (B, C) until their accuracy is counted: themselves, or the classes (B) that they say."""
+    return logits.detach() if logits.shape[1] <= KEPT_CLASSES else logits.argmax(dim=1)
 
 
 class Meter:
@@ -48,53 +77,24 @@ class Meter:
         self.terms = terms
         self.keys = ["loss", "accuracy", *(f"term.{n}" for n in terms), *(f"term.{n}.weighted" for n in terms)]
         self.device = device
-        self._host: list[tuple[int, int, float, float]] = []
-        self._rows: list[tuple[Tensor, Tensor]] = []
-        self._told: list[Tensor] = []
-        self._targets: list[Tensor] = []
-        self._sizes: list[int] = []
-        self._norms: list[Tensor | None] = []
+        self._rows: list[Row] = []
         self._next_flush = 0.0
 
-    def add(
-        self,
-        step: int,
-        epoch: int,
-        lr: float,
-        loss: Tensor,
-        outputs: list[tuple[Tensor, Tensor]],
-        parts: Tensor,
-        norm: Tensor | None,
-    ) -> None:
-        """Takes one step's values. Nothing here waits for the device.
-
-        Args:
-            step, epoch, lr: Where the training stands.
-            loss: The total, a scalar without a gradient.
-            outputs: Of each micro-batch its logits (B, C) and the targets (B); how many are right is the accuracy.
-            parts: (2, terms), see `Objective.forward`.
-            norm: The gradient's norm, if it was taken.
-        """
-        for logits, targets in outputs:
-            self._told.append(logits.detach() if logits.shape[1] <= KEPT_CLASSES else logits.argmax(dim=1))
-            self._targets.append(targets)
-        self._rows.append((loss, parts))
-        self._sizes.append(sum(len(targets) for _, targets in outputs))
-        self._host.append((step, epoch, lr, time.time()))
-        self._norms.append(norm)
-        if len(self._host) == CAPACITY or time.monotonic() >= self._next_flush:
+    def add(self, row: Row) -> None:
+        """Takes one step's values. Nothing here waits for the device."""
+        self._rows.append(row)
+        if len(self._rows) == CAPACITY or row.time >= self._next_flush:
             self.flush()
 
     def _table(self) -> np.ndarray:
-        """(steps, keys) the values of the steps so far in the order of `keys`; they are forgotten here."""
-        losses, parts = zip(*self._rows)
-        told, sizes = torch.cat(self._told), np.array(self._sizes)
-        right = (told.argmax(dim=1) if told.ndim == 2 else told) == torch.cat(self._targets)
-        steps, width = len(losses), parts[0].numel()
+        """(steps, keys) the values of the steps so far, in the order of `keys`."""
+        rows = self._rows
+        told, sizes = torch.cat([row.told for row in rows]), np.array([len(row.targets) for row in rows])
+        right = (told.argmax(dim=1) if told.ndim == 2 else told) == torch.cat([row.targets for row in rows])
+        losses, parts = torch.stack([row.loss for row in rows]).float(), torch.stack([row.parts for row in rows])
         # one tensor, so that a device is waited for once
-        flat = torch.cat([torch.stack(losses), torch.stack(parts).flatten(), right.to(losses[0].dtype)]).cpu().numpy()
-        for kept in (self._rows, self._told, self._targets, self._sizes):
-            kept.clear()
+        flat = torch.cat([losses, parts.flatten().float(), right.float()]).cpu().numpy()
+        steps, width = len(rows), parts[0].numel()
         table = np.empty((steps, 2 + width), np.float32)
         table[:, 0] = flat[:steps]
         # an epoch's last batch is smaller
@@ -109,28 +109,34 @@ class Meter:
             NotFiniteError: A loss that counts was NaN or infinite.
             StorageError: The records could not be written.
         """
-        if not self._host:
+        if not self._rows:
             return
         table = self._table()
         whole = bool(np.isfinite(table).all())
         records, broken = [], None
-        for (step, epoch, lr, moment), row, norm in zip(self._host, table.tolist(), self._norms):
+        for about, row in zip(self._rows, table.tolist()):
             values: dict[str, float | None] = dict(zip(self.keys, row))
             if not whole:
                 values = {key: value for key, value in zip(self.keys, row) if math.isfinite(value)}
                 if "loss" not in values:
                     values["loss"] = None
-                    broken = broken or (step, row)
-            values["lr"] = lr
-            if norm is not None:
-                values["grad_norm"] = float(norm)
+                    broken = broken or (about.step, row)
+            values["lr"] = about.lr
+            if about.norm is not None:
+                values["grad_norm"] = float(about.norm)
             records.append(
-                MetricRecord(stage=self.stage, split="train", step=step, epoch=epoch, time=moment, values=values)
+                MetricRecord(
+                    stage=self.stage,
+                    split="train",
+                    step=about.step,
+                    epoch=about.epoch,
+                    time=about.time,
+                    values=values,
+                )
             )
-        self._host.clear()
-        self._norms.clear()
+        self._rows.clear()
         self.recorder.metrics(records)
-        self._next_flush = time.monotonic() + FLUSH_SECONDS
+        self._next_flush = time.time() + (WATCHED_SECONDS if self.recorder.watched else FLUSH_SECONDS)
         if broken:
             raise self._not_finite(*broken)
 

@@ -23,6 +23,7 @@ from safetensors.numpy import save as save_arrays
 
 from kdstudio.engine.usage import UsageLog
 from kdstudio.project.errors import KDStudioError, StorageError
+from kdstudio.project.runs.control import is_watched
 from kdstudio.project.runs.folder import RunFolder, write_bytes
 from kdstudio.project.runs.metrics import MetricRecord
 from kdstudio.project.runs.snapshots import PROBES_FILE
@@ -87,6 +88,7 @@ class Recorder:
         self._metrics: Any = None
         self._sequence = 0
         self._snapshot = 0
+        self.watched = is_watched(run)
 
     def __enter__(self) -> Recorder:
         try:
@@ -137,15 +139,14 @@ class Recorder:
         Raises:
             StorageError: The disk is full, or the folder cannot be written.
         """
-        lines = []
-        for record in records:
+        written = list(records)
+        for record in written:
             self._sequence += 1
             record.seq = self._sequence
-            lines.append(self._encoder.encode(record))
-        if not lines:
+        if not written:
             return
         try:
-            self._metrics.write(b"\n".join(lines) + b"\n")
+            self._metrics.write(self._encoder.encode_lines(written))
             self._metrics.flush()
         except OSError as error:
             raise storage_error(self.run.metrics_path, error) from error
@@ -203,6 +204,7 @@ class Recorder:
 
     def _keep_beating(self) -> None:
         while not self._done.wait(HEARTBEAT_SECONDS):
+            self.watched = is_watched(self.run)
             with contextlib.suppress(StorageError):  # the main thread meets the same error where it counts
                 self.write_state()
             self.usage.write(self.state)

@@ -7,7 +7,7 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator, DistributedType
@@ -17,7 +17,7 @@ from kdstudio.engine.checkpoint import load_checkpoint, save_checkpoint, telling
 from kdstudio.engine.control import Control, Interrupted, Parked
 from kdstudio.engine.data import Batches, DataBundle, Preprocess
 from kdstudio.engine.device import memory_in_use, random_states, restore_random_states
-from kdstudio.engine.meter import NOT_FINITE_FIX, NOT_FINITE_WHY, Meter
+from kdstudio.engine.meter import NOT_FINITE_FIX, NOT_FINITE_WHY, Meter, Row, told
 from kdstudio.engine.objective import DistillationModule
 from kdstudio.engine.optim import build_optimizer
 from kdstudio.engine.probes import Probes
@@ -49,6 +49,16 @@ class Progress:
     best_epoch: int = -1
     stale_epochs: int = 0
     done: bool = False
+
+
+class Piece(NamedTuple):
+    """What a micro-batch gave: its share of the batch, its loss and parts, what is kept of its logits, its targets."""
+
+    share: float
+    loss: Tensor
+    parts: Tensor
+    told: Tensor
+    targets: Tensor
 
 
 class Trainer:
@@ -110,7 +120,7 @@ class Trainer:
         self.best_path = checkpoints / f"{prefix}best.pt"
         self.progress = Progress()
         self._saved_at = time.monotonic()
-        self._rate_mark = (time.monotonic(), 0)
+        self._rate_began, self._samples = time.monotonic(), 0
 
     # -- checkpoints -----------------------------------------------------------------------------------------
 
@@ -258,7 +268,7 @@ class Trainer:
         # no piece of a single sample: batch normalisation cannot work on one
         count = max(1, min(self.spec.accumulate, len(labels) // 2))
         pieces = list(zip(images.tensor_split(count), labels.tensor_split(count)))
-        measured: list[tuple[float, Tensor, Tensor, Tensor, Tensor]] = []
+        measured: list[Piece] = []
         for index, (part, targets) in enumerate(pieces):
             share = len(targets) / len(labels)
             inputs = self.preprocess(part)
@@ -274,7 +284,7 @@ class Trainer:
                     with self.accelerator.no_sync(self.module):
                         loss, parts, outputs = self.module(inputs, targets, progress.epoch, logits, features)
             self.accelerator.backward(loss if count == 1 else loss * share)
-            measured.append((share, loss.detach(), parts, outputs, targets))
+            measured.append(Piece(share, loss.detach(), parts, told(outputs), targets))
         norm = None
         if self.spec.clip_norm is not None:
             norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.spec.clip_norm)
@@ -282,22 +292,18 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self._measure(lr, measured, norm)
 
-    def _measure(
-        self, lr: float, pieces: list[tuple[float, Tensor, Tensor, Tensor, Tensor]], norm: Tensor | None
-    ) -> None:
-        """Hands a step's values to the meter.
-
-        Args:
-            lr: The learning rate.
-            pieces: Of each micro-batch its share of the batch, its loss, parts, logits and targets.
-            norm: The gradient's norm, if it was taken.
-        """
-        _, loss, parts, _, _ = pieces[0]
+    def _measure(self, lr: float, pieces: list[Piece], norm: Tensor | None) -> None:
+        """Hands a step's values to the meter."""
+        _, loss, parts, answer, targets = pieces[0]
         if len(pieces) > 1:
-            loss = torch.stack([piece[0] * piece[1] for piece in pieces]).sum()
-            parts = torch.stack([piece[0] * piece[2] for piece in pieces]).sum(dim=0)
-        outputs = [(logits, targets) for _, _, _, logits, targets in pieces]
-        self.meter.add(self.progress.step, self.progress.epoch, lr, loss.float(), outputs, parts, norm)
+            loss = torch.stack([piece.share * piece.loss for piece in pieces]).sum()
+            parts = torch.stack([piece.share * piece.parts for piece in pieces]).sum(dim=0)
+            answer, targets = (
+                torch.cat([piece.told for piece in pieces]),
+                torch.cat([piece.targets for piece in pieces]),
+            )
+        progress = self.progress
+        self.meter.add(Row(progress.step, progress.epoch, lr, time.time(), loss, parts, answer, targets, norm))
 
     def _score(self) -> None:
         """Validates, and keeps the weights if they are the best so far. The network is in train mode afterwards."""
@@ -329,14 +335,14 @@ class Trainer:
 
     def _report(self, samples: int) -> None:
         """Position and speed for `state.json`, which the heartbeat writes."""
-        began, seen = self._rate_mark
-        seen += samples
-        elapsed = time.monotonic() - began
-        if elapsed > 1.0:
-            self.recorder.position(samples_per_second=seen / elapsed, device_memory_bytes=memory_in_use(self.device))
-            began, seen = time.monotonic(), 0
-        self._rate_mark = (began, seen)
-        self.recorder.position(step=self.progress.step, epoch=self.progress.epoch)
+        state, progress = self.recorder.state, self.progress
+        state.step, state.epoch = progress.step, progress.epoch
+        self._samples += samples
+        now = time.monotonic()
+        if now - self._rate_began > 1.0:
+            speed = self._samples / (now - self._rate_began)
+            self.recorder.position(samples_per_second=speed, device_memory_bytes=memory_in_use(self.device))
+            self._rate_began, self._samples = now, 0
 
     def _on_hold(self, begins: bool) -> None:
         progress = self.progress
@@ -345,4 +351,4 @@ class Trainer:
         self.recorder.event(name, self.stage, progress.step, progress.epoch)
         self.recorder.update(phase="holding" if begins else "training", step=progress.step, epoch=progress.epoch)
         logger.info("%s: %s at step %d", self.stage, name, progress.step)
-        self._rate_mark = (time.monotonic(), 0)
+        self._rate_began, self._samples = time.monotonic(), 0

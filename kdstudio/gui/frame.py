@@ -60,7 +60,6 @@ def _menus(window: MainWindow) -> None:
         if checked:
             window.actions_by_name[checked].setChecked(True)
 
-
     spare = window.actions_by_name["spare-core"]
     spare.setCheckable(True)
     spare.setChecked(window.settings["spare_core"])

@@ -17,7 +17,7 @@ import psutil
 from PySide6.QtCore import QObject, QThread, Signal
 
 from kdstudio.gui.language import tr
-from kdstudio.project.runs.control import Request, request
+from kdstudio.project.runs.control import WATCHED_SECONDS, Request, request, tell_watched
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.metrics import MetricFollower, MetricStore, Series
 from kdstudio.project.runs.snapshots import SnapshotInfo, list_snapshots
@@ -129,6 +129,7 @@ class TrainingWorker(QThread):
         self._snapshots: list[SnapshotInfo] = []
         self._log_offset = 0
         self._state_mark: tuple[int, int] | None = None
+        self._watched_at = 0.0
 
     # -- called from the window's thread -----------------------------------------------------------------------
 
@@ -202,6 +203,9 @@ class TrainingWorker(QThread):
                 self._look_at_snapshots()
                 self._look_at_log()
             state, status = self._look_at_state()
+            if status.active and now - self._watched_at > WATCHED_SECONDS / 4:
+                self._watched_at = now
+                tell_watched(self.run_folder)
             was_going = was_going or status.active
             if not loaded and not behind:
                 loaded = True

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from kdstudio.engine.meter import KEPT_CLASSES, Meter, shortest
+from kdstudio.engine.meter import FLUSH_SECONDS, KEPT_CLASSES, WATCHED_SECONDS, Meter, Row, shortest, told
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.run import execute
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.folder import init_run
+from kdstudio.project.runs.control import tell_watched
 from kdstudio.project.runs.metrics import MetricFollower, MetricStore
 from kdstudio.project.spec import Experiment
 
@@ -37,24 +40,14 @@ def outputs(right: list[bool], classes: int = 3) -> tuple[torch.Tensor, torch.Te
     return torch.eye(classes)[(targets + (~torch.tensor(right)).long()) % classes], targets
 
 
-def test_accuracy_over_micro_batches(recorder: Recorder) -> None:
-    meter = Meter(recorder, "student", ["hard"], torch.device("cpu"))
-    meter._next_flush = math.inf
-    for step, pieces in enumerate([[[True, False], [True]], [[False], [False], [True, True, True]]]):
-        told = [outputs(piece) for piece in pieces]
-        meter.add(step, 0, 0.1, torch.tensor(0.5), told, torch.ones(2, 1), None)
-    meter.flush()
-    found = read(recorder).series("student", "train", "accuracy").values
-    np.testing.assert_allclose(found, [2 / 3, 3 / 5], rtol=1e-6)
-
-
 @pytest.mark.parametrize("classes", [3, KEPT_CLASSES + 1])
 def test_accuracy_of_batches_of_different_sizes(recorder: Recorder, classes: int) -> None:
     meter = Meter(recorder, "student", ["hard"], torch.device("cpu"))
     meter._next_flush = math.inf
     batches = [[True, False, True, True], [False, False], [True], [True, True, False]]
     for step, right in enumerate(batches):
-        meter.add(step, 0, 0.1, torch.tensor(0.5), [outputs(right, classes)], torch.ones(2, 1), None)
+        logits, targets = outputs(right, classes)
+        meter.add(Row(step, 0, 0.1, 0.0, torch.tensor(0.5), torch.ones(2, 1), told(logits), targets))
     meter.flush()
     found = read(recorder).series("student", "train", "accuracy").values
     np.testing.assert_allclose(found, [0.75, 0.0, 1.0, 2 / 3], rtol=1e-6)
@@ -66,7 +59,7 @@ def test_terms_and_norms_are_those_of_their_steps(recorder: Recorder) -> None:
     for step in range(3):
         parts = torch.tensor([[step + 0.25, step + 0.5], [step + 1.0, math.nan]])
         norm = torch.tensor(float(step)) if step else None
-        meter.add(step, 1, 0.1 * step, torch.tensor(step + 0.125), [outputs([True])], parts, norm)
+        meter.add(Row(step, 1, 0.1 * step, 0.0, torch.tensor(step + 0.125), parts, *outputs([True]), norm))
     meter.flush()
     store = read(recorder)
     for key, first in (("loss", 0.125), ("term.hard", 0.25), ("term.soft", 0.5), ("term.hard.weighted", 1.0)):
@@ -74,6 +67,19 @@ def test_terms_and_norms_are_those_of_their_steps(recorder: Recorder) -> None:
     assert store.series("student", "train", "grad_norm").steps.tolist() == [1, 2]
     assert store.length("student", "train", "term.soft.weighted") == 0
     assert store.series("student", "train", "lr").values.tolist() == [0.0, 0.1, 0.2]
+
+
+@pytest.mark.parametrize(("ago", "seconds"), [(None, FLUSH_SECONDS), (1, WATCHED_SECONDS), (60, FLUSH_SECONDS)])
+def test_who_watches_sees_steps_sooner(recorder: Recorder, ago: float | None, seconds: float) -> None:
+    if ago is not None:
+        tell_watched(recorder.run)
+        os.utime(recorder.run.path / "watched", (time.time() - ago,) * 2)
+    watched = Recorder(recorder.run)
+    meter = Meter(watched, "student", ["hard"], torch.device("cpu"))
+    watched.metrics = lambda records: None  # type: ignore[method-assign,assignment]
+    before = time.time()
+    meter.add(Row(0, 0, 0.1, before, torch.tensor(0.5), torch.ones(2, 1), *outputs([True])))
+    assert before + seconds <= meter._next_flush <= time.time() + seconds
 
 
 def test_short_numbers_name_their_single_precision_value() -> None:

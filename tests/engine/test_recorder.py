@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from kdstudio.engine import recorder as recorder_module
-from kdstudio.engine.meter import CAPACITY, Meter
+from kdstudio.engine.meter import CAPACITY, Meter, Row
 from kdstudio.engine.recorder import Recorder
 from kdstudio.project.errors import NotFiniteError, StorageError
 from kdstudio.project.folder import create_run
@@ -106,13 +106,13 @@ def test_many_steps_do_not_fill_the_memory(run: RunFolder) -> None:
     """What a step leaves behind is measured; a million times nothing is nothing."""
     with Recorder(run) as recorder:
         meter = Meter(recorder, "student", ["hard"], torch.device("cpu"))
-        value, told, parts = torch.tensor(1.0), [(torch.eye(2), torch.arange(2))], torch.ones(2, 1)
+        value, told, targets, parts = torch.tensor(1.0), torch.eye(2), torch.arange(2), torch.ones(2, 1)
 
         def steps(first: int, last: int) -> None:
             for step in range(first, last):
-                meter.add(step, 0, 0.1, value, told, parts, value)
+                meter.add(Row(step, 0, 0.1, time.time(), value, parts, told, targets, value))
                 recorder.position(step=step)
-                assert len(meter._host) == len(meter._norms) < CAPACITY
+                assert len(meter._rows) < CAPACITY
 
         steps(0, 3000)
         tracemalloc.start()
@@ -291,7 +291,7 @@ def open_files() -> set[str]:
 
 def test_a_meter_names_the_term_that_broke(run: RunFolder) -> None:
     nan, inf = float("nan"), float("inf")
-    told = [(torch.eye(2), torch.tensor([0, 0]))]
+    told = (torch.eye(2), torch.tensor([0, 0]))
     cases = [
         ([1.0, nan], [0.1, nan], ["hard", "soft"], "term 'soft'"),
         ([1.0, inf], [0.1, inf], ["hard", "soft"], "term 'soft'"),
@@ -304,9 +304,9 @@ def test_a_meter_names_the_term_that_broke(run: RunFolder) -> None:
             meter.count(counting)
             parts = torch.tensor([plain, weighted])
             meter._next_flush = inf
-            meter.add(4, 0, 0.1, torch.tensor(1.0), told, torch.ones(2, 2), None)
-            meter.add(5, 0, 0.1, parts[1].sum(), told, parts, None)
-            meter.add(6, 0, 0.1, torch.tensor(nan), told, parts, None)
+            meter.add(Row(4, 0, 0.1, 0.0, torch.tensor(1.0), torch.ones(2, 2), *told))
+            meter.add(Row(5, 0, 0.1, 0.0, parts[1].sum(), parts, *told))
+            meter.add(Row(6, 0, 0.1, 0.0, torch.tensor(nan), parts, *told))
             with pytest.raises(NotFiniteError, match=f"not finite at step 5: {named}"):
                 meter.flush()
             meter.flush()  # told once

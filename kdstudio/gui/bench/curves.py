@@ -98,4 +98,3 @@ def measure(quick: bool) -> BenchResult:
         f"{CURVES} curves of {points:,} points, raw and smoothed, {NEW_SAMPLES} new samples each a frame."
     )
     return result
-
