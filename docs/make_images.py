@@ -3,7 +3,7 @@
     xvfb-run -a -s "-screen 0 1920x1080x24" python docs/make_images.py [--only dark-1280x720]
 
 The window works on a copy of the digits sample in a scratch folder: it is opened, runs are started by Run and
-watched to their end, and each state is grabbed. Nothing is drawn by hand.
+watched, and each state is grabbed. Nothing is drawn by hand.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class Camera:
         with Image.open(path) as picture:
             picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
-    def dialog(self, name: str, action: str) -> None:
-        """Opens a dialog by its action, grabs it, closes it."""
+    def dialog(self, name: str, open_it: Callable[[], object]) -> None:
+        """Opens a dialog, grabs it, closes it."""
         timer = QTimer()
 
         def look() -> None:
@@ -80,7 +80,7 @@ class Camera:
 
         timer.timeout.connect(look)
         timer.start(400)
-        self.window.actions_by_name[action].trigger()
+        open_it()
         timer.stop()
 
     # -- what is seen ----------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class Camera:
     def empty(self) -> None:
         """Before anything was done."""
         self.grab("welcome")
-        self.dialog("new-project", "new")
+        self.dialog("new-project", self.window.actions_by_name["new"].trigger)
         self.window.open_project(self.project)
         for page in ("monitor", "runs", "export"):
             self.window.show_page(page)
@@ -104,6 +104,12 @@ class Camera:
             self.pump(0.3)
             self.pump(3.0 if row in (1, 2) else 0.8)  # the engine answers
             self.grab(f"setup-{row}-{self._section_name(row)}")
+        from kdstudio.gui.setup.pairs_editor import PairsEditor
+
+        window.setup_page.sections.setCurrentRow(4)
+        self.pump(0.5)
+        editor = next(editor for editor in window.setup_page.findChildren(PairsEditor) if editor.isVisible())
+        self.dialog("pair-picker", editor.button.click)
 
     def _section_name(self, row: int) -> str:
         from kdstudio.gui.setup.sections import SECTIONS
@@ -111,13 +117,30 @@ class Camera:
         return SECTIONS[row].name
 
     def run(self, experiment: str) -> None:
-        """A run by the Run action: grabbed while it goes, and at its end."""
+        """A run by the Run action, to its end."""
         window = self.window
         window.open_experiment(window.project.path_of(experiment))
         window.actions_by_name["run"].trigger()
-        self.until(lambda: window.control.state.stage == "student" and window.control.state.step > 100)
-        self.panels("live")
         self.until(lambda: window.control.status.value == "finished")
+        self.pump(1.0)
+
+    def live(self, experiment: str) -> None:
+        """A run that takes longer, grabbed while it goes, and stopped."""
+        from kdstudio.gui.dialogs.closing import ask_about_runs
+
+        window = self.window
+        path = self.project / "experiments" / "long.yaml"
+        text = window.project.path_of(experiment).read_text(encoding="utf-8")
+        path.write_text(
+            text.replace(f"name: {experiment}", "name: long").replace("epochs: 120", "epochs: 20000"), encoding="utf-8"
+        )
+        window.open_experiment(path)
+        window.actions_by_name["run"].trigger()
+        self.until(lambda: window.control.state.stage == "student" and window.control.state.step > 1000)
+        self.panels("live")
+        self.dialog("closing", lambda: ask_about_runs(window, [window.control.run.name]))
+        window.actions_by_name["stop"].trigger()
+        self.until(lambda: window.control.status.value == "stopped")
         self.pump(1.0)
 
     def panels(self, state: str) -> None:
@@ -159,8 +182,8 @@ class Camera:
         self.grab("export-busy")
         self.until(lambda: not window.export.busy)
         self.grab("export")
-        self.dialog("palette", "palette")
-        self.dialog("glossary", "glossary")
+        for name in ("palette", "glossary"):
+            self.dialog(name, window.actions_by_name[name].trigger)
         window.help.tour()
         for step in range(5):
             window.help.current_tour.go(step)
@@ -201,8 +224,9 @@ def main() -> int:
                 project = create_project(Path(scratch) / name / "digits", "digits")
                 camera = Camera(IMAGES / name, project.root, theme, size)
                 camera.empty()
-                camera.run("hints")
                 camera.run("soft-targets")
+                camera.live("hints")
+                camera.run("hints")
                 camera.setup("hints")
                 camera.finished()
                 camera.close()

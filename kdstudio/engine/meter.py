@@ -15,7 +15,7 @@ from kdstudio.project.errors import NotFiniteError
 from kdstudio.project.runs.metrics import MetricRecord
 
 #: Who watches sees a step within a tenth of a second; where nobody does, a small network is spared some of the work.
-FLUSH_SECONDS, WATCHED_SECONDS = 0.25, 0.05
+FLUSH_SECONDS, WATCHED_SECONDS = 0.25, 0.025
 #: Up to so many classes the outputs of a step are kept until the batch is written; of more only what they say is.
 KEPT_CLASSES = 256
 CAPACITY = 512

@@ -19,7 +19,7 @@ from kdstudio.engine.terms import StepOutputs
 from kdstudio.project.spec import MonitorSpec
 
 #: Snapshots may take at most this share of the training time.
-BUDGET = 0.01
+BUDGET = 0.005
 #: The first snapshots come this many times as often: a student changes most at its start, and short runs are few.
 EARLY, QUICKER = 24, 8
 #: After this many snapshots the interval starts to grow, so a long run does not fill the disk.

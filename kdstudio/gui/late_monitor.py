@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMainWindow, QMenu, QStackedWidget, QWidget
 
 from kdstudio.gui.settings import Settings
@@ -24,6 +25,7 @@ class LateMonitor(QMainWindow):
 
     pages: QStackedWidget
     panels_menu: QMenu
+    actions_by_name: dict[str, QAction]
 
     def __init__(self, settings: Settings, theme: Theme) -> None:
         super().__init__()
@@ -36,7 +38,7 @@ class LateMonitor(QMainWindow):
         """The Monitor page."""
         from kdstudio.gui.monitor.page import MonitorPage
 
-        page = MonitorPage(self.theme)
+        page = MonitorPage(self.theme, self.actions_by_name)
         shown = self.pages.currentIndex()
         self.pages.insertWidget(self.pages.indexOf(self.place), page)
         self.pages.removeWidget(self.place)

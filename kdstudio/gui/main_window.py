@@ -70,7 +70,7 @@ class MainWindow(LateMonitor):
             self.addAction(action)
         self.tree = ProjectTree(theme)
         self.tree.menu_actions = self.actions_by_name
-        self.welcome = WelcomePage(theme, self.actions_by_name)
+        self.welcome = WelcomePage(theme, self.actions_by_name, newcomer=not settings["toured"])
         self.setup_page = SetupPage(theme)
         self.runs = RunsPage(theme, self.actions_by_name["run"])
         self.export = ExportPage(self.actions_by_name)

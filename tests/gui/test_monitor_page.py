@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QTabBar
 from pytestqt.qtbot import QtBot
 
 from kdstudio.gui.monitor.page import MonitorPage
 from kdstudio.gui.theme import Theme
+from kdstudio.gui.worker import TrainingWorker
+from kdstudio.project.runs.folder import RunFolder
+from kdstudio.project.runs.state import RunState, RunStatus
 
 GROUPS = [{"Soft targets", "Alignment"}, {"Quality", "Resources", "Log"}]
 
@@ -54,6 +60,40 @@ def test_it_comes_back_whatever_was_done(qtbot: QtBot, page: MonitorPage) -> Non
     qtbot.waitUntil(lambda: is_default(page))
     page.reset_layout()
     qtbot.waitUntil(lambda: is_default(page))
+
+
+def test_empty_panels_have_the_button_that_fills_them(qtbot: QtBot, theme: Theme, tmp_path: Path) -> None:
+    pressed: list[str] = []
+    actions = {name: QAction(name) for name in ("run", "resume", "page-setup")}
+    for name, action in actions.items():
+        action.triggered.connect(lambda checked=False, name=name: pressed.append(name))
+    page = MonitorPage(theme, actions)
+    qtbot.addWidget(page, before_close_func=lambda page: page.shut_down())
+    page.show()
+    button = page.losses.empty.button
+
+    def offered() -> str:
+        return button.text() if button.isVisibleTo(page.losses.empty) else ""
+
+    assert offered() == "run"
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    actions["run"].setEnabled(False)
+    assert not button.isEnabled()
+    worker = TrainingWorker(RunFolder(tmp_path), False)
+    page.set_worker(worker)
+    assert offered() == ""  # its data will come by themselves
+    for status, name in (
+        (RunStatus.TRAINING, ""),
+        (RunStatus.PARKED, "resume"),
+        (RunStatus.INTERRUPTED, "resume"),
+        (RunStatus.FINISHED, "page-setup"),
+    ):
+        worker.state_changed.emit(RunState(), status)
+        assert offered() == name
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert pressed == ["run", "page-setup"]
+    page.set_worker(None)
+    assert offered() == "run"
 
 
 def test_an_arrangement_is_remembered(qtbot: QtBot, theme: Theme, page: MonitorPage) -> None:

@@ -17,6 +17,7 @@ from kdstudio.gui.dialogs.palette import CommandPalette, match
 from kdstudio.gui.main_window import MainWindow
 from kdstudio.gui.settings import Settings
 from kdstudio.gui.theme import Theme
+from kdstudio.gui.welcome.page import WelcomePage
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.folder import Project, create_project
 from kdstudio.project.runs.state import RunStatus
@@ -183,6 +184,15 @@ def test_the_tour_has_five_steps_and_obeys_keys(qtbot: QtBot, window: MainWindow
     assert len(set(titles)) == 5
     assert window.help.current_tour is None
     assert window.settings["toured"]
+
+
+@pytest.mark.parametrize("newcomer", [True, False])
+def test_a_newcomer_is_offered_the_tour_first(qtbot: QtBot, window: MainWindow, theme: Theme, newcomer: bool) -> None:
+    page = WelcomePage(theme, window.actions_by_name, newcomer)
+    qtbot.addWidget(page)
+    texts = [button.text() for button in page.findChildren(QPushButton)]
+    tour, new = (texts.index(window.actions_by_name[name].text().replace("&", "")) for name in ("tour", "new"))
+    assert (tour < new) is newcomer
 
 
 def test_theme_and_text_size_are_remembered(qtbot: QtBot, window: MainWindow, settings: Settings) -> None:

@@ -6,7 +6,7 @@ import time
 from functools import partial
 
 from PySide6.QtCore import QByteArray, Qt, QTimer
-from PySide6.QtGui import QShowEvent
+from PySide6.QtGui import QAction, QShowEvent
 from PySide6.QtWidgets import QDockWidget, QFrame, QMainWindow, QTabBar, QTabWidget, QVBoxLayout, QWidget
 
 from kdstudio.gui.monitor.alignment import AlignmentPanel
@@ -21,6 +21,7 @@ from kdstudio.gui.monitor.soft_targets import SoftTargetsPanel
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.runs.folder import RunFolder
+from kdstudio.project.runs.state import RunState, RunStatus
 
 FRAME_MILLISECONDS = 10
 OTHERS_SECONDS = 0.2
@@ -32,9 +33,10 @@ AREAS = Qt.DockWidgetArea
 class MonitorPage(QWidget):
     """Panels in docks, and below them the moment that they show."""
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self, theme: Theme, actions: dict[str, QAction] | None = None) -> None:
         super().__init__()
         self.theme = theme
+        self._actions = actions or {}
         self.worker: TrainingWorker | None = None
         self.moment = Moment(self)
         self.losses = LossesPanel(theme)
@@ -183,11 +185,26 @@ class MonitorPage(QWidget):
         self.moment_bar.set_worker(worker)
         for panel in self.panels:
             panel.set_worker(worker)
+        self._offer(None if worker is None else RunStatus.CREATED)
         if worker is not None:
+            worker.state_changed.connect(self._state_changed)
             worker.metrics_changed.connect(self._stale)
             worker.state_changed.connect(self._stale)
             worker.snapshots_changed.connect(self._snapshots_changed)
             worker.log_grew.connect(self.log.append)
+
+    def _state_changed(self, state: RunState, status: RunStatus) -> None:
+        if self.sender() is self.worker:
+            self._offer(status)
+
+    def _offer(self, status: RunStatus | None) -> None:
+        """Empty panels have the button that fills them: a run is started, or goes on, or measures something else."""
+        name = "run"
+        if status is not None:
+            going = status.active or status is RunStatus.CREATED
+            name = "" if going else "resume" if status.resumable else "page-setup"
+        for panel in self.panels:
+            panel.empty.offer(self._actions.get(name))
 
     def compare(self, runs: list[RunFolder]) -> None:
         """Shows these runs' curves beside those of the shown run."""

@@ -26,7 +26,7 @@ WIDTH = 860
 
 
 class WelcomePage(QScrollArea):
-    """What is shown while no project is open.
+    """What is shown while no project is open. A newcomer is offered the tour first.
 
     Signals:
         sample_chosen: The name of a template.
@@ -36,7 +36,7 @@ class WelcomePage(QScrollArea):
     sample_chosen = Signal(str)
     recent_chosen = Signal(object)
 
-    def __init__(self, theme: Theme, actions: dict[str, QAction]) -> None:
+    def __init__(self, theme: Theme, actions: dict[str, QAction], newcomer: bool = False) -> None:
         super().__init__()
         self.theme = theme
         self.setWidgetResizable(True)
@@ -59,12 +59,15 @@ class WelcomePage(QScrollArea):
             if key != "empty":
                 samples.addLayout(self._sample(key, title, text))
         own_card, own = self._card(tr("Your own"))
-        for action, words in (
+        offers = [
             ("new", tr("From a sample or empty, in a folder of yours.")),
             ("open", tr("Or drop its folder on this window.")),
             ("tour", tr("Five steps through the window, with the sample project.")),
             ("glossary", tr("The words of distillation in a sentence each.")),
-        ):
+        ]
+        if newcomer:
+            offers.sort(key=lambda offer: offer[0] != "tour")
+        for action, words in offers:
             own.addLayout(self._offer(actions[action], words))
         own.addStretch()
         self._recent_card, self._recent = self._card(tr("Recent projects"))

@@ -29,14 +29,32 @@ class EmptyState(QWidget):
         row.addWidget(words, 1000)
         row.addStretch(1)
         layout.addLayout(row)
-        if action is not None:
-            button = QPushButton(action.text().replace("&", ""))
-            button.setObjectName("primary")
-            button.setEnabled(action.isEnabled())
-            button.clicked.connect(action.trigger)
-            action.changed.connect(lambda: button.setEnabled(action.isEnabled()))
-            layout.addWidget(button, 0, Qt.AlignmentFlag.AlignHCenter)
+        self.action: QAction | None = None
+        self.button = QPushButton()
+        self.button.setObjectName("primary")
+        self.button.clicked.connect(self._press)
+        layout.addWidget(self.button, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addStretch()
+        self.offer(action)
+
+    def offer(self, action: QAction | None) -> None:
+        """Shows an action's button, or none."""
+        if self.action is not None:
+            self.action.changed.disconnect(self._follow)
+        self.action = action
+        self.button.setVisible(action is not None)
+        if action is not None:
+            action.changed.connect(self._follow)
+            self._follow()
+
+    def _follow(self) -> None:
+        if self.action is not None:
+            self.button.setText(self.action.text().replace("&", "").removesuffix("..."))
+            self.button.setEnabled(self.action.isEnabled())
+
+    def _press(self) -> None:
+        if self.action is not None:
+            self.action.trigger()
 
     def set_text(self, text: str) -> None:
         """Says something else."""
