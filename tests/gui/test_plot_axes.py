@@ -28,6 +28,12 @@ SHIFT, CONTROL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlM
 # -- axes and smoothing -------------------------------------------------------------------------------------------
 
 
+def test_the_grid_lies_under_the_curves(plotted: Plotted) -> None:
+    """It is opaque: over a curve it would cut it into pieces."""
+    item = plotted.plot.item
+    assert max(item.getAxis(side).zValue() for side in ("left", "bottom")) < item.getViewBox().zValue()
+
+
 def test_smoothing_none_shows_the_raw_curve_alone(plotted: Plotted) -> None:
     first = plotted.plot.curves[0]
     assert first.raw.isVisible()

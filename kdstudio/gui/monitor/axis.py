@@ -12,6 +12,8 @@ from PySide6.QtGui import QColor, QPen
 from kdstudio.gui.monitor.curve import mixed
 from kdstudio.gui.theme import Tokens
 
+#: How visible the densest lines of a grid are, against the line of the axis.
+GRID = 0.4
 #: So many numbers an axis needs, and the room of one.
 FEW = 3
 NUMBER_HEIGHT = 18
@@ -73,6 +75,7 @@ class Axis(pyqtgraph.AxisItem):
         self.ground = QColor(tokens.panel)
         self.setPen(tokens.line)
         self.setTextPen(tokens.soft)
+        self.setZValue(-200)  # below the view, which is at -100: the grid is opaque, so it has to lie under the curves
 
     def paint(self, painter: Any, *about: Any) -> None:
         """Draws lines and numbers. The base class replays a recording of them, with lines that are slow to blend."""

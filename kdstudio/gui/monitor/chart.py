@@ -8,7 +8,7 @@ import pyqtgraph
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent
 
-from kdstudio.gui.monitor.axis import Axis
+from kdstudio.gui.monitor.axis import GRID, Axis
 from kdstudio.gui.theme import Theme
 
 LABELS_FROM = 220
@@ -84,7 +84,7 @@ class Chart(pyqtgraph.PlotWidget):
         self.view.setMouseEnabled(True, True)
         self.view.sigRangeChangedManually.connect(self._moved_by_hand)
         self.view.sigRangeChanged.connect(lambda *_: self.moved.emit())
-        self.item.showGrid(x=True, y=True, alpha=0.12)
+        self.item.showGrid(x=True, y=True, alpha=GRID)
         for axis in ("left", "bottom", "top"):
             self.item.getAxis(axis).enableAutoSIPrefix(False)
         self.item.getAxis("left").setWidth(AXIS_WIDTH)

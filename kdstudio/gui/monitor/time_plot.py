@@ -10,7 +10,7 @@ import pyqtgraph
 from PySide6.QtCore import QSize, Qt, Signal
 
 from kdstudio.gui.language import tr
-from kdstudio.gui.monitor.axis import Axis
+from kdstudio.gui.monitor.axis import GRID, Axis
 from kdstudio.gui.theme import Theme, Tokens
 
 STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
@@ -58,7 +58,7 @@ class TimePlot(pyqtgraph.PlotWidget):
                 item.setLabel(axis, words)
             item.getAxis(axis).enableAutoSIPrefix(False)
         item.getAxis("left").setWidth(52 if y_label else 36)
-        item.showGrid(x=True, y=True, alpha=0.12)
+        item.showGrid(x=True, y=True, alpha=GRID)
         self.marker = pyqtgraph.InfiniteLine(angle=90)
         item.addItem(self.marker)
         self.scene().sigMouseClicked.connect(self._clicked)
