@@ -1,11 +1,14 @@
-"""Losses on intermediate features."""
+"""Losses on intermediate features, element by element or vector by vector."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from kdstudio.engine.losses.common import both, check_same_shape, direction, in_full_precision, masked_mean, upcast
 
+
+@in_full_precision
 def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
     """Hints: the mean of (t - g(s))^2 over all elements; the regressor g was already applied to the student's side.
 
@@ -18,11 +21,57 @@ def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
     Raises:
         ValueError: The shapes differ.
     """
-    if student_features.shape != teacher_features.shape:
+    check_same_shape("hint_loss", "features", student_features, teacher_features, "use a regressor that joins them")
+    student, teacher = both(student_features, teacher_features)
+    return (student - teacher).square().mean()
+
+
+@in_full_precision
+def partial_l2_loss(student_features: Tensor, teacher_features: Tensor, margin: Tensor) -> Tensor:
+    """Partial L2: the sum of (s - t')^2 with t' = max(t, margin), without the positions where s <= t' <= 0.
+
+    Heo et al. 2019, OFD (1904.01866), equations 1 to 3: where the teacher, before its ReLU, is not active, the student
+    need not be more negative than it. Summed over all elements and the batch.
+
+    Args:
+        student_features: (B, M) or (B, M, H, W), before the ReLU; a connector was already applied.
+        teacher_features: The same shape; no gradient flows into it.
+        margin: (M), or one number: a negative value for each channel.
+
+    Raises:
+        ValueError: The shapes do not fit.
+    """
+    check_same_shape(
+        "partial_l2_loss", "features", student_features, teacher_features, "use a connector that joins them"
+    )
+    channels = student_features.shape[1] if student_features.ndim > 1 else 0
+    if margin.numel() not in (1, channels):
         raise ValueError(
-            f"hint_loss: the student's features are {tuple(student_features.shape)} and the teacher's "
-            f"{tuple(teacher_features.shape)}; use a regressor that joins them"
+            f"partial_l2_loss: the margin is {tuple(margin.shape)}, and the features are "
+            f"{tuple(student_features.shape)}; it needs one number for each channel (dimension 1)"
         )
-    if student_features.dtype != torch.float64:
-        student_features, teacher_features = student_features.float(), teacher_features.float()
-    return (student_features - teacher_features.detach()).square().mean()
+    student, teacher = both(student_features, teacher_features)
+    floor = upcast(margin.detach()).to(teacher.dtype).reshape(1, -1, *[1] * (teacher.ndim - 2))
+    teacher = torch.maximum(teacher, floor)
+    free = (student <= teacher) & (teacher <= 0)
+    return torch.where(free, torch.zeros_like(student), (student - teacher).square()).sum()
+
+
+@in_full_precision
+def cosine_loss(student_hidden: Tensor, teacher_hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Cosine: the mean of 1 - cos(s, t) over positions.
+
+    Sanh et al. 2019, DistilBERT (1910.01108), section 3: the directions of the hidden states are aligned, their
+    lengths are free. A vector of zeros has no direction; its cosine counts as 0.
+
+    Args:
+        student_hidden: (B, D) or (B, S, D).
+        teacher_hidden: The same shape; no gradient flows into it.
+        mask: Boolean, the shape without D; True where a position counts.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    check_same_shape("cosine_loss", "hidden states", student_hidden, teacher_hidden, "it needs layers of one width")
+    student, teacher = both(student_hidden, teacher_hidden)
+    return masked_mean(1 - (direction(student, -1) * direction(teacher, -1)).sum(-1), mask)
