@@ -36,7 +36,6 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--threads",
         type=_threads,
-        default="",
         metavar="N",
         help="processor threads; 'spare' leaves one core to other programs (default: PyTorch's own; kept by --resume)",
     )
@@ -57,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from kdstudio.engine.run import execute  # torch loads here: a wrong spec is told before
 
     with _log(args):
-        result = execute(folder, args.until, args.threads)
+        result = execute(folder, args.until, args.threads or "")
     scorecard = folder.scorecard()
     if args.json:
         answer = {"run": str(folder.path), "phase": result.phase, "scorecard": scorecard}

@@ -137,6 +137,7 @@ class MainWindow(LateMonitor):
         self.control.state_changed.connect(self._state_changed)
         self.control.runs_changed.connect(self._runs_changed)
         self.control.ended.connect(self.teller.ended)
+        self.control.ended.connect(self.setup_page.look_again)
         self.control.failed.connect(self.tell_error)
         self.theme.changed.connect(self._recolour)
 

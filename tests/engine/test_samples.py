@@ -132,7 +132,7 @@ def test_files_are_read_again_only_when_they_change(lab: Lab) -> None:
     assert evaluations.samples(run) is samples
     run.scorecard_path.write_text("{}")
     (run.path / EVALUATION_FILE).write_bytes(b"cut off")
-    assert evaluations.scorecard(run) == {}
+    assert evaluations.scorecard(run) is None
     assert evaluations.samples(run) is None
     empty = RunFolder(run.path.parent / "none")
     assert Evaluations().scorecard(empty) is None

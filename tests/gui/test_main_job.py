@@ -89,12 +89,24 @@ def test_hold_continue_and_stop_by_clicks(qtbot: QtBot, window: MainWindow, digi
     held_at = window.worker.run_folder.state().step
     click(qtbot, tool_button(qtbot, window, "continue"))
     qtbot.waitUntil(lambda: window.worker.run_folder.state().step > held_at, timeout=PATIENCE)
+    switch_themes(qtbot, window)
     qtbot.waitUntil(lambda: window.actions_by_name["stop"].isEnabled(), timeout=PATIENCE)
     with qtbot.waitSignal(window.worker.ended, timeout=PATIENCE) as caught:
         click(qtbot, tool_button(qtbot, window, "stop"))
     assert caught.args[0].kind is OutcomeKind.STOPPED
     assert window.worker.run_folder.scorecard() is not None
     assert window.actions_by_name["resume"].isEnabled()
+
+
+def switch_themes(qtbot: QtBot, window: MainWindow) -> None:
+    """Both themes while the run goes on: curves grow, and take the colours over."""
+    (total,) = [c for c in window.monitor.losses.series.curves if (c.stage, c.key) == ("student", "loss") and c.smooth]
+    for name in ("dark", "light"):
+        window.actions_by_name[f"theme-{name}"].trigger()
+        seen = total.data.count
+        qtbot.waitUntil(lambda seen=seen: total.data.count > seen, timeout=PATIENCE)
+        assert window.theme.dark is (name == "dark")
+        assert total.line.opts["pen"].color().name() == window.theme.tokens.total
 
 
 @pytest.mark.parametrize("choice", ["keep", "park"])

@@ -69,7 +69,9 @@ def test_empty_panels_have_the_button_that_fills_them(qtbot: QtBot, theme: Theme
         action.triggered.connect(lambda checked=False, name=name: pressed.append(name))
     page = MonitorPage(theme, actions)
     qtbot.addWidget(page, before_close_func=lambda page: page.shut_down())
+    page.resize(1040, 600)
     page.show()
+    qtbot.waitUntil(lambda: is_default(page))
     button = page.losses.empty.button
 
     def offered() -> str:

@@ -86,6 +86,7 @@ class MonitorPage(QWidget):
         self._timer.setInterval(FRAME_MILLISECONDS)
         self._timer.timeout.connect(self._frame)
         self._timer.start()
+        self._offer(None)
 
     # -- docks -----------------------------------------------------------------------------------------------
 

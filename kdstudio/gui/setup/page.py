@@ -356,7 +356,12 @@ class SetupPage(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self.facts.active = True
-        self.facts.look_again("logits")
+        self.look_again()
+
+    def look_again(self, *_: object) -> None:
+        """A run has ended, or the page is shown anew: there may be a trained teacher now."""
+        if self.isVisible():
+            self.facts.look_again("logits")
 
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
