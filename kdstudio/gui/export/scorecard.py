@@ -77,7 +77,7 @@ def headline_figures(scorecard: dict[str, Any]) -> list[tuple[str, str, str]]:
         found.append((f"{100 * head['smaller_by']:.1f} %", tr("smaller"), text))
     if head.get("faster_by") is not None and teacher:
         rates = [entry["speed"]["throughput"]["median"] for entry in (student, teacher)]
-        times, device = rates[0] / rates[1], scorecard["environment"]["device"]
+        times, device = rates[0] / rates[1], scorecard["environment"]["device"].replace("cpu", "CPU")
         text = tr("{times:.2f} × the samples a second, on {device}", times=times, device=device)
         faster = head["faster_by"]
         found.append((f"{100 * abs(faster):.1f} %", tr("less time") if faster >= 0 else tr("more time"), text))

@@ -59,6 +59,8 @@ class LossesPanel(Panel):
         self.weighted.setToolTip(tr("Weighted: what is summed and optimised. Unweighted: each loss itself"))
         self.weighted.activated.connect(self._again)
         self.series = SeriesPlot(theme, tr("loss"))
+        # what a loss does after its first steps is small against where it began
+        self.series.set_options(logarithmic=True)
         self.tools = PlotTools(self.series, theme, tr("Losses"))
         for widget in (self.stage, self.weighted, self.tools):
             self.head.addWidget(widget)
