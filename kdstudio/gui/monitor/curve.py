@@ -115,12 +115,15 @@ class Curve:
             self.line.show_points(points, logarithmic, margin)
         self.line.setVisible(True)
 
-    def dress(self, tokens: Tokens, smoothing: float, thin: bool) -> None:
-        """Colours and widths. Wide antialiased lines are slow to draw, so they are for few points and few curves."""
+    def dress(self, tokens: Tokens, smoothing: float, thin: bool, ratio: float = 1.0) -> None:
+        """Colours and widths, with `ratio` pixels of the device to one of the window.
+
+        Wide antialiased lines are slow to draw, so they are for few points and few curves.
+        """
         colour = QColor(self.colour(tokens))
         raw_only = self.smooth and smoothing <= 0
         self.raw.setPen(pyqtgraph.mkPen(mixed(colour, QColor(tokens.panel), FAINT), width=1))
-        self.line.setPen(pyqtgraph.mkPen(colour, width=1 if thin or raw_only else 2, style=DASHES[self.dash]))
+        self.line.setPen(pyqtgraph.mkPen(colour, width=(1 if thin or raw_only else 2) * ratio, style=DASHES[self.dash]))
         self.line.opts["antialias"] = not raw_only
         # pieces are quicker to draw, but each would begin its dashes anew
         self.line.setSegmentedLineMode("on" if self.dash == "solid" else "off")

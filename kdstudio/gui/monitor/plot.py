@@ -377,13 +377,13 @@ class SeriesPlot(QWidget):
         return rows
 
     def recolour(self) -> None:
-        tokens = self.theme.tokens
+        tokens, ratio = self.theme.tokens, self.devicePixelRatioF()
         self.chart.recolour()
         self.legend.recolour()
         for curve in self.curves:
-            curve.dress(tokens, self.smoothing, self._thin)
+            curve.dress(tokens, self.smoothing, self._thin, ratio)
         for item, line in zip(self._line_items, self.lines):
-            item.setPen(pyqtgraph.mkPen(line.colour(tokens), width=1, style=DASHES["dot"]))
+            item.setPen(pyqtgraph.mkPen(line.colour(tokens), width=ratio, style=DASHES["dot"]))
         for item, mark in zip(self._mark_items, self.marks):
-            item.setPen(pyqtgraph.mkPen(mark.colour(tokens), width=1, style=DASHES[mark.dash]))
+            item.setPen(pyqtgraph.mkPen(mark.colour(tokens), width=ratio, style=DASHES[mark.dash]))
         self.crosshair.refresh()

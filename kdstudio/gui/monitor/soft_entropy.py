@@ -57,7 +57,7 @@ class EntropyView(View):
         self.recolour()
 
     def recolour(self) -> None:
-        tokens = self.theme.tokens
+        tokens, ratio = self.theme.tokens, self.devicePixelRatioF()
         self.plot.setBackground(tokens.panel)
         for name in ("left", "bottom"):
             self.plot.getPlotItem().getAxis(name).dress(tokens)
@@ -67,9 +67,9 @@ class EntropyView(View):
         ):
             fill = pyqtgraph.mkColor(colour)
             fill.setAlpha(FILL)
-            self.curves[name].setPen(pyqtgraph.mkPen(colour, width=1))
+            self.curves[name].setPen(pyqtgraph.mkPen(colour, width=ratio))
             self.curves[name].setBrush(fill)
-            self.means[name].setPen(pyqtgraph.mkPen(colour, width=2, style=style))
+            self.means[name].setPen(pyqtgraph.mkPen(colour, width=2 * ratio, style=style))
         self.redraw()
 
     def redraw(self) -> None:

@@ -93,7 +93,7 @@ class TimePlot(pyqtgraph.PlotWidget):
                 values = np.log10(np.where(values > 0, values, np.nan))
             keep = np.isfinite(values)
             curve.setData(line.steps[keep], values[keep], symbol="o" if keep.sum() <= FEW else None)
-            _paint(curve, line, tokens)
+            _paint(curve, line, tokens, self.devicePixelRatioF())
             if keep.any():
                 tops.append(float(values[keep].max()))
                 lows.append(float(values[keep].min()))
@@ -109,9 +109,9 @@ class TimePlot(pyqtgraph.PlotWidget):
         self.setBackground(tokens.panel)
         for name in ("left", "bottom"):
             self.getPlotItem().getAxis(name).dress(tokens)
-        self.marker.setPen(pyqtgraph.mkPen(tokens.ink, width=1, style=Qt.PenStyle.DotLine))
+        self.marker.setPen(pyqtgraph.mkPen(tokens.ink, width=self.devicePixelRatioF(), style=Qt.PenStyle.DotLine))
         for curve, line in zip(self._curves, self.lines):
-            _paint(curve, line, tokens)
+            _paint(curve, line, tokens, self.devicePixelRatioF())
 
     def legend(self) -> str:
         """The names of the curves in their colours, as rich text."""
@@ -129,9 +129,9 @@ class TimePlot(pyqtgraph.PlotWidget):
             self.picked.emit(float(view.mapSceneToView(place).x()))
 
 
-def _paint(curve: pyqtgraph.PlotDataItem, line: Line, tokens: Tokens) -> None:
+def _paint(curve: pyqtgraph.PlotDataItem, line: Line, tokens: Tokens, ratio: float) -> None:
     colour = line.colour(tokens)
-    curve.setPen(pyqtgraph.mkPen(colour, width=2, style=STYLES[line.style % len(STYLES)]))
+    curve.setPen(pyqtgraph.mkPen(colour, width=2 * ratio, style=STYLES[line.style % len(STYLES)]))
     curve.setSymbolBrush(colour)
     curve.setSymbolPen(None)
 
