@@ -13,7 +13,7 @@ from kdstudio.engine.models import build_model, load_weights
 from kdstudio.engine.taps import Taps, unknown_layer
 from kdstudio.project.errors import InputError, ModelError
 from kdstudio.project.folder import Project
-from kdstudio.project.spec import Experiment, HintTerm, ModelSpec
+from kdstudio.project.spec import DecoupledTerm, Experiment, ModelSpec, PairTerm
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -91,12 +91,19 @@ def check_wiring(
         Output shapes of the student's and of the teacher's tapped layers, without the batch dimension.
 
     Raises:
-        ModelError: A layer does not exist or gives no tensor, a network's classes are not the data's, or the batches
-            are too small for it.
+        ModelError: A layer does not exist or gives no tensor, a network's classes are not the data's, the batches are
+            too small for it, or a term cannot work with so few classes.
     """
     wanted: dict[str, list[str]] = {"teacher": [], "student": []}
     for index, term in enumerate(experiment.objective):
-        if not isinstance(term, HintTerm):
+        if isinstance(term, DecoupledTerm) and term.beta > 0 and len(bundle.classes) == 2:
+            raise ModelError(
+                f"objective.{index}.beta: with two classes there is nothing beside the target to learn from",
+                why="the second part of decoupled distillation is about the other classes among each other",
+                fix="set beta to 0, or use soft targets",
+                kind="classes",
+            )
+        if not isinstance(term, PairTerm):
             continue
         for place, pair in enumerate(term.pairs):
             for side, model in (("teacher", teacher), ("student", student)):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from kdstudio.engine.taps import Taps
-from kdstudio.engine.terms import HardModule, HintModule, SoftModule, StepOutputs, TermModule
+from kdstudio.engine.terms import HintModule, PairModule, StepOutputs, TermModule, make_term
 from kdstudio.project.schedules import weight_at
-from kdstudio.project.spec import HardTerm, HintTerm, SoftTerm
+from kdstudio.project.spec import Term
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -29,23 +30,17 @@ class Objective(nn.Module):
 
     def __init__(
         self,
-        terms: list[HardTerm | SoftTerm | HintTerm],
+        terms: Sequence[Term],
         epochs: int,
         student_shapes: Shapes | None = None,
         teacher_shapes: Shapes | None = None,
     ) -> None:
         super().__init__()
         self.epochs = epochs
-        modules: list[TermModule] = []
-        for index, (spec, name) in enumerate(zip(terms, term_names(terms))):
-            if isinstance(spec, HintTerm):
-                where = f"objective.{index}"
-                modules.append(HintModule(spec, name, student_shapes or {}, teacher_shapes or {}, where))
-            elif isinstance(spec, SoftTerm):
-                modules.append(SoftModule(spec, name))
-            else:
-                modules.append(HardModule(spec, name))
-        self.terms = nn.ModuleList(modules)
+        self.terms = nn.ModuleList(
+            make_term(spec, name, student_shapes or {}, teacher_shapes or {}, f"objective.{index}")
+            for index, (spec, name) in enumerate(zip(terms, term_names(terms)))
+        )
 
     @property
     def names(self) -> list[str]:
@@ -71,7 +66,7 @@ class Objective(nn.Module):
     def trains_outputs(self, epoch: int) -> bool:
         """Whether a term on the logits counts in the epoch: without one the score says nothing about progress."""
         pairs = zip(self.term_modules(), self.weights(epoch))
-        return any(weight and not isinstance(term, HintModule) for term, weight in pairs)
+        return any(weight and not isinstance(term, PairModule) for term, weight in pairs)
 
     def layers(self, side: str, epoch: int | None = None) -> list[str]:
         """The layers to tap of the `student` or the `teacher`: all, or those that count in an epoch."""
@@ -113,7 +108,7 @@ class Objective(nn.Module):
         return total, torch.stack([*plain, *weighted]).view(2, -1)
 
 
-def term_names(terms: list[HardTerm | SoftTerm | HintTerm]) -> list[str]:
+def term_names(terms: Sequence[Term]) -> list[str]:
     """A name for each term: its kind, numbered from the second of a kind on (`soft`, `soft-2`)."""
     seen: Counter[str] = Counter()
     names = []

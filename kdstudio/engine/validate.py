@@ -12,7 +12,7 @@ from torch.nn import functional
 from kdstudio.engine.data import ArraySplit, Preprocess
 from kdstudio.engine.losses import soft_target_loss
 from kdstudio.engine.objective import DistillationModule
-from kdstudio.project.spec import HardTerm, SoftTerm
+from kdstudio.engine.terms import PairModule, StepOutputs
 
 BATCH = 512
 
@@ -38,7 +38,7 @@ class Validation:
 
     def score(self, module: DistillationModule, accelerator: Accelerator) -> dict[str, float]:
         """Cross-entropy, accuracy, and (with a teacher) top-1 agreement and mean KL(teacher || student) at T = 1;
-        `term.hard` and `term.soft...` are the objective's own terms on these samples, without augmentation.
+        `term.hard`, `term.soft...` are the objective's own terms on outputs, on these samples without augmentation.
 
         Leaves the network in eval mode.
         """
@@ -53,13 +53,10 @@ class Validation:
             "loss": functional.cross_entropy(logits, self.labels),
             "accuracy": (logits.argmax(1) == self.labels).float().mean(),
         }
+        outputs = StepOutputs(logits, self.labels, self.teacher_logits)
         for term in module.objective.term_modules():
-            if isinstance(term.spec, HardTerm):
-                values[f"term.{term.name}"] = functional.cross_entropy(
-                    logits, self.labels, label_smoothing=term.spec.label_smoothing
-                )
-            elif isinstance(term.spec, SoftTerm) and self.teacher_logits is not None:
-                values[f"term.{term.name}"] = soft_target_loss(logits, self.teacher_logits, term.spec.temperature)
+            if not isinstance(term, PairModule) and not (term.needs_teacher and self.teacher_logits is None):
+                values[f"term.{term.name}"] = term(outputs)
         if self.teacher_logits is not None:
             values["agreement"] = (logits.argmax(1) == self.teacher_logits.argmax(1)).float().mean()
             values["kl"] = soft_target_loss(logits, self.teacher_logits, 1.0)

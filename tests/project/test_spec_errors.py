@@ -133,7 +133,12 @@ def refuse(**fields: Any) -> str:
             f"data.folder: unknown key 'folder'; the keys here are: {KEYS}, path, image_size, grayscale",
         ),
         ({"objective": [{"term": "herd"}]}, "objective.0: unknown term 'herd'; did you mean 'hard'?"),
-        ({"objective": [{"weight": 1}]}, "objective.0: the key 'term' is missing; choose one of: hard, soft, hint"),
+        (
+            {"objective": [{"weight": 1}]},
+            "objective.0: the key 'term' is missing; choose one of: hard, soft, reverse-kl, jsd, decoupled, correlation, "
+            "logits, hint, context, attention, selectivity, flow, cosine, distance, angle, similarity, probabilistic, "
+            "congruence",
+        ),
         (
             {"objective": [{"term": "hard", "temperature": 2}]},
             "objective.0.temperature: unknown key 'temperature'; "

@@ -30,7 +30,7 @@ def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
 def partial_l2_loss(student_features: Tensor, teacher_features: Tensor, margin: Tensor) -> Tensor:
     """Partial L2: the sum of (s - t')^2 with t' = max(t, margin), without the positions where s <= t' <= 0.
 
-    Heo et al. 2019, OFD (1904.01866), equations 1 to 3: where the teacher, before its ReLU, is not active, the student
+    Heo et al. 2019, OFD (1904.01866), section 3: where the teacher, before its ReLU, is not active, the student
     need not be more negative than it. Summed over all elements and the batch.
 
     Args:

@@ -66,7 +66,7 @@ def attention_transfer_loss(student_features: Tensor, teacher_features: Tensor, 
 def neuron_selectivity_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
     """Neuron selectivity: squared MMD between the channels of teacher and student, with the kernel k(a, b) = (a.b)^2.
 
-    Huang and Wang 2017, NST (1707.01219), equations 7 and 8: mean k(t, t) + mean k(s, s) - 2 mean k(s, t), where the
+    Huang and Wang 2017, NST (1707.01219), section 4: mean k(t, t) + mean k(s, s) - 2 mean k(s, t), where the
     samples of each distribution are the network's channel maps, L2-normalised over space; the mean over the batch.
     Where the sizes differ, the larger features are average-pooled to the smaller.
 

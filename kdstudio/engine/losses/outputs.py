@@ -159,7 +159,7 @@ def correlation_loss(
 ) -> Tensor:
     """DIST: T^2 [inter (1 - mean Pearson of the rows) + intra (1 - mean Pearson of the columns)] of softmax(z / T).
 
-    Huang et al. 2022 (2205.10536), equations 7 to 10: only the order and the spacing of the teacher's outputs have to
+    Huang et al. 2022 (2205.10536), section 3: only the order and the spacing of the teacher's outputs have to
     be met, not their values. The paper calls the two weights beta and gamma. A row or column that is constant has no
     correlation and counts as 0; a batch of one has no columns to compare, so its second part is 0.
 

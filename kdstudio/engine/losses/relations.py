@@ -19,7 +19,7 @@ MOST_ANGLES = 2**22
 def relational_distance_loss(student_embeddings: Tensor, teacher_embeddings: Tensor) -> Tensor:
     """Relational distances: smooth L1 between the pairwise distances, each network's divided by their own mean.
 
-    Park et al. 2019, RKD (1904.05068), equations 5 to 7: the mean, over all B x B entries, of the Huber loss (delta 1).
+    Park et al. 2019, RKD (1904.05068), section 3.2.1: the mean, over all B x B entries, of the Huber loss (delta 1).
     The mean distance is taken over positive entries. 0 for a batch of one.
 
     Args:
@@ -38,7 +38,7 @@ def relational_distance_loss(student_embeddings: Tensor, teacher_embeddings: Ten
 def relational_angle_loss(student_embeddings: Tensor, teacher_embeddings: Tensor) -> Tensor:
     """Relational angles: smooth L1 between the cosines of the angle at j in all triplets (i, j, k).
 
-    Park et al. 2019, RKD (1904.05068), equations 8 and 9: the mean, over all B^3 entries, of the Huber loss (delta 1);
+    Park et al. 2019, RKD (1904.05068), section 3.2.2: the mean, over all B^3 entries, of the Huber loss (delta 1);
     where two of the samples coincide the cosine is 0. 0 for a batch of one. All triplets count, whatever the batch; the
     table is made in pieces of 4 million entries at most, so memory stays small. It can be differentiated once.
 
@@ -64,7 +64,7 @@ def relational_angle_loss(student_embeddings: Tensor, teacher_embeddings: Tensor
 def similarity_preserving_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
     """Similarity preserving: ||R(F_t F_t') - R(F_s F_s')||_F^2 / B^2, where R divides each row by its L2 norm.
 
-    Tung and Mori 2019, SP (1907.09682), equations 1 to 4. 0 for a batch of one.
+    Tung and Mori 2019, SP (1907.09682), section 3. 0 for a batch of one.
 
     Args:
         student_features: (B, ...), flattened for each sample.
@@ -82,7 +82,7 @@ def similarity_preserving_loss(student_features: Tensor, teacher_features: Tenso
 def probabilistic_transfer_loss(student_embeddings: Tensor, teacher_embeddings: Tensor) -> Tensor:
     """Probabilistic knowledge transfer: the mean over B x B of p_t log(p_t / p_s).
 
-    Passalis and Tefas 2018, PKT (1803.10837), equations 4 to 8 with the cosine kernel: p are the rows of
+    Passalis and Tefas 2018, PKT (1803.10837), section 3, with the cosine kernel: p are the rows of
     (cos(x_i, x_j) + 1) / 2, divided by their sum. Opposite samples count with the smallest number that 1 can be told
     apart from, so that the logarithm is finite. 0 for a batch of one.
 

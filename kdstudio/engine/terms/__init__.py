@@ -1,7 +1,22 @@
 """Terms: a loss with its weight, its pairs and whatever it learns. One file a family."""
 
 from kdstudio.engine.terms.base import StepOutputs, TermModule
-from kdstudio.engine.terms.hint import HintModule, HintRegressor
+from kdstudio.engine.terms.features import HintModule
 from kdstudio.engine.terms.outputs import HardModule, SoftModule
+from kdstudio.engine.terms.pairs import PairModule
+from kdstudio.engine.terms.regressor import HintRegressor
+from kdstudio.engine.terms.table import OUTPUT_MODULES, PAIR_MODULES, make_term, module_of
 
-__all__ = ["HardModule", "HintModule", "HintRegressor", "SoftModule", "StepOutputs", "TermModule"]
+__all__ = [
+    "OUTPUT_MODULES",
+    "PAIR_MODULES",
+    "HardModule",
+    "HintModule",
+    "HintRegressor",
+    "PairModule",
+    "SoftModule",
+    "StepOutputs",
+    "TermModule",
+    "make_term",
+    "module_of",
+]

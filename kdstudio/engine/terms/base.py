@@ -26,6 +26,11 @@ class StepOutputs:
     student_taps: dict[str, Tensor] = field(default_factory=dict)
     teacher_taps: dict[str, Tensor] = field(default_factory=dict)
 
+    def teacher(self) -> Tensor:
+        """The teacher's logits, where a term that needs them is computed."""
+        assert self.teacher_logits is not None
+        return self.teacher_logits
+
 
 class TermModule(nn.Module):
     """One term of the objective. Its parameters (a regressor's, say) are trained with the student, not exported."""

@@ -17,7 +17,7 @@ from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.joins import join, shapes_of
 from kdstudio.project.errors import KDStudioError, SpecError
 from kdstudio.project.folder import Project
-from kdstudio.project.spec import DataSpec, ModelSpec, TeacherSpec, suggestion, validate
+from kdstudio.project.spec import JOIN_RULES, DataSpec, JoinRule, ModelSpec, TeacherSpec, suggestion, validate
 
 EXAMPLES = 8
 SAMPLES = 24
@@ -267,9 +267,21 @@ class Facts(QObject):
                 continue
             text = ". ".join(words.strip().rstrip(".") for words in (error.what, error.why, error.fix) if words)
             found.setdefault(field_of_error(part, error, self._value.get(part) or {}), []).append(text)
-        for path, text in self._pair_problems():
+        for path, text in (*self._pair_problems(), *self._class_problems()):
             found.setdefault(path, []).append(text)
         return found
+
+    def _class_problems(self) -> list[tuple[str, str]]:
+        """Two classes leave nothing beside the target, which a part of decoupled distillation is about."""
+        data = self.data.known
+        if data is None or len(data["classes"]) != 2:
+            return []
+        text = tr("With two classes nothing is left beside the target: set it to 0, or use soft targets.")
+        return [
+            (f"objective.{index}.beta", text)
+            for index, term in enumerate(self._value.get("objective") or [])
+            if isinstance(term, dict) and term.get("term") == "decoupled" and term.get("beta") != 0
+        ]
 
     def _pair_problems(self) -> list[tuple[str, str]]:
         teacher, student = self.teacher.known, self.student.known
@@ -278,15 +290,18 @@ class Facts(QObject):
         shapes = {"teacher": shapes_of(teacher), "student": shapes_of(student)}
         found = []
         for index, term in enumerate(self._value.get("objective") or []):
-            pairs = term.get("pairs") if isinstance(term, dict) else None
+            rule = JOIN_RULES.get(str(term.get("term"))) if isinstance(term, dict) else None
+            if rule is None:
+                continue
+            pairs = term.get("pairs")
             for place, pair in enumerate(pairs if isinstance(pairs, list) else []):
-                text = _pair_problem(pair, shapes)
+                text = _pair_problem(pair, shapes, rule)
                 if text:
                     found.append((f"objective.{index}.pairs.{place}", text))
         return found
 
 
-def _pair_problem(pair: Any, shapes: dict[str, dict[str, tuple[int, ...]]]) -> str:
+def _pair_problem(pair: Any, shapes: dict[str, dict[str, tuple[int, ...]]], rule: JoinRule) -> str:
     if not isinstance(pair, dict):
         return ""
     for side in ("teacher", "student"):
@@ -294,7 +309,7 @@ def _pair_problem(pair: Any, shapes: dict[str, dict[str, tuple[int, ...]]]) -> s
         if name not in shapes[side]:
             near = suggestion(name, shapes[side])
             return tr(NO_LAYER[side], name=name, advice=near or tr("choose one in the list"))
-    found = join(shapes["student"][pair["student"]], shapes["teacher"][pair["teacher"]])
+    found = join(shapes["student"][pair["student"]], shapes["teacher"][pair["teacher"]], rule)
     return "" if found.possible else f"{found.text[:1].upper()}{found.text[1:]}."
 
 

@@ -8,6 +8,8 @@ from kdstudio.gui.language import tr
 from kdstudio.gui.theme import Tokens, term_colour
 
 TIMES = "&thinsp;·&thinsp;"
+#: Losses with the factor T^2.
+SQUARED = ("soft", "reverse-kl", "decoupled", "correlation")
 
 
 def linked(terms: list[Any]) -> tuple[int, int] | None:
@@ -69,7 +71,7 @@ def plain(terms: list[Any]) -> str:
 
 def _loss(tag: str, temperature: str) -> str:
     loss = f"<i>L</i><sub>{tag}</sub>"
-    return f"{temperature}<sup>2</sup>{TIMES}{loss}" if tag == "soft" else loss
+    return f"{temperature}<sup>2</sup>{TIMES}{loss}" if tag in SQUARED else loss
 
 
 def _coloured(text: str, tokens: Tokens, index: int) -> str:

@@ -11,13 +11,13 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWid
 from kdstudio.gui.language import tr
 from kdstudio.gui.setup.balance import BalanceCard, names_of
 from kdstudio.gui.setup.context import Context
-from kdstudio.gui.setup.joins import middle, suggestions
+from kdstudio.gui.setup.joins import first_pairs
 from kdstudio.gui.setup.schema import complete, fields_of, variants_of
 from kdstudio.gui.setup.section import Section
 from kdstudio.gui.setup.temperature import TemperatureCard
 from kdstudio.gui.setup.terms import TermCard
 from kdstudio.gui.setup.words import term_inside, term_words
-from kdstudio.project.spec import Experiment
+from kdstudio.project.spec import JOIN_RULES, Experiment, JoinRule
 
 
 class ObjectiveSection(Section):
@@ -49,7 +49,11 @@ class ObjectiveSection(Section):
         button = QPushButton(tr("Add a term"))
         button.setObjectName("menu")
         menu = QMenu(button)
+        family = ""
         for tag, model in self._table.items():
+            if family not in ("", model.__module__):
+                menu.addSeparator()  # between outputs, layers and relations
+            family = model.__module__
             title, words = term_words(tag, model.__doc__ or "")
             menu.addAction(f"{title}\t{words}").triggered.connect(functools.partial(self._add, tag))
         button.setMenu(menu)
@@ -65,7 +69,7 @@ class ObjectiveSection(Section):
         terms = self._terms()
         first: dict[str, Any] = {self._key: tag}
         if "pairs" in self._table[tag].model_fields:
-            first["pairs"] = self._first_pair()
+            first["pairs"] = self._first_pairs(JOIN_RULES[tag])
         phrase = tr("Add {thing}", thing=term_inside(tag))
         self.context.document.edit(phrase, {"objective": [*terms, complete(self._table[tag], first)]})
         # After the new card has its place
@@ -75,12 +79,11 @@ class ObjectiveSection(Section):
         if self.cards:
             self.ensureWidgetVisible(self.cards[-1])
 
-    def _first_pair(self) -> list[dict[str, str]]:
+    def _first_pairs(self, rule: JoinRule) -> list[dict[str, str]]:
         teacher, student = self.context.facts.teacher.known, self.context.facts.student.known
         if teacher is None or student is None:
             return []
-        pair = middle(suggestions(teacher, student))
-        return [{"teacher": pair[0], "student": pair[1]}] if pair else []
+        return [{"teacher": one, "student": other} for one, other in first_pairs(teacher, student, rule)]
 
     def _move(self, index: int, by: int) -> None:
         terms = self._terms()

@@ -29,6 +29,7 @@ from kdstudio.gui.language import mark, tr, trn
 from kdstudio.gui.setup.joins import join, modules_of, shape_text, shapes_of, suggestions
 from kdstudio.gui.setup.words import label_of
 from kdstudio.gui.theme import Theme
+from kdstudio.project.spec import JoinRule
 
 NAME = Qt.ItemDataRole.UserRole
 LAYERS = {"teacher": mark("Layers of the teacher"), "student": mark("Layers of the student")}
@@ -127,6 +128,7 @@ class PairDialog(QDialog):
         teacher, student: The engine's reports, None where they are not known (yet).
         pairs: The pairs that there are.
         parent: The dialog's parent.
+        rule: How the term joins two layers.
     """
 
     def __init__(
@@ -136,9 +138,11 @@ class PairDialog(QDialog):
         student: dict[str, Any] | None,
         pairs: list[Any],
         parent: QWidget | None = None,
+        rule: JoinRule = "regressor",
     ) -> None:
         super().__init__(parent)
         self.theme = theme
+        self.rule: JoinRule = rule
         self.setWindowTitle(tr("Pair layers"))
         self._reports = {"teacher": teacher, "student": student}
         self._shapes = {side: shapes_of(report) for side, report in self._reports.items()}
@@ -258,7 +262,7 @@ class PairDialog(QDialog):
     def _append(self, teacher: str, student: str) -> None:
         text, wrong = f"{teacher} → {student}", False
         if teacher in self._shapes["teacher"] and student in self._shapes["student"]:
-            found = join(self._shapes["student"][student], self._shapes["teacher"][teacher])
+            found = join(self._shapes["student"][student], self._shapes["teacher"][teacher], self.rule)
             text, wrong = f"{text}:  {found.text}", not found.possible
         elif self._shapes["teacher"] and self._shapes["student"]:
             text, wrong = f"{text}:  {tr('there is no such layer')}", True
@@ -283,7 +287,7 @@ class PairDialog(QDialog):
 
     def _suggestions(self) -> list[tuple[str, str]]:
         teacher, student = self._reports["teacher"], self._reports["student"]
-        return suggestions(teacher, student) if teacher and student else []
+        return suggestions(teacher, student, self.rule) if teacher and student else []
 
     def _suggest(self) -> None:
         for teacher, student in self._suggestions():
@@ -308,7 +312,7 @@ class PairDialog(QDialog):
         elif not teacher or not student:
             text = tr("Select a layer on each side.")
         else:
-            found = join(self._shapes["student"][student], self._shapes["teacher"][teacher])
+            found = join(self._shapes["student"][student], self._shapes["teacher"][teacher], self.rule)
             there = self._has(teacher, student)
             possible = found.possible and not there
             text = tr("{teacher} → {student}: {verdict}.", teacher=teacher, student=student, verdict=found.text)

@@ -1,4 +1,4 @@
-"""The editor of a hint's layer pairs: what is paired and how, and the button that opens the picker."""
+"""The editor of a term's layer pairs: what is paired and how, and the button that opens the picker."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from kdstudio.gui.setup.editors import Editor
 from kdstudio.gui.setup.joins import join, shapes_of
 from kdstudio.gui.setup.pair_dialog import PairDialog
 from kdstudio.gui.setup.schema import FieldSchema
+from kdstudio.project.spec import JOIN_RULES, JoinRule
 
 
 class PairsEditor(Editor):
@@ -21,6 +22,7 @@ class PairsEditor(Editor):
     def __init__(self, schema: FieldSchema, context: Context, path: str) -> None:
         super().__init__(schema)
         self.context = context
+        self._term = f"{path.rpartition('.')[0]}.term"
         self._pairs: list[Any] = []
         self.text = QLabel()
         self.text.setTextFormat(Qt.TextFormat.RichText)
@@ -39,9 +41,14 @@ class PairsEditor(Editor):
         context.facts.changed.connect(self._write)
         context.theme.changed.connect(self._write)
 
+    @property
+    def rule(self) -> JoinRule:
+        """How the term joins two layers."""
+        return JOIN_RULES.get(str(self.context.document.get(self._term)), "regressor")
+
     def _choose(self) -> None:
         facts = self.context.facts
-        dialog = PairDialog(self.context.theme, facts.teacher.known, facts.student.known, self._pairs, self)
+        dialog = PairDialog(self.context.theme, facts.teacher.known, facts.student.known, self._pairs, self, self.rule)
         if dialog.exec():
             self._pairs = dialog.pairs()
             self._write()
@@ -63,7 +70,7 @@ class PairsEditor(Editor):
             one, other = str(names.get("teacher", "?")), str(names.get("student", "?"))
             words = ""
             if one in teacher and other in student:
-                found = join(student[other], teacher[one])
+                found = join(student[other], teacher[one], self.rule)
                 words = f' <span style="color:{tokens.soft if found.possible else tokens.bad}">{found.text}</span>'
             arrow = f'<span style="color:{tokens.faint}">→</span>'
             lines.append(

@@ -77,6 +77,11 @@ LABELS = {
     "end": mark("End"),
     "label_smoothing": mark("Label smoothing"),
     "temperature": mark("Temperature"),
+    "alpha": mark("Alpha"),
+    "beta": mark("Beta"),
+    "inter": mark("Between classes"),
+    "intra": mark("Within a class"),
+    "power": mark("Power"),
     "pairs": mark("Pairs"),
     "monitor": mark("Monitor"),
     "alignment_samples": mark("Alignment samples"),
@@ -129,6 +134,9 @@ CHOICES: dict[str, dict[str, str]] = {
 #: Values that a free text field offers.
 OFFERED = {"device": ("auto", "cpu", "cuda", "cuda:0", "cuda:1", "mps")}
 
+#: Of every term on pairs of layers.
+PAIR_FIELDS = ("weight", "from_epoch", "until_epoch", "pairs")
+
 #: What is shown before the Advanced fold, by model; models that are not here are shown whole.
 COMMON: dict[str, tuple[str, ...]] = {
     "Experiment": ("name", "notes", "baseline"),
@@ -143,7 +151,22 @@ COMMON: dict[str, tuple[str, ...]] = {
     ),
     "HardTerm": ("weight", "from_epoch", "until_epoch"),
     "SoftTerm": ("weight", "temperature", "from_epoch", "until_epoch"),
-    "HintTerm": ("weight", "from_epoch", "until_epoch", "pairs"),
+    "ReverseKLTerm": ("weight", "temperature", "from_epoch", "until_epoch"),
+    "JSDTerm": ("weight", "beta", "temperature", "from_epoch", "until_epoch"),
+    "DecoupledTerm": ("weight", "alpha", "beta", "temperature", "from_epoch", "until_epoch"),
+    "CorrelationTerm": ("weight", "inter", "intra", "temperature", "from_epoch", "until_epoch"),
+    "LogitTerm": ("weight", "from_epoch", "until_epoch"),
+    "HintTerm": PAIR_FIELDS,
+    "ContextTerm": PAIR_FIELDS,
+    "AttentionTerm": PAIR_FIELDS,
+    "SelectivityTerm": PAIR_FIELDS,
+    "FlowTerm": PAIR_FIELDS,
+    "CosineTerm": PAIR_FIELDS,
+    "DistanceTerm": PAIR_FIELDS,
+    "AngleTerm": PAIR_FIELDS,
+    "SimilarityTerm": PAIR_FIELDS,
+    "ProbabilisticTerm": PAIR_FIELDS,
+    "CongruenceTerm": PAIR_FIELDS,
     "MonitorSpec": ("every_seconds", "probes"),
     "EvaluateSpec": ("test", "latency"),
 }  # fmt: skip
@@ -161,7 +184,22 @@ PLACES = {"objective": mark("term {number}"), "pairs": mark("pair {number}"), ""
 TERMS = {
     "hard": (mark("Hard labels"), mark("the label of each sample, by cross-entropy")),
     "soft": (mark("Soft targets"), mark("what the teacher says of all classes, softened by a temperature")),
+    "reverse-kl": (mark("Reverse KL"), mark("the teacher's main answers, not all of them (MiniLLM)")),
+    "jsd": (mark("Generalised JSD"), mark("a bounded divergence between forward and reverse KL (GKD)")),
+    "decoupled": (mark("Decoupled distillation"), mark("soft targets, with the other classes weighed apart (DKD)")),
+    "correlation": (mark("Correlation of outputs"), mark("order and spacing of the outputs, not their values (DIST)")),
+    "logits": (mark("Logit matching"), mark("the outputs before the softmax, by squared error")),
     "hint": (mark("Hints"), mark("what layers inside the teacher see (FitNets)")),
+    "context": (mark("Hierarchical context"), mark("what maps inside the teacher hold, at several sizes (ReviewKD)")),
+    "attention": (mark("Attention maps"), mark("where the teacher looks (AT)")),
+    "selectivity": (mark("Neuron selectivity"), mark("which places the teacher's channels respond to (NST)")),
+    "flow": (mark("Flow of the solution"), mark("how one layer's channels go with the next one's (FSP)")),
+    "cosine": (mark("Directions of features"), mark("where the teacher's vectors point, not how long (DistilBERT)")),
+    "distance": (mark("Relational distances"), mark("how far samples are from each other (RKD)")),
+    "angle": (mark("Relational angles"), mark("the angles between any three samples (RKD)")),
+    "similarity": (mark("Similarity preserving"), mark("which samples excite a layer alike (SP)")),
+    "probabilistic": (mark("Probabilistic transfer"), mark("which samples are neighbours (PKT)")),
+    "congruence": (mark("Correlation congruence"), mark("errors of neighbouring samples, kept apart (CC)")),
 }
 
 

@@ -3,37 +3,71 @@
 from kdstudio.project.spec.base import Strict, problems_of, suggestion, validate
 from kdstudio.project.spec.data import DataBase, DataSpec, Digits, ImageFolder, KnownImages, NumpyFile
 from kdstudio.project.spec.experiment import SPEC_VERSION, EvaluateSpec, Experiment, MonitorSpec, ProjectFile
-from kdstudio.project.spec.models import KNOWN, ModelSpec, StudentSpec, TeacherSpec
-from kdstudio.project.spec.objective import (
-    HardTerm,
+from kdstudio.project.spec.feature_terms import (
+    AttentionTerm,
+    ContextTerm,
+    CosineTerm,
+    FlowTerm,
     HintTerm,
-    LayerPair,
-    SoftTerm,
-    Term,
-    TermBase,
-    WeightSchedule,
-    needs_labels,
-    needs_teacher,
+    SelectivityTerm,
 )
+from kdstudio.project.spec.joining import JoinRule, fits
+from kdstudio.project.spec.models import KNOWN, ModelSpec, StudentSpec, TeacherSpec
+from kdstudio.project.spec.objective import JOIN_RULES, Term, needs_labels, needs_teacher
+from kdstudio.project.spec.output_terms import (
+    CorrelationTerm,
+    DecoupledTerm,
+    HardTerm,
+    JSDTerm,
+    LogitTerm,
+    ReverseKLTerm,
+    SoftTerm,
+)
+from kdstudio.project.spec.relation_terms import (
+    AngleTerm,
+    CongruenceTerm,
+    DistanceTerm,
+    ProbabilisticTerm,
+    SimilarityTerm,
+)
+from kdstudio.project.spec.terms import LayerPair, PairTerm, TermBase, WeightSchedule
 from kdstudio.project.spec.train import TrainSpec
 
 __all__ = [
+    "JOIN_RULES",
     "KNOWN",
     "SPEC_VERSION",
+    "AngleTerm",
+    "AttentionTerm",
+    "CongruenceTerm",
+    "ContextTerm",
+    "CorrelationTerm",
+    "CosineTerm",
     "DataBase",
     "DataSpec",
+    "DecoupledTerm",
     "Digits",
+    "DistanceTerm",
     "EvaluateSpec",
     "Experiment",
+    "FlowTerm",
     "HardTerm",
     "HintTerm",
     "ImageFolder",
+    "JSDTerm",
+    "JoinRule",
     "KnownImages",
     "LayerPair",
+    "LogitTerm",
     "ModelSpec",
     "MonitorSpec",
     "NumpyFile",
+    "PairTerm",
+    "ProbabilisticTerm",
     "ProjectFile",
+    "ReverseKLTerm",
+    "SelectivityTerm",
+    "SimilarityTerm",
     "SoftTerm",
     "Strict",
     "StudentSpec",
@@ -42,6 +76,7 @@ __all__ = [
     "TermBase",
     "TrainSpec",
     "WeightSchedule",
+    "fits",
     "needs_labels",
     "needs_teacher",
     "problems_of",

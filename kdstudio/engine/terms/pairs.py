@@ -1,0 +1,99 @@
+"""What terms on pairs of layers share: the layers that they tap, and the check that the pairs fit."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from kdstudio.engine.terms.base import StepOutputs, TermModule
+from kdstudio.engine.terms.regressor import HintRegressor
+from kdstudio.project.errors import ModelError
+from kdstudio.project.spec import JoinRule, PairTerm, fits
+
+Shape = tuple[int, ...]
+Shapes = dict[str, Shape]
+#: Why two layers do not fit under a rule, and what to do.
+REASONS: dict[JoinRule, tuple[str, str]] = {
+    "regressor": (
+        "a regressor joins vector with vector, map with map, and token sequences of one length",
+        "choose two layers of one kind",
+    ),
+    "map-regressor": ("the term compares maps (channels, height, width)", "choose layers that give maps"),
+    "maps": ("the term compares maps (channels, height, width)", "choose layers that give maps"),
+    "channels": (
+        "the term compares channel by channel and has no regressor",
+        "choose layers that give maps with as many channels in both networks",
+    ),
+    "equal": ("the term has no regressor", "choose layers of the same shape, or use a hint, which has one"),
+    "width": (
+        "the term compares number by number and has no regressor",
+        "choose layers of the same width, for example the last ones, or use a hint, which has a regressor",
+    ),
+    "any": ("a layer that gives one number a sample has nothing to relate", "choose another layer"),
+}
+
+
+class PairModule(TermModule):
+    """A term on pairs of layers: the sum of its pairs' losses.
+
+    Args:
+        spec, name: See `TermModule`.
+        student_shapes, teacher_shapes: Output shapes by layer name, without the batch dimension.
+        where: The term's place in the spec (``objective.2``), for messages.
+
+    Raises:
+        ModelError: A pair whose shapes do not fit.
+    """
+
+    spec: PairTerm
+
+    def __init__(self, spec: PairTerm, name: str, student_shapes: Shapes, teacher_shapes: Shapes, where: str) -> None:
+        super().__init__(spec, name)
+        for index, pair in enumerate(spec.pairs):
+            student, teacher = student_shapes[pair.student], teacher_shapes[pair.teacher]
+            if not fits(spec.joins, student, teacher):
+                why, fix = REASONS[spec.joins]
+                raise ModelError(
+                    f"{where}.pairs.{index}: '{pair.teacher}' of the teacher and '{pair.student}' of the student: "
+                    f"features of shape {student} (student) and {teacher} (teacher) cannot be joined",
+                    why,
+                    fix,
+                    kind="pair",
+                )
+
+    @property
+    def student_layers(self) -> list[str]:
+        return [pair.student for pair in self.spec.pairs]
+
+    @property
+    def teacher_layers(self) -> list[str]:
+        return [pair.teacher for pair in self.spec.pairs]
+
+    def features(self, outputs: StepOutputs) -> list[tuple[Tensor, Tensor]]:
+        """Student's and teacher's features of each pair."""
+        return [(outputs.student_taps[pair.student], outputs.teacher_taps[pair.teacher]) for pair in self.spec.pairs]
+
+    def pair_loss(self, index: int, student: Tensor, teacher: Tensor) -> Tensor:
+        """The loss of one pair."""
+        raise TypeError(f"{type(self).__name__} does not define its loss")
+
+    def pair_losses(self, outputs: StepOutputs) -> list[Tensor]:
+        """The loss of each pair, in the spec's order."""
+        return [self.pair_loss(index, *features) for index, features in enumerate(self.features(outputs))]
+
+    def forward(self, outputs: StepOutputs) -> Tensor:
+        return torch.stack(self.pair_losses(outputs)).sum()
+
+
+class RegressedModule(PairModule):
+    """A term whose pairs have a regressor each."""
+
+    def __init__(self, spec: PairTerm, name: str, student_shapes: Shapes, teacher_shapes: Shapes, where: str) -> None:
+        super().__init__(spec, name, student_shapes, teacher_shapes, where)
+        self.regressors = nn.ModuleList(
+            HintRegressor(student_shapes[pair.student], teacher_shapes[pair.teacher]) for pair in spec.pairs
+        )
+
+    def features(self, outputs: StepOutputs) -> list[tuple[Tensor, Tensor]]:
+        found = zip(self.regressors, super().features(outputs))
+        return [(regressor(student), teacher) for regressor, (student, teacher) in found]

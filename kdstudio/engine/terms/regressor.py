@@ -1,0 +1,50 @@
+"""The regressor of hints (FitNets)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kdstudio.project.errors import ModelError
+from kdstudio.project.spec import fits
+
+
+class HintRegressor(nn.Module):
+    """The regressor g of FitNets (1412.6550): maps the student's features to the teacher's shape.
+
+    Linear for vectors (B, D) and tokens (B, S, D); a 1x1 convolution for maps (B, M, H, W), after average pooling
+    where the student's map is larger and bilinear enlargement where it is smaller. A convolution, not the identity,
+    also where the widths agree: equal width does not mean equal channels.
+
+    Args:
+        student_shape, teacher_shape: Shapes without the batch dimension.
+
+    Raises:
+        ModelError: The two shapes cannot be joined.
+    """
+
+    def __init__(self, student_shape: tuple[int, ...], teacher_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.size: tuple[int, int] | None = None
+        if not fits("regressor", student_shape, teacher_shape):
+            raise ModelError(
+                f"features of shape {student_shape} (student) and {teacher_shape} (teacher) cannot be joined",
+                why="a regressor joins vector with vector, map with map, and token sequences of one length",
+                fix="choose two layers of one kind",
+                kind="pair",
+            )
+        if len(student_shape) == 3:
+            self.map: nn.Module = nn.Conv2d(student_shape[0], teacher_shape[0], kernel_size=1)
+            if student_shape[1:] != teacher_shape[1:]:
+                self.size = (teacher_shape[1], teacher_shape[2])
+        else:
+            self.map = nn.Linear(student_shape[-1], teacher_shape[-1])
+
+    def forward(self, features: Tensor) -> Tensor:
+        if self.size is not None:
+            height, width = features.shape[-2:]
+            if height >= self.size[0] and width >= self.size[1]:
+                features = functional.adaptive_avg_pool2d(features, self.size)
+            else:
+                features = functional.interpolate(features, self.size, mode="bilinear", align_corners=False)
+        return self.map(features)

@@ -1,0 +1,54 @@
+"""Which module belongs to which term of the spec."""
+
+from __future__ import annotations
+
+from kdstudio.engine.terms import features, outputs, relations
+from kdstudio.engine.terms.base import TermModule
+from kdstudio.engine.terms.pairs import PairModule, Shapes
+from kdstudio.project import spec
+from kdstudio.project.spec import PairTerm, TermBase
+
+OUTPUT_MODULES: dict[type[TermBase], type[TermModule]] = {
+    spec.HardTerm: outputs.HardModule,
+    spec.SoftTerm: outputs.SoftModule,
+    spec.ReverseKLTerm: outputs.ReverseKLModule,
+    spec.JSDTerm: outputs.JSDModule,
+    spec.DecoupledTerm: outputs.DecoupledModule,
+    spec.CorrelationTerm: outputs.CorrelationModule,
+    spec.LogitTerm: outputs.LogitModule,
+}
+PAIR_MODULES: dict[type[TermBase], type[PairModule]] = {
+    spec.HintTerm: features.HintModule,
+    spec.ContextTerm: features.ContextModule,
+    spec.AttentionTerm: features.AttentionModule,
+    spec.SelectivityTerm: features.SelectivityModule,
+    spec.FlowTerm: features.FlowModule,
+    spec.CosineTerm: features.CosineModule,
+    spec.DistanceTerm: relations.DistanceModule,
+    spec.AngleTerm: relations.AngleModule,
+    spec.SimilarityTerm: relations.SimilarityModule,
+    spec.ProbabilisticTerm: relations.ProbabilisticModule,
+    spec.CongruenceTerm: relations.CongruenceModule,
+}
+
+
+def module_of(term: type[TermBase]) -> type[TermModule]:
+    """The module of a term of the spec."""
+    return OUTPUT_MODULES.get(term) or PAIR_MODULES[term]
+
+
+def make_term(term: TermBase, name: str, student_shapes: Shapes, teacher_shapes: Shapes, where: str) -> TermModule:
+    """The module of a term of the objective.
+
+    Args:
+        term: As the spec says it.
+        name: Its name among the terms of the objective.
+        student_shapes, teacher_shapes: Output shapes of the tapped layers, without the batch dimension.
+        where: The term's place in the spec (``objective.2``), for messages.
+
+    Raises:
+        ModelError: A pair whose shapes do not fit.
+    """
+    if isinstance(term, PairTerm):
+        return PAIR_MODULES[type(term)](term, name, student_shapes, teacher_shapes, where)
+    return OUTPUT_MODULES[type(term)](term, name)
