@@ -90,7 +90,7 @@ class ReverseKLModule(TermModule):
 
     When it helps:
         When the student is far too small to cover all that the teacher holds possible: it gives up rare answers rather
-        than spread over them. It comes from language models; with a few classes it is seldom better than soft targets.
+        than spread over them. It comes from language models; with a few classes try soft targets first.
 
     Usual weights:
         1 in the paper, alone; or 0.9 in the place of soft targets. T = 1.
@@ -150,7 +150,8 @@ class DecoupledModule(TermModule):
 
     Usual weights:
         1 beside hard labels of weight 1; alpha 1, beta 1 to 8 (the larger, the surer the teacher), T = 4. The published
-        runs raise the weight over the first 20 of 240 epochs; a linear schedule with start 0 and end 1 does so.
+        runs raise the weight over the first 20 of 240 epochs: one term with until_epoch 20 and a schedule from 0 to 1,
+        and another with from_epoch 20.
 
     Traps:
         It needs labels for the training samples. With two classes nothing is left beside the target: beta has to be 0.

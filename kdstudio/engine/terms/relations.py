@@ -54,8 +54,8 @@ class AngleModule(PairModule):
         50, together with distances of weight 25, beside hard labels of weight 1.
 
     Traps:
-        The work grows with the third power of the batch (512 samples: 134 million angles, about a second on one CPU
-        core); memory does not, the table is made in pieces. Relations are those within a batch, or a micro-batch.
+        The work grows with the third power of the batch (512 samples: 134 million angles); memory does not, the table
+        is made in pieces. Relations are those within a batch, or a micro-batch where train.accumulate is set.
 
     Paper:
         Park, Kim, Lu and Cho 2019, Relational Knowledge Distillation (1904.05068), section 3.2.2.

@@ -1,0 +1,136 @@
+"""Makes the pages of docs/methods, one a term of the objective: `python docs/make_methods.py`.
+
+What they say comes from the docstrings of the engine's terms and from the spec's fields.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import get_origin
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from kdstudio.engine.terms import OUTPUT_MODULES, PAIR_MODULES
+from kdstudio.engine.terms.features import HintModule
+from kdstudio.engine.terms.table import module_of
+from kdstudio.project.spec import JoinRule, PairTerm, Term, TermBase
+from kdstudio.project.spec.walk import models_in, tags_of
+
+FOLDER = Path(__file__).resolve().parent / "methods"
+SECTIONS = ("Equation", "When it helps", "Usual weights", "Traps", "Paper")
+NOTE = "<!-- Made by docs/make_methods.py from the docstrings in kdstudio/engine/terms. Change those. -->"
+FAMILIES = {
+    "output_terms": "On the outputs",
+    "feature_terms": "On features of layers",
+    "relation_terms": "On relations between samples",
+}
+JOINS: dict[JoinRule, str] = {
+    "regressor": "vectors, maps, or token sequences of one length; a learned regressor joins them, whatever their "
+    "widths and the maps' sizes",
+    "map-regressor": "maps; a learned regressor joins them, whatever their channels and sizes",
+    "maps": "maps of any size and any number of channels; the larger is average-pooled to the smaller",
+    "channels": "maps with as many channels in both networks; their sizes may differ",
+    "equal": "any, of the same shape in both networks",
+    "width": "any, of the same number of values in both networks",
+    "any": "any that give more than one number, whatever their shapes",
+}
+ALWAYS = "`from_epoch`, `until_epoch` and `schedule` say when a term counts, for this one as for every other."
+
+
+def terms() -> dict[str, type[TermBase]]:
+    """The terms of the spec by their tags."""
+    return {tag: model for model in models_in(Term) for tag in tags_of(model)}
+
+
+def read(tag: str, model: type[TermBase]) -> tuple[str, str, dict[str, str]]:
+    """The title, the summary and the sections of a term's docstring.
+
+    Raises:
+        ValueError: The docstring lacks a section, or has one that is not known.
+    """
+    head, _, rest = (inspect.getdoc(module_of(model)) or "").partition("\n\n")
+    title, _, summary = " ".join(head.split()).partition(": ")
+    parts = re.split(r"^(\w[\w ]*):\n", rest, flags=re.MULTILINE)[1:]
+    sections = {name: inspect.cleandoc(text) for name, text in zip(parts[::2], parts[1::2])}
+    if tuple(sections) != SECTIONS or not summary or not all(sections.values()):
+        raise ValueError(f"the docstring of {module_of(model).__name__} ({tag}) needs the sections {SECTIONS}")
+    return title, summary[:1].upper() + summary[1:], sections
+
+
+def page(tag: str, model: type[TermBase]) -> str:
+    """The page of a term."""
+    title, summary, sections = read(tag, model)
+    lines = [NOTE, f"# {title}", "", summary, "", "```yaml", "objective:", f"  - {example(tag, model)}", "```"]
+    for name, text in sections.items():
+        lines += ["", f"## {name}", "", *(["```", text, "```"] if name == "Equation" else [text])]
+    lines += ["", "## Settings", "", "| key | default | what it is |", "|---|---|---|", *settings(model)]
+    lines += ["", ALWAYS]
+    if issubclass(model, PairTerm):
+        several = "the mean" if module_of(model) is HintModule else "the sum"
+        lines += ["", f"Layers that it can pair: {JOINS[model.joins]}. Of several pairs it takes {several}."]
+    return "\n".join(lines) + "\n"
+
+
+def example(tag: str, model: type[TermBase]) -> str:
+    """The term in YAML, with the defaults of its own settings."""
+    parts = [f"term: {tag}"]
+    parts += [f"{name}: {default:g}" for name, default in own(model).items() if isinstance(default, (int, float))]
+    if issubclass(model, PairTerm):
+        pairs = ["{teacher: layer3, student: layer3}"]
+        if model.model_fields["pairs"].metadata[0].min_length > 1:
+            pairs.insert(0, "{teacher: layer2, student: layer2}")
+        parts.append(f"pairs: [{', '.join(pairs)}]")
+    return f"{{{', '.join(parts)}}}"
+
+
+def own(model: type[BaseModel]) -> dict[str, object]:
+    """The settings of a term beside those that say when it counts, with their defaults."""
+    others = {"from_epoch", "until_epoch", "schedule", "term"}
+    return {name: field.default for name, field in model.model_fields.items() if name not in others}
+
+
+def settings(model: type[BaseModel]) -> list[str]:
+    """A row of the table for each setting."""
+    rows = []
+    for name, default in own(model).items():
+        field = model.model_fields[name]
+        shown = "" if default is PydanticUndefined or get_origin(field.annotation) is list else f"{default:g}"
+        rows.append(f"| `{name}` | {shown} | {field.description} |")
+    return rows
+
+
+def index() -> str:
+    """The page that lists the others."""
+    lines = [NOTE, "# Methods", "", "The terms of an objective: what a student can learn from its teacher."]
+    family = ""
+    for tag, model in terms().items():
+        if FAMILIES[model.__module__.rpartition(".")[2]] != family:
+            family = FAMILIES[model.__module__.rpartition(".")[2]]
+            lines += ["", f"## {family}", ""]
+        title, summary, _ = read(tag, model)
+        lines.append(f"- [{title}]({tag}.md), `term: {tag}`. {re.sub(r' [(]`[^`]*`[)]', '', summary)}")
+    return "\n".join(lines) + "\n"
+
+
+def pages() -> dict[str, str]:
+    """All pages by file name."""
+    assert {*OUTPUT_MODULES, *PAIR_MODULES} == set(terms().values())
+    return {"README.md": index(), **{f"{tag}.md": page(tag, model) for tag, model in terms().items()}}
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    made = pages()
+    for path in FOLDER.glob("*.md"):
+        if path.name not in made:
+            path.unlink()
+    for name, text in made.items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+    print(f"{len(made)} pages in docs/methods")
+
+
+if __name__ == "__main__":
+    main()
