@@ -198,6 +198,16 @@ TEACHER = model_answer(85002, 168960, [("hidden1", (256,)), ("hidden2", (256,)),
 STUDENT = model_answer(2410, 4736, [("hidden1", (32,)), ("fc", (10,))])
 
 
+CNN = model_answer(1000, 1000, [("stage1", (8, 8, 8)), ("stage2", (12, 4, 4)), ("fc", (10,))])
+
+
+def know_cnns(kit: SetupKit) -> None:
+    """The engine answers that both networks are convolutional nets of the same widths."""
+    kit.engine.answer("data", data_answer())
+    for side in ("student", "teacher"):
+        kit.engine.answer(side, CNN)
+
+
 def know_all(kit: SetupKit) -> None:
     """The engine answers about data and both networks of the digits sample."""
     kit.engine.answer("data", data_answer())

@@ -6,7 +6,7 @@ import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
@@ -36,19 +36,20 @@ from kdstudio.gui.setup.pair_dialog import PairDialog
 from kdstudio.gui.setup.presets import PRESETS, apply_preset
 from kdstudio.gui.setup.schema import FieldSchema, fields_of
 from kdstudio.gui.setup.sections import SECTIONS
-from kdstudio.gui.setup.words import CHOICES, LABELS, choice_text, empty_text, hint_of, label_inside, term_inside
+from kdstudio.gui.setup.words import CHOICES, LABELS, TERMS, choice_text, empty_text, hint_of, label_inside, term_inside
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.folder import Project
-from kdstudio.project.spec import Experiment
-from tests.gui.setup_kit import STUDENT, TEACHER, SetupKit, data_answer, know_all
+from kdstudio.project.spec import Experiment, JoinRule
+from tests.gui.setup_kit import STUDENT, TEACHER, SetupKit, data_answer, know_all, know_cnns
 
 ROOT = Path(__file__).resolve().parents[2]
 OPEN, SHUT = "⟦", "⟧"
 #: What nobody translates: the spec's own words, names that this sample gives, and units.
 NAMES = {
-    *("hard", "soft", "hint", "adamw", "sgd", "cpu", "cuda", "mps", "auto"),
+    *(word for tag in TERMS for word in tag.split("-")),
+    *("adamw", "sgd", "cpu", "cuda", "mps", "auto"),
     *("mlp", "cnn", "resnet", "wrn", "timm", "torchvision"),
-    *("experiments", "targets", "labels", "hints", "hidden", "nowhere", "fc", "net", "yaml", "photos"),
+    *("experiments", "targets", "labels", "hints", "hidden", "stage", "nowhere", "fc", "net", "yaml", "photos"),
     *("px", "s", "kB"),
     *("drop_rate", "depth"),  # the example of arguments, which are YAML
 }
@@ -187,6 +188,19 @@ def test_hints_and_no_teacher(foreign: SetupKit, sample: Project, name: str, sec
     assert_all_is_said(foreign, section)
 
 
+@pytest.mark.parametrize("tag", [tag for tag in TERMS if tag not in ("hard", "soft")])
+def test_every_term_is_looked_up(foreign: SetupKit, tag: str) -> None:
+    know_cnns(foreign)
+    section: Any = foreign.page.show_section("objective")
+    section._add(tag)
+    assert_all_is_said(foreign, "objective")
+    if "pairs" in foreign.value("objective.2"):
+        pairs = [{"teacher": "stage1", "student": "fc"}, {"teacher": "nowhere", "student": "fc"}]
+        foreign.page.document.edit("Change", {"objective.2.pairs": pairs})
+        foreign.settle()
+        assert_all_is_said(foreign, "objective")
+
+
 def test_fields_that_only_some_settings_have(foreign: SetupKit) -> None:
     know_all(foreign)
     changes: dict[str, Any] = {"student.model": "timm:resnet18", "student.widths": None}
@@ -288,8 +302,9 @@ MAPS = [
 
 
 def test_how_layers_are_joined(foreign: SetupKit) -> None:
-    for student, teacher in MAPS:
-        assert untranslated(join(student, teacher).text) == []
+    for rule in get_args(JoinRule):
+        for student, teacher in MAPS:
+            assert untranslated(join(student, teacher, rule).text) == []
 
 
 def test_every_step_of_the_undo_stack(foreign: SetupKit) -> None:

@@ -8,18 +8,21 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QMenu
+from PySide6.QtWidgets import QApplication, QLabel, QMenu
 
 from kdstudio.engine.objective import term_names
 from kdstudio.gui.setup import formula
 from kdstudio.gui.setup.balance import names_of
 from kdstudio.gui.setup.distribution import percent
+from kdstudio.gui.setup.schema import fields_of
 from kdstudio.gui.setup.temperature import in_words
+from kdstudio.gui.setup.words import TERMS
 from kdstudio.gui.theme import DARK, Theme
 from kdstudio.project.folder import Project
 from kdstudio.project.runs.snapshots import soften
-from kdstudio.project.spec import HardTerm, HintTerm, LayerPair, SoftTerm
-from tests.gui.setup_kit import LEFT, SetupKit, data_answer, know_all
+from kdstudio.project.spec import HardTerm, HintTerm, LayerPair, SoftTerm, Term
+from kdstudio.project.spec.walk import models_in, tags_of
+from tests.gui.setup_kit import LEFT, SetupKit, data_answer, know_all, know_cnns
 
 # -- terms -----------------------------------------------------------------------------------------------------
 
@@ -63,6 +66,67 @@ def test_terms_are_added_moved_and_removed(setup: SetupKit) -> None:
     assert tags(setup) == ["hard", "soft"]
     assert [card.heading.text() for card in section.cards] == ["Hard labels", "Soft targets"]
     assert set(setup.page.context.boxes) & {"objective.2.weight", "objective.3.weight"} == set()
+
+
+TAGS = {tag: model for model in models_in(Term) for tag in tags_of(model)}
+
+
+def test_every_term_has_its_words() -> None:
+    assert set(TERMS) == set(TAGS)
+    titles = [title for title, _ in TERMS.values()]
+    assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_every_term_is_added_and_edited(setup: SetupKit, tag: str) -> None:
+    know_cnns(setup)
+    section = setup.go("objective")
+    choose(setup, section.add.menu(), TERMS[tag][0])
+    assert tags(setup) == ["hard", "soft", tag]
+    setup.settle()
+    assert setup.page.context.problems == {}, "a new term is ready to run"
+    assert type(setup.page.experiment.objective[2]) is TAGS[tag]
+    assert section.cards[2].heading.text().startswith(TERMS[tag][0])
+    assert TERMS[tag][1] in [label.text() for label in section.cards[2].findChildren(QLabel)]
+    for schema in fields_of(TAGS[tag], ("term",)):
+        if schema.kind != "float":
+            continue
+        box = setup.field(f"objective.2.{schema.name}")
+        assert box.label.text() == schema.label
+        typed = "0.1" if schema.high == 1 else "1.5"
+        setup.type_into(box.editor.line, typed)
+        assert setup.value(f"objective.2.{schema.name}") == float(typed)
+    setup.settle()
+    assert setup.page.context.problems == {}
+
+
+def test_what_a_new_term_is_paired_with(setup: SetupKit) -> None:
+    """The middle for a hint, every stage for terms on maps, the last for the others."""
+    know_cnns(setup)
+    section = setup.go("objective")
+    stages = [{"teacher": name, "student": name} for name in ("stage1", "stage2")]
+    for place, (tag, pairs) in enumerate(
+        [("hint", stages[:1]), ("attention", stages), ("flow", stages), ("cosine", stages[1:]), ("angle", stages[1:])],
+        start=2,
+    ):
+        section._add(tag)
+        assert setup.value(f"objective.{place}.pairs") == pairs
+
+
+def test_two_classes_leave_nothing_beside_the_target(setup: SetupKit) -> None:
+    setup.engine.answer("data", data_answer(classes=2))
+    section = setup.go("objective")
+    section._add("decoupled")
+    setup.settle()
+    assert "nothing is left beside the target" in setup.field("objective.2.beta").note.text()
+    setup.type_into(setup.field("objective.2.beta").editor.line, "0")
+    setup.settle()
+    assert "objective.2.beta" not in setup.page.context.problems
+
+
+def test_the_formula_has_the_squared_temperature_where_the_loss_has_it() -> None:
+    terms = [{"term": tag, "weight": 1.0, "temperature": 4.0} for tag in ("soft", "jsd", "decoupled", "logits")]
+    assert formula.numbers(terms, DARK).count("4<sup>2</sup>") == 2
 
 
 def test_the_theme_changes_after_terms_went(setup: SetupKit, theme: Theme) -> None:

@@ -12,11 +12,12 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialogButtonBox
 
 from kdstudio.engine.terms import HintRegressor
-from kdstudio.gui.setup.joins import join, middle, suggested, suggestions
+from kdstudio.gui.setup.joins import first_pairs, join, middle, suggested, suggestions
 from kdstudio.gui.setup.pair_dialog import PairDialog
 from kdstudio.gui.theme import Theme
 from kdstudio.project.errors import ModelError
 from kdstudio.project.folder import Project
+from kdstudio.project.spec import JoinRule
 from tests.gui.setup_kit import LEFT, STUDENT, TEACHER, SetupKit, know_all, model_answer
 
 RESNETS = {
@@ -63,6 +64,59 @@ def test_the_way_of_joining_is_said() -> None:
     assert join((16,), (32,)).text == "a linear map, 16 to 32 numbers"
     assert "for each of 4 tokens" in join((4, 16), (4, 32)).text
     assert "a vector (8)" in join((8,), (8, 2, 2)).text
+
+
+def test_each_rule_is_said() -> None:
+    small, large = (16, 4, 4), (32, 8, 8)
+    said: list[tuple[JoinRule, tuple[int, ...], tuple[int, ...], str]] = [
+        ("maps", small, large, "the larger map is averaged down to 4 × 4; channels need not agree"),
+        ("maps", small, (8, 4, 4), "maps of 4 × 4 on both sides; channels need not agree"),
+        ("channels", small, (16, 8, 8), "16 channels on both sides; the sizes need not agree"),
+        ("map-regressor", small, large, "1 × 1 convolution, 16 to 32 channels; the student's map is enlarged"),
+        ("equal", (8,), (8,), "number by number, 8"),
+        ("width", (16,), (4, 2, 2), "number by number, 16"),
+        ("any", (16,), large, "by relations between samples; the sizes need not agree"),
+    ]
+    for rule, student, teacher, words in said:
+        found = join(student, teacher, rule)
+        assert found.possible
+        assert found.text.startswith(words)
+    refused: list[tuple[JoinRule, tuple[int, ...], tuple[int, ...], str]] = [
+        ("maps", (8,), large, "takes maps"),
+        ("map-regressor", (8,), (8,), "takes maps"),
+        ("channels", small, large, "maps with as many channels"),
+        ("equal", (16,), (4, 2, 2), "no regressor and takes layers of the same shape"),
+        ("width", (16,), (8,), "no regressor and takes layers of the same width"),
+        ("any", (), (8,), "more than one number"),
+    ]
+    for rule, student, teacher, words in refused:
+        found = join(student, teacher, rule)
+        assert not found.possible
+        assert words in found.text
+
+
+def test_suggestions_follow_the_rule() -> None:
+    teacher, student = RESNETS["teacher"], RESNETS["student"]
+    wide = model_answer(9, 9, [("layer1", (16, 8, 8)), ("layer2", (48, 4, 4)), ("fc", (10,))])
+    assert suggestions(teacher, wide, "maps") == [("layer1", "layer1"), ("layer2", "layer2")]
+    assert suggestions(teacher, wide, "channels") == [("layer1", "layer1")]
+    assert suggestions(TEACHER, STUDENT, "channels") == []
+    assert suggestions(TEACHER, STUDENT, "width") == [("fc", "fc")], "the outputs, where nothing else agrees"
+    assert first_pairs(teacher, student, "regressor") == [("layer2", "layer2")]
+    assert len(first_pairs(teacher, student, "maps")) == 3
+    assert first_pairs(teacher, student, "any") == [("layer3", "layer3")]
+    assert first_pairs(TEACHER, STUDENT, "maps") == []
+
+
+def test_the_dialog_knows_the_term(qtbot: Any, theme: Theme) -> None:
+    pairs = [{"teacher": "layer1", "student": "layer2"}]
+    made = PairDialog(theme, RESNETS["teacher"], RESNETS["student"], pairs, rule="channels")
+    assert "as many channels on both sides" in made.verdict.text()
+    assert "cannot be joined" in made.list.item(0).text()
+    made.trees["student"].choose("layer1")
+    assert "16 channels on both sides" in made.verdict.text()
+    assert made.add.isEnabled()
+    made.deleteLater()
 
 
 def test_suggested_pairs() -> None:
@@ -209,6 +263,23 @@ def test_the_dialog_changes_the_objective(setup: SetupKit, sample: Project) -> N
     timer = in_the_dialog(lambda dialog: dialog.reject())
     setup.click(editor.button)
     assert setup.page.undo_stack.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("tag", "words"),
+    [("attention", "takes maps"), ("cosine", "of the same shape"), ("congruence", "of the same width"), ("angle", "")],
+)
+def test_pairs_are_checked_by_the_rule_of_their_term(setup: SetupKit, tag: str, words: str) -> None:
+    know_all(setup)
+    pairs = [{"teacher": "hidden1", "student": "hidden1"}]
+    term = {"term": tag, "weight": 1.0, "pairs": pairs}
+    setup.page.document.edit("x", {"objective": [*setup.value("objective"), term]})
+    setup.settle()
+    problems = setup.page.context.problems.get("objective.2.pairs.0", [""])
+    assert words in problems[0]
+    assert bool(problems[0]) is bool(words)
+    text = setup.field("objective.2.pairs").editor.text.text()
+    assert (words or "by relations between samples") in text
 
 
 def test_pairs_that_cannot_be_are_marked_before_the_run(setup: SetupKit, sample: Project) -> None:

@@ -47,8 +47,9 @@ def _soft(weight: float, temperature: float, **more: Any) -> dict[str, Any]:
 
 
 def _hint(weight: float, value: dict[str, Any], facts: Facts, **more: Any) -> dict[str, Any]:
-    """A hint over the pairs that there are; else over the pair in the middle, where the layers are known."""
-    pairs: list[dict[str, str]] = next((t["pairs"] for t in _terms(value) if t.get("pairs")), [])
+    """A hint over the pairs that a hint has; else over the pair in the middle, where the layers are known."""
+    hints = [term for term in _terms(value) if term.get("term") == "hint"]
+    pairs: list[dict[str, str]] = next((term["pairs"] for term in hints if term.get("pairs")), [])
     teacher, student = facts.teacher.known, facts.student.known
     if not pairs and teacher is not None and student is not None:
         pair = middle(suggestions(teacher, student))
