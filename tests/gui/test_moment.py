@@ -12,6 +12,7 @@ from kdstudio.gui.monitor import moment as moment_module
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.monitor.moment_bar import MomentBar
 from kdstudio.gui.theme import Theme
+from kdstudio.gui.widgets.marked_slider import MarkedSlider
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.metrics import MetricRecord
@@ -136,6 +137,18 @@ def test_a_click_on_the_slider_goes_there(qtbot: QtBot, moment: Moment, bar: Mom
     before = moment.index
     qtbot.mouseClick(bar.slider, LEFT, pos=bar.slider.place_of(1))
     assert moment.index < before
+
+
+@pytest.mark.parametrize("value", [0, 3, 70, 100])
+def test_a_click_goes_to_its_place_however_far(qtbot: QtBot, theme: Theme, value: int) -> None:
+    slider = MarkedSlider(theme)
+    qtbot.addWidget(slider)
+    slider.resize(400, 24)
+    slider.setRange(0, 100)
+    slider.setValue(50)
+    slider.show()
+    qtbot.mouseClick(slider, LEFT, pos=slider.place_of(value))
+    assert slider.value() == value
 
 
 def test_marks_of_resumes_best_and_terms(tmp_path: Path, qtbot: QtBot, theme: Theme) -> None:

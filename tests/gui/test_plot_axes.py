@@ -12,6 +12,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from kdstudio.gui.monitor.axis import NUMBER_HEIGHT
 from kdstudio.gui.monitor.marks import Mark
 from kdstudio.gui.monitor.plot import Line
 from kdstudio.gui.monitor.plot_tools import SMOOTHINGS, PlotTools
@@ -26,6 +27,25 @@ SHIFT, CONTROL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlM
 
 
 # -- axes and smoothing -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("extent", [(1.0, 1.0), (1.0, 3.0), (0.0, 120.0)])
+def test_only_whole_epochs_stand_at_the_axis(plotted: Plotted, extent: tuple[float, float]) -> None:
+    plotted.plot.set_options(x_kind="epoch")
+    plotted.chart.show_extent(extent, None)
+    low, high = plotted.x
+    assert low < extent[0] <= extent[1] < high
+    axis = plotted.plot.item.getAxis("bottom")
+    places = [place for _, values in axis.tickValues(low, high, 500) for place in values]
+    assert places
+    assert all(place == round(place) for place in places)
+
+
+def test_numbers_beside_a_low_plot_do_not_touch(plotted: Plotted) -> None:
+    axis = plotted.plot.item.getAxis("left")
+    for height in (40, 60, 90, 200):
+        (step, _), *_ = axis.tickSpacing(0.0, 0.97, height)
+        assert 0.97 / step * NUMBER_HEIGHT <= max(height, 2 * NUMBER_HEIGHT)
 
 
 def test_the_grid_lies_under_the_curves(plotted: Plotted) -> None:

@@ -24,6 +24,8 @@ class Axis(pyqtgraph.AxisItem):
 
     form = "{}"
     ground = QColor()
+    #: Whether only whole numbers stand at it: there is no half step.
+    whole = False
     #: What is drawn: bars and texts. The base class sets it to None when it is another.
     picture: Any
     _formed = False
@@ -42,6 +44,17 @@ class Axis(pyqtgraph.AxisItem):
                     self._formed = True
                     break
         return texts
+
+    def tickSpacing(self, low: float, high: float, size: float) -> list[tuple[float, float]]:
+        """Steps between numbers: no more of them beside a low plot than stand above each other."""
+        found = super().tickSpacing(low, high, size)
+        if self.whole:
+            found = [part for part in found if part[0] >= 1] or [(1, 0)]
+        step = found[0][0]
+        while self.orientation == "left" and (high - low) / step * NUMBER_HEIGHT > max(size, 2 * NUMBER_HEIGHT):
+            step *= 2.5 if f"{step:e}".startswith("2") else 2
+            found = [(step, 0)]
+        return found
 
     def logTickValues(
         self, low: float, high: float, size: float, standard: Any

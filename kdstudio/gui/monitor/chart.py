@@ -107,7 +107,9 @@ class Chart(pyqtgraph.PlotWidget):
     def show_extent(self, x: tuple[float, float] | None, y: tuple[float, float] | None) -> None:
         """Moves the axes that follow to where the data are."""
         if x is not None:
-            span = max(x[1] - x[0], abs(x[1]) * 1e-9, 1e-9)
+            if x[1] <= x[0]:  # a single sample stands in the middle
+                x = (x[0] - 0.5, x[0] + 0.5)
+            span = x[1] - x[0]
             self.view.setLimits(xMin=x[0] - span, xMax=x[1] + span, minXRange=LEAST_SHARE * span, maxXRange=2.5 * span)
             if self.follows_x:
                 self.view.setXRange(x[0] - 0.01 * span, x[1] + 0.02 * span, padding=0)

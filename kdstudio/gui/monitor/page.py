@@ -21,7 +21,7 @@ from kdstudio.gui.monitor.soft_targets import SoftTargetsPanel
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.runs.folder import RunFolder
-from kdstudio.project.runs.state import RunState, RunStatus
+from kdstudio.project.runs.state import RunState, RunStatus, goes_on
 
 FRAME_MILLISECONDS = 10
 OTHERS_SECONDS = 0.2
@@ -196,14 +196,14 @@ class MonitorPage(QWidget):
 
     def _state_changed(self, state: RunState, status: RunStatus) -> None:
         if self.sender() is self.worker:
-            self._offer(status)
+            self._offer(status, state)
 
-    def _offer(self, status: RunStatus | None) -> None:
+    def _offer(self, status: RunStatus | None, state: RunState | None = None) -> None:
         """Empty panels have the button that fills them: a run is started, or goes on, or measures something else."""
         name = "run"
         if status is not None:
             going = status.active or status is RunStatus.CREATED
-            name = "" if going else "resume" if status.resumable else "page-setup"
+            name = "" if going else "resume" if goes_on(state or RunState(), status) else "page-setup"
         for panel in self.panels:
             panel.empty.offer(self._actions.get(name))
 

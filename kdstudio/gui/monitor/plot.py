@@ -357,6 +357,7 @@ class SeriesPlot(QWidget):
     # -- looks and export ------------------------------------------------------------------------------------
 
     def _label(self, unit: str = "seconds") -> None:
+        self.item.getAxis("bottom").whole = self.x_kind != "time"
         if self.x_kind == "time":
             self.chart.set_labels(tr(AXIS_WORDS[unit]), self.y_label, f"{{}} {UNITS[unit]}")
         else:

@@ -39,6 +39,7 @@ class EntropyView(View):
         self.plot.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
         self.plot.setMinimumHeight(80)
         item = self.plot.getPlotItem()
+        item.layout.setContentsMargins(0, 8, 6, 0)  # half of the highest number stands above the plot
         item.setLabel("bottom", tr("entropy in nats"))
         item.setLabel("left", tr("samples"))
         item.getAxis("left").setWidth(44)

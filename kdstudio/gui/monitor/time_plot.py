@@ -59,6 +59,7 @@ class TimePlot(pyqtgraph.PlotWidget):
             item.getAxis(axis).enableAutoSIPrefix(False)
         item.getAxis("left").setWidth(52 if y_label else 36)
         item.showGrid(x=True, y=True, alpha=GRID)
+        item.layout.setContentsMargins(0, 8, 6, 0)  # half of the highest number stands above the plot
         self.marker = pyqtgraph.InfiniteLine(angle=90)
         item.addItem(self.marker)
         self.scene().sigMouseClicked.connect(self._clicked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QPoint, QRect, Qt
-from PySide6.QtGui import QColor, QHelpEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSlider, QStyle, QStyleOptionSlider, QToolTip
 
 from kdstudio.gui.theme import Theme
@@ -42,6 +42,16 @@ class MarkedSlider(QSlider):
         span = max(1, groove.width() - handle)
         offset = QStyle.sliderPositionFromValue(self.minimum(), self.maximum(), value, span)
         return QPoint(groove.left() + handle // 2 + offset, groove.center().y())
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """A click on the groove goes there, and can be dragged on; Qt would step by a page."""
+        if event.button() == Qt.MouseButton.LeftButton:
+            groove, handle = self._groove()
+            place = event.position().toPoint().x() - groove.left() - handle // 2
+            if abs(self.place_of(self.value()).x() - event.position().x()) > handle / 2:
+                span = max(1, groove.width() - handle)
+                self.setValue(QStyle.sliderValueFromPosition(self.minimum(), self.maximum(), place, span))
+        super().mousePressEvent(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
