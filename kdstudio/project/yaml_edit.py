@@ -97,6 +97,8 @@ def _likeness(first: Any, second: Any) -> float:
 def with_written(old: Any, new: Any, full: Any) -> Any:
     """`new`, and what stands in the file although it is a default: someone wrote it there.
 
+    A field that has become empty goes, though: nobody wrote null.
+
     Args:
         old: The file's contents.
         new: The contents to be, without defaults.
@@ -108,7 +110,7 @@ def with_written(old: Any, new: Any, full: Any) -> Any:
         for key in [*full, *(key for key in new if key not in full)]:
             if key in new:
                 found[key] = with_written(before.get(key), new[key], full.get(key))
-            elif key in before:
+            elif key in before and (full[key] is not None or before[key] is None):
                 found[key] = with_written(before[key], {} if isinstance(full[key], dict) else full[key], full[key])
         return found
     if isinstance(old, list) and isinstance(new, list) and isinstance(full, list) and len(new) == len(full):

@@ -58,6 +58,10 @@ class Editor(QWidget):
     def set_value(self, value: Any) -> None:
         raise TypeError("an editor takes a value")
 
+    def others(self) -> dict[str, Any]:
+        """What else changes with the value that was chosen now, by dotted path."""
+        return {}
+
     def mark(self, wrong: bool) -> None:
         """Shows or hides the mark of a wrong value."""
         for widget in self.findChildren(QWidget):

@@ -75,7 +75,8 @@ class FieldBox(QWidget):
         context.boxes[path] = self
 
     def _edited(self) -> None:
-        self.context.document.edit(self.phrase, {self.path: self.editor.value()}, merge=True)
+        changes = {self.path: self.editor.value(), **self.editor.others()}
+        self.context.document.edit(self.phrase, changes, merge=True)
 
     @property
     def is_default(self) -> bool:

@@ -14,6 +14,7 @@ from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.editors import Editor
 from kdstudio.gui.setup.inputs import Combo, Line
+from kdstudio.gui.setup.model_change import fitting, is_model
 from kdstudio.gui.setup.schema import FieldSchema
 from kdstudio.gui.setup.words import empty_text
 from kdstudio.project.errors import KDStudioError
@@ -38,7 +39,7 @@ def special_editor(schema: FieldSchema, owner: str, context: Context, path: str)
     if (owner, schema.name) in PATHS:
         return PathEditor(schema, context, PATHS[owner, schema.name])
     if schema.name == "model" and schema.kind == "text":
-        return ModelEditor(schema, context)
+        return ModelEditor(schema, context, owner, path)
     if schema.name == "weights" and schema.kind == "text":
         return WeightsEditor(schema, context, owner)
     if has_special_editor(schema, owner):
@@ -117,9 +118,12 @@ class PathEditor(Editor):
 class ModelEditor(Editor):
     """A known model, one of a library's, or a function in a Python file of the project."""
 
-    def __init__(self, schema: FieldSchema, context: Context) -> None:
+    def __init__(self, schema: FieldSchema, context: Context, owner: str, path: str) -> None:
         super().__init__(schema)
         self.context = context
+        self.owner = owner
+        self.network = path.rpartition(".")[0]
+        self._model = ""  # the last one that was whole: names are wrong while they are typed
         self.combo = Combo()
         self.combo.setEditable(True)
         self.line = Line()
@@ -189,7 +193,17 @@ class ModelEditor(Editor):
     def value(self) -> str:
         return self.combo.currentText()
 
+    def others(self) -> dict[str, Any]:
+        word, before = self.value(), self._model
+        values = self.context.document.get(self.network)
+        if word == before or not isinstance(values, dict) or not is_model(word):
+            return {}
+        self._model = word
+        changes = fitting(values, self.owner, before, word)
+        return {f"{self.network}.{name}": value for name, value in changes.items()}
+
     def set_value(self, value: Any) -> None:
+        self._model = "" if value is None else str(value)
         self._fill()
         self.combo.setEditText("" if value is None else str(value))
         self.line.setCursorPosition(0)
