@@ -21,6 +21,7 @@ from kdstudio.gui.late_monitor import LateMonitor
 from kdstudio.gui.project_actions import ProjectActions
 from kdstudio.gui.runs.controller import RunController
 from kdstudio.gui.runs.page import RunsPage
+from kdstudio.gui.runs.ready import ready
 from kdstudio.gui.runs.tell import OutcomeTeller
 from kdstudio.gui.settings import Settings
 from kdstudio.gui.setup.page import SetupPage
@@ -248,24 +249,14 @@ class MainWindow(LateMonitor):
         """The worker of the shown run."""
         return self.control.worker
 
-    def _ready(self) -> bool:
-        """Whether the open experiment is right and saved."""
-        if self.project is None or self.setup_page.path is None:
-            return False
-        if self.setup_page.check() and (not self.setup_page.dirty or self.setup_page.save()):
-            return True
-        self.show_page("setup")
-        self.message.tell(tr("The experiment is not complete."), tr("A field has an error; it is marked on this page."))
-        return False
-
     def start(self) -> None:
         """Runs the experiment of the Setup page: saves it, makes a run folder, starts the engine."""
-        if self._ready() and self.setup_page.experiment is not None:
+        if ready(self) and self.setup_page.experiment is not None:
             self._began(self.control.start(self.setup_page.experiment))
 
     def train_teacher(self) -> None:
         """As `start`, up to the trained teacher; the run is parked there and can be resumed."""
-        if self._ready() and self.setup_page.experiment is not None:
+        if ready(self) and self.setup_page.experiment is not None:
             self._began(self.control.start(self.setup_page.experiment, until="teacher"))
 
     def resume(self) -> None:

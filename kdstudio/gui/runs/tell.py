@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QProcess
@@ -11,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QSystemTrayIcon
 from kdstudio.gui.language import tr
 from kdstudio.gui.worker import Outcome, OutcomeKind
 from kdstudio.project.runs.folder import RunFolder
+from kdstudio.project.runs.state import goes_on
 
 if TYPE_CHECKING:
     from kdstudio.gui.main_window import MainWindow
@@ -36,21 +39,23 @@ class OutcomeTeller(QObject):
             window.export.show_run(run)
         what = outcome.what if shown else f"{run.name}: {outcome.what}"
         if outcome.kind in BAD:
-            resume = shown and window.control.status.resumable
-            window.message.tell(
-                what,
-                outcome.why,
-                outcome.fix,
-                outcome.details,
-                button=tr("Resume") if resume else "" if shown else tr("Show"),
-                then=window.resume if resume else lambda: window.control.show(run),
-            )
+            button, then = self._way_out(run, shown)
+            window.message.tell(what, outcome.why, outcome.fix, outcome.details, button=button, then=then)
         else:
             window.statusBar().showMessage(" ".join(part for part in (what, outcome.fix) if part), 8000)
         state = run.state()
         if state.ended - state.started > LONG_SECONDS and not window.focus_window():
             self.notify(run.name, outcome.what)
         window.refresh()
+
+    def _way_out(self, run: RunFolder, shown: bool) -> tuple[str, Callable[[], None]]:
+        """A button for a run that ended badly, and what it does."""
+        window = self.window
+        if not shown:
+            return tr("Show"), partial(window.control.show, run)
+        if goes_on(run.state(), run.status()):
+            return tr("Resume"), window.resume
+        return tr("Open Setup"), partial(window.show_page, "setup")
 
     def notify(self, title: str, text: str) -> None:
         """A desktop notification, where the desktop has them; else the window asks for attention."""

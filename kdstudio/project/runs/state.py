@@ -94,6 +94,11 @@ class RunStatus(enum.Enum):
         return words[self]
 
 
+def goes_on(state: RunState, status: RunStatus) -> bool:
+    """Whether to resume is the way on. A run that failed before its first step would only fail again."""
+    return status.resumable and (status is not RunStatus.FAILED or bool(state.last_checkpoint or state.step))
+
+
 def process_start(pid: int) -> float:
     """The start time of a process, 0 if there is none. With the pid it names a process for good."""
     try:

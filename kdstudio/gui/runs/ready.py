@@ -1,0 +1,40 @@
+"""Whether the open experiment can be run: it is right, it is saved, and the engine has found nothing wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kdstudio.gui.language import tr
+
+if TYPE_CHECKING:
+    from kdstudio.gui.main_window import MainWindow
+    from kdstudio.gui.setup.facts import Facts
+
+
+def ready(window: MainWindow) -> bool:
+    """Says why not, and shows the field. What the engine was asked and has not answered yet stops nobody."""
+    page = window.setup_page
+    if window.project is None or page.path is None:
+        return False
+    right = page.check()
+    told = _told(page.facts) if right else {}
+    if right and not told and (not page.dirty or page.save()):
+        return True
+    window.show_page("setup")
+    wrong = told or page.context.problems
+    if wrong:
+        page.show_field(next(iter(wrong)))
+    if told:
+        text = next(iter(told.values()))[0]
+        again = tr("Check again")
+        window.message.tell(tr("The run would fail."), text, button=again, then=lambda: page.facts.look_again("data"))
+    else:
+        text = tr("A field has an error; it is marked on this page.")
+        window.message.tell(tr("The experiment is not complete."), text)
+    return False
+
+
+def _told(facts: Facts) -> dict[str, list[str]]:
+    """What the engine found wrong with the experiment; that its process died says nothing about that."""
+    errors = [fact.error for fact in facts.parts.values() if fact.error is not None]
+    return {} if any(error.kind == "engine-died" for error in errors) else facts.problems()
