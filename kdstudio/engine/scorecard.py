@@ -146,7 +146,11 @@ def build_scorecard(
         "created": time.time(),
         "reported_split": reported,
         "classes": bundle.classes,
-        "data": {"name": bundle.name, "counts": {name: len(split) for name, split in bundle.splits.items()}},
+        "data": {
+            "name": bundle.name,
+            "counts": {name: len(split) for name, split in bundle.splits.items()},
+            "problems": bundle.problems,
+        },
         "networks": entries,
         "headline": headline(entries, reported),
         "environment": {

@@ -17,7 +17,8 @@ from kdstudio.project.spec import DataBase, TeacherSpec
 
 #: Part of every key; raised when a change in the engine makes the same spec end in other weights.
 RECIPE = 1
-_WHERE_ONLY = {"folder", "download", "path"}
+#: Fields that decide where samples come from or which there are; the fingerprint tells that.
+_WHERE_ONLY = {"folder", "download", "path", "unreadable"}
 
 
 def teacher_key(spec: TeacherSpec, data: DataBase, bundle: DataBundle, root: Path) -> str:

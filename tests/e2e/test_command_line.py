@@ -11,8 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from kdstudio import __version__
 from kdstudio.cli import VERBS, main
@@ -301,3 +303,31 @@ def test_words_come_from_the_command_line(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr(sys, "argv", ["kdstudio", "--version"])
     assert main() == 0
     assert capsys.readouterr().out == f"kdstudio {__version__}\n"
+
+
+def test_unreadable_files_are_left_out_told_and_reported(project: Project, command: Any) -> None:
+    for label in ("cats", "dogs"):
+        folder = project.root / "photos" / label
+        folder.mkdir(parents=True)
+        for number in range(12):
+            pixels = np.random.default_rng(number).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"{label}-{number:02d}.png")
+    (project.root / "photos/cats/broken.png").write_bytes(b"no picture")
+    spec = QUIET_SPEC.replace("{source: digits, batch_size: 32, train_limit: 160}", "{source: folder, path: photos}")
+    path = project.experiments_dir / "named.yaml"
+    path.write_text(spec)
+    code, _, err = command("run", path)
+    assert code == 2
+    assert "cats/broken.png" in err
+    assert "set data.unreadable to leave_out" in err
+    told = "photos: 1 of 25 images cannot be read and was left out: cats/broken.png (not an image)."
+    code, out, _ = command("run", path, "--set", "data.unreadable=leave_out")
+    assert code == 0
+    assert f"data: {told}" in out
+    run = project.runs()[-1]
+    assert told in run.scorecard()["data"]["problems"]
+    assert told in run.report_path.read_text(encoding="utf-8")
+    path.write_text(spec.replace("photos}", "photos, unreadable: leave_out}"))
+    code, out, _ = command("inspect", path)
+    assert code == 0
+    assert f"Problem: {told}" in out

@@ -170,10 +170,10 @@ def test_a_thousand_classes_stay_small(tmp_path: Path) -> None:
 def test_names_are_text_and_never_code(tmp_path: Path) -> None:
     classes = [EVIL, "a & b", '"quoted"', "]]>", "日本語", "</svg><script>", "e" * 300]
     card = make_card(classes, baseline=True)
-    card["data"]["name"] = EVIL
+    card["data"] = {"name": EVIL, "problems": [EVIL]}
     card["networks"]["student"]["model"] = EVIL
     page = report(empty_run(tmp_path, "<b>run", f"</pre>{EVIL}"), card)
-    assert page.text.count(EVIL) >= 4  # data, model, class and notes
+    assert page.text.count(EVIL) >= 5  # data and their problem, model, class and notes
     assert "b" in page.counts
     assert "<b>run/001" in page.text
     assert "日本語" in page.text

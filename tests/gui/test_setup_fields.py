@@ -377,3 +377,16 @@ def test_a_path_is_dropped(setup: SetupKit, tmp_path: Path) -> None:
         )
     )
     assert setup.value("data.path") == str(tmp_path / "a.npz")
+
+
+def test_what_happens_to_unreadable_files_of_a_folder(setup: SetupKit) -> None:
+    setup.page.document.edit("Change", {"data": {"source": "folder", "path": "photos"}})
+    setup.settle()
+    box = setup.field("data.unreadable")
+    assert box.schema.label == "Unreadable files"
+    texts = [box.editor.combo.itemText(row) for row in range(box.editor.combo.count())]
+    assert texts == ["Refuse the folder", "Leave them out"]
+    box.editor.combo.setCurrentIndex(1)
+    box.editor.combo.activated.emit(1)
+    setup.settle()
+    assert setup.value("data.unreadable") == "leave_out"

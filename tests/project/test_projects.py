@@ -332,7 +332,7 @@ def _random_experiment(chance: random.Random) -> Experiment:
         [
             {"source": "digits"},
             {"source": "cifar10", **some(folder="x", download=False)},
-            {"source": "folder", "path": "no", **some(image_size=8, grayscale=True)},
+            {"source": "folder", "path": "no", **some(image_size=8, grayscale=True, unreadable="leave_out")},
             {"source": "npz", "path": "a b.npz", **some(classes=["1", "yes", "ü"])},
         ]
     )

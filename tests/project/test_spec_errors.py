@@ -130,14 +130,14 @@ def refuse(**fields: Any) -> str:
         ({"data": {"source": "mnist", "folder": 3}}, "data.folder: should be text (it is 3)" + QUOTES),
         (
             {"data": {"source": "folder", "path": "a", "folder": "b"}},
-            f"data.folder: unknown key 'folder'; the keys here are: {KEYS}, path, image_size, grayscale",
+            f"data.folder: unknown key 'folder'; the keys here are: {KEYS}, path, image_size, grayscale, unreadable",
         ),
         ({"objective": [{"term": "herd"}]}, "objective.0: unknown term 'herd'; did you mean 'hard'?"),
         (
             {"objective": [{"weight": 1}]},
-            "objective.0: the key 'term' is missing; choose one of: hard, soft, reverse-kl, jsd, decoupled, correlation, "
-            "logits, hint, context, attention, selectivity, flow, cosine, distance, angle, similarity, probabilistic, "
-            "congruence",
+            "objective.0: the key 'term' is missing; choose one of: hard, soft, reverse-kl, jsd, decoupled, "
+            "correlation, logits, hint, context, attention, selectivity, flow, cosine, distance, angle, similarity, "
+            "probabilistic, congruence",
         ),
         (
             {"objective": [{"term": "hard", "temperature": 2}]},

@@ -72,10 +72,16 @@ def load_folder_data(spec: ImageFolder, root: Path, progress: Progress | None = 
     total = sum(len(listing.files) for listing in listings.values())
     _check_memory(spec, total)
     splits: dict[str, ArraySplit] = {}
+    damaged: list[str] = []
     done = 0
     for split, listing in listings.items():
-        splits[split] = _read_all(spec, base, listing, classes, done, total, progress)
+        splits[split], complaints = _read_all(spec, base, listing, classes, done, total, progress)
         done += len(listing.files)
+        damaged += complaints
+        if complaints and spec.unreadable == "leave_out":
+            _require_classes(spec, split_folders[split], base, listing, splits[split], classes)
+    if damaged:
+        problems.append(_damaged(spec, damaged, total))
     problems += duplicates(splits, spec.path)
     train = splits.pop("train")
     return make_bundle(spec, spec.path, classes, train, splits.get("validation"), splits.get("test"), problems)
@@ -203,7 +209,8 @@ def _read_all(
     done: int,
     total: int,
     progress: Progress | None,
-) -> ArraySplit:
+) -> tuple[ArraySplit, list[str]]:
+    """The images that can be read, and a complaint about each of the others."""
     channels = 1 if spec.grayscale else 3
     images = np.empty((len(listing.files), channels, spec.image_size, spec.image_size), dtype=np.uint8)
 
@@ -215,23 +222,53 @@ def _read_all(
         return ""
 
     damaged: list[str] = []
+    whole = np.ones(len(listing.files), dtype=bool)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for index, complaint in enumerate(pool.map(read, range(len(listing.files)))):
             if complaint:
                 damaged.append(complaint)
+                whole[index] = False
             if progress is not None and (index % 100 == 99 or index + 1 == len(listing.files)):
                 progress("Reading images", done + index + 1, total)
-    if damaged:
+    numbers = {name: number for number, name in enumerate(classes)}
+    labels = torch.tensor([numbers[name] for _, name in listing.files], dtype=torch.int64)
+    split = ArraySplit(torch.from_numpy(images), labels)
+    return (split.select(np.flatnonzero(whole)) if damaged else split), damaged
+
+
+def _damaged(spec: ImageFolder, damaged: list[str], total: int) -> str:
+    """The warning that files were left out.
+
+    Raises:
+        DataError: They are refused.
+    """
+    if spec.unreadable == "refuse":
         more = f"\n  and {len(damaged) - 8} more" if len(damaged) > 8 else ""
         shown = "".join(f"\n  {complaint}" for complaint in damaged[:8])
         raise DataError(
             f"{spec.path}: {len(damaged)} of {total} images cannot be read:{shown}{more}",
             "The files are damaged, empty, or not images in spite of their names.",
-            "Replace or remove these files.",
+            "Replace or remove these files, or set data.unreadable to leave_out to go on without them.",
         )
-    numbers = {name: number for number, name in enumerate(classes)}
-    labels = torch.tensor([numbers[name] for _, name in listing.files], dtype=torch.int64)
-    return ArraySplit(torch.from_numpy(images), labels)
+    were = "was" if len(damaged) == 1 else "were"
+    more = f" and {len(damaged) - 20} more" if len(damaged) > 20 else ""
+    names = ", ".join(damaged[:20])
+    return f"{spec.path}: {len(damaged)} of {total} images cannot be read and {were} left out: {names}{more}."
+
+
+def _require_classes(
+    spec: ImageFolder, folder: Path, base: Path, listing: _Listing, split: ArraySplit, classes: list[str]
+) -> None:
+    """Refuses a class that had images in this folder and has none that can be read."""
+    left = {classes[label] for label in split.labels.unique().tolist()}
+    empty = [name for name in classes if name not in left and any(name == other for _, other in listing.files)]
+    if empty:
+        where = spec.path if folder == base else f"{spec.path}/{folder.name}"
+        raise DataError(
+            f"{where}: none of the images of class '{empty[0]}' can be read",
+            "With data.unreadable leave_out they are left out, and a class cannot be without images.",
+            "Replace the files of this class, or remove its folder.",
+        )
 
 
 def _reason(error: BaseException) -> str:

@@ -38,6 +38,7 @@ LABELS = {
     "args": mark("Further arguments"),
     "pretrained": mark("Published weights"),
     "grayscale": mark("Read as grey"),
+    "unreadable": mark("Unreadable files"),
     "download": mark("May be downloaded"),
     "from_epoch": mark("From epoch"),
     "until_epoch": mark("Until epoch"),
@@ -129,6 +130,7 @@ CHOICES: dict[str, dict[str, str]] = {
         "fp16": mark("float16"),
     },
     "augment": {"crop": mark("Crop"), "flip": mark("Flip"), "jitter": mark("Jitter")},
+    "unreadable": {"refuse": mark("Refuse the folder"), "leave_out": mark("Leave them out")},
 }
 
 #: Values that a free text field offers.

@@ -59,6 +59,8 @@ class ImageFolder(DataBase):
     """Side in pixels to which every image is resized (shorter side, then the centre is cut out)."""
     grayscale: bool = False
     """Read the images with one channel instead of three."""
+    unreadable: Literal["refuse", "leave_out"] = "refuse"
+    """What to do with files that cannot be read as images: refuse the folder, or leave them out with a warning."""
 
 
 class NumpyFile(DataBase):

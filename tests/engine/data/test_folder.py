@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from kdstudio.engine.data import DataBundle, load_data
@@ -107,6 +108,36 @@ def test_damaged_images_are_all_named(image_folder: Make) -> None:
         load(base)
     for name in ("a/01.png", "b/02.png", "b/03.png"):
         assert name in caught.value.what
+    assert "data.unreadable" in caught.value.fix
+
+
+def test_damaged_images_are_left_out_where_that_is_asked_for(image_folder: Make) -> None:
+    image_folder({"a": 6, "b": 6}, below="train")
+    base = image_folder({"a": 2, "b": 2}, below="test")
+    whole = load(base)
+    for name in ("train/a/02.png", "test/b/01.png"):
+        (base / name).write_bytes(b"not a picture")
+    bundle = load(base, unreadable="leave_out")
+    assert [sum(column) for column in zip(*bundle.counts().values())] == [7, 7]
+    assert bundle.counts()["test"] == [2, 1]
+    assert torch.equal(bundle.test.images, whole.test.images[:3])
+    assert bundle.problems == [
+        "pictures: 2 of 16 images cannot be read and were left out: "
+        "train/a/02.png (not an image), test/b/01.png (not an image)."
+    ]
+    (base / "train/a/02.png").unlink()
+    (base / "test/b/01.png").unlink()
+    assert bundle.fingerprint() == load(base).fingerprint()
+
+
+@pytest.mark.parametrize("below", ["", "train", "test"])
+def test_a_class_of_damaged_images_only_is_an_error(image_folder: Make, below: str) -> None:
+    for place in ("train", "test") if below else ("",):
+        base = image_folder({"a": 4, "b": 4}, below=place)
+    for file in (base / below / "b").iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(DataError, match="none of the images of class 'b' can be read"):
+        load(base, unreadable="leave_out")
 
 
 def test_empty_and_small_classes(image_folder: Make) -> None:
