@@ -103,15 +103,15 @@ def test_the_flow_goes_from_pair_to_pair() -> None:
     three = [*MAPS, MAPS[0]]
     there = losses.flow_loss(s["first"], s["second"], t["first"], t["second"])
     back = losses.flow_loss(s["second"], s["first"], t["second"], t["first"])
-    assert value(spec.FlowTerm(pairs=MAPS), data) == pytest.approx(float(there), rel=1e-6)
-    assert value(spec.FlowTerm(pairs=three), data) == pytest.approx(float(there + back), rel=1e-6)
+    assert value(spec.FlowTerm(pairs=MAPS), data) == pytest.approx(float(there.detach()), rel=1e-6)
+    assert value(spec.FlowTerm(pairs=three), data) == pytest.approx(float((there + back).detach()), rel=1e-6)
 
 
 def test_cosines_of_maps_are_those_of_their_places() -> None:
     data = outputs()
     student, teacher = data.student_taps["second"], data.teacher_taps["second"]
     places = [[side[:, :, y, x] for y in range(4) for x in range(4)] for side in (student, teacher)]
-    expected = sum(float(losses.cosine_loss(s, t)) for s, t in zip(*places)) / 16
+    expected = sum(float(losses.cosine_loss(s.detach(), t)) for s, t in zip(*places)) / 16
     assert value(spec.CosineTerm(pairs=MAPS[1:]), data) == pytest.approx(expected, rel=1e-5)
 
 
@@ -124,7 +124,7 @@ def test_terms_with_regressors(term: Any, share: float) -> None:
     objective = Objective([term], 1, STUDENT, TEACHER)
     module = objective.term_modules()[0]
     parts = module.pair_losses(data)
-    assert float(module(data)) == pytest.approx(share * float(sum(parts)), rel=1e-6)
+    assert float(module(data).detach()) == pytest.approx(share * float(sum(parts).detach()), rel=1e-6)
     objective(data, 0)[0].backward()
     assert len(list(objective.parameters())) == 4
     assert all(parameter.grad is not None for parameter in objective.parameters())

@@ -69,6 +69,19 @@ def test_it_begins_empty(panel: LossesPanel) -> None:
     assert not panel.menu_button.isEnabled()
 
 
+def test_a_term_of_any_method_has_a_curve_and_a_tip(qtbot: QtBot, panel: LossesPanel, tmp_path: Path) -> None:
+    story = Story(("student",), terms=("soft", "reverse-kl", "jsd", "soft-2"), weights=(1, 1, 1, 1))
+    writer = RunWriter(folder(tmp_path), story)
+    text = writer.run.experiment_path.read_text(encoding="utf-8").replace("term: soft-2", "term: soft")
+    writer.run.experiment_path.write_text(text, encoding="utf-8")
+    writer.stage("student")
+    writer.write_state()
+    follow(qtbot, panel, writer.run)
+    assert labels(panel)[1:5] == ["soft", "reverse-kl", "jsd", "soft-2"]
+    assert named(panel, "reverse-kl").tip.startswith("Reverse KL: T^2 KL(student || teacher)")
+    assert named(panel, "soft-2").tip == named(panel, "soft").tip
+
+
 def test_the_student_is_shown_with_every_term_and_validation(qtbot: QtBot, panel: LossesPanel, run: RunFolder) -> None:
     follow(qtbot, panel, run)
     assert panel.stack.currentIndex() == 1

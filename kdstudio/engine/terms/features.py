@@ -91,8 +91,9 @@ class AttentionModule(PairModule):
         1000 beside hard labels of weight 1 (the mean over places makes the loss small); p = 2.
 
     Traps:
-        Maps of one pixel carry nothing: their attention is 1 everywhere. Pair stages, not layers inside of blocks, and
-        before the global pooling.
+        The weight 1000 is for maps of 32 x 32 to 8 x 8. The mean over places makes the loss larger on smaller maps,
+        where so much weight drowns everything else: look at the weighted curves in Losses. Maps of one pixel carry
+        nothing: their attention is 1 everywhere.
 
     Paper:
         Zagoruyko and Komodakis 2017, Paying More Attention to Attention (1612.03928), equation 2.
@@ -119,8 +120,8 @@ class SelectivityModule(PairModule):
         50 beside hard labels of weight 1; the last stage, or all.
 
     Traps:
-        Its cost grows with the product of the channels. Maps of one pixel carry nothing but signs: take layers before
-        the global pooling.
+        The published weight can drown the other terms on small maps: look at the weighted curves in Losses. Its cost
+        grows with the product of the channels. Maps of one pixel carry nothing: take layers before the global pooling.
 
     Paper:
         Huang and Wang 2017, Like What You Like: Knowledge Distill via Neuron Selectivity Transfer (1707.01219),

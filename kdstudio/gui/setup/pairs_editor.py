@@ -41,6 +41,9 @@ class PairsEditor(Editor):
         context.facts.changed.connect(self._write)
         context.theme.changed.connect(self._write)
 
+    def finish(self) -> None:
+        """The text takes the whole row."""
+
     @property
     def rule(self) -> JoinRule:
         """How the term joins two layers."""
