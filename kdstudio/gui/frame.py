@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     from kdstudio.gui.main_window import MainWindow
 
 PAGES = ("setup", "monitor", "runs", "export")
+LARGEST = QSize(1440, 900)
+#: What a desktop draws around a window; it is known only once there is one.
+DECORATION = QSize(16, 48)
+
+
+def first_size(available: QSize) -> QSize:
+    """The size of the first window on a screen with this much room."""
+    return (available - DECORATION).boundedTo(LARGEST)
 
 
 def build(window: MainWindow) -> None:

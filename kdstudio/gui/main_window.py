@@ -60,7 +60,7 @@ class MainWindow(LateMonitor):
         self._leaving = False
         self.setWindowTitle("KD Studio")
         self.setAcceptDrops(True)
-        self.resize(1280, 720)
+        self.resize(frame.first_size(self.screen().availableSize()))
         self.control = RunController(self)
         self.control.spare = settings["spare_core"]
         self.projects = ProjectActions(self)

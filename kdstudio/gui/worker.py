@@ -307,4 +307,19 @@ class TrainingWorker(QThread):
             lines = self.run_folder.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return ""
-        return "\n".join(lines[-30:])
+        return "\n".join(told_once(lines)[-30:])
+
+
+def told_once(lines: list[str]) -> list[str]:
+    """A log without what the command line repeats of it: an error is logged, and printed by the dying process."""
+    kept: list[str] = []
+    again = False
+    for line in lines:
+        text = line.removeprefix("kdstudio: ")
+        if text != line:
+            again = any(before.endswith(text) for before in kept)
+        elif line not in kept:
+            again = False
+        if not again:
+            kept.append(line)
+    return kept

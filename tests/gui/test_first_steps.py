@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QToolBar, QWidget
 from pytestqt.qtbot import QtBot
 
+from kdstudio.gui.frame import first_size
 from kdstudio.gui.main_window import MainWindow
 from kdstudio.gui.setup.sections import SECTIONS
-from kdstudio.gui.worker import outcome_of
+from kdstudio.gui.worker import outcome_of, told_once
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.folder import Project
 from kdstudio.project.runs.folder import RunFolder, write_bytes
@@ -79,3 +80,31 @@ def test_a_run_that_failed_at_once_is_not_resumed(
     if step == 0:
         qtbot.mouseClick(window.message.button, LEFT)
         assert window.pages.currentWidget() is window.setup_page
+
+
+@pytest.mark.parametrize(
+    ("screen", "size"), [((1280, 720), (1264, 672)), ((1920, 1080), (1440, 900)), ((1366, 768), (1350, 720))]
+)
+def test_the_first_window_fits_the_screen(screen: tuple[int, int], size: tuple[int, int]) -> None:
+    assert first_size(QSize(*screen)) == QSize(*size)
+
+
+def test_details_leave_the_window_its_size(qtbot: QtBot, quiet: MainWindow) -> None:
+    quiet.resize(1264, 672)
+    quiet.show_page("monitor")
+    quiet.message.tell("What.", "Why.", "Fix.", "a line\n" * 200)
+    qtbot.waitUntil(lambda: quiet.message.height() > 40)
+    least, size = quiet.minimumSizeHint().height(), quiet.size()
+    assert least <= 672
+    qtbot.mouseClick(quiet.message.fold, LEFT)
+    qtbot.waitUntil(lambda: quiet.message.details.height() >= 80)
+    assert quiet.size() == size
+    assert quiet.minimumSizeHint().height() <= least + 12  # the gap above the details
+
+
+def test_details_tell_an_error_once() -> None:
+    error = ["nothing: no such folder", "Why: It was looked for.", "What to do: Check the path."]
+    log = ["12:00 INFO begun", f"12:00 ERROR {error[0]}", *error[1:], f"kdstudio: {error[0]}", *error[1:]]
+    assert told_once(log) == log[:4]
+    more = ["12:05 INFO again", f"12:05 ERROR {error[0]}", "kdstudio: something else", "MemoryError"]
+    assert told_once(log + more) == log[:4] + more

@@ -41,7 +41,8 @@ class MessageBar(QFrame):
         self.details = QPlainTextEdit()
         self.details.setReadOnly(True)
         self.details.setAccessibleName(tr("Details"))
-        self.details.setFixedHeight(120)
+        self.details.setMinimumHeight(1)  # it scrolls, so it asks for no more height of the window
+        self.details.setMaximumHeight(120)
         self.fold.toggled.connect(self.details.setVisible)
         close = QPushButton(tr("Dismiss"))
         close.setObjectName("flat")
