@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QToolBar, QWidget
+from PySide6.QtWidgets import QToolBar, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
+from kdstudio.gui.export.scorecard import headline_figures
 from kdstudio.gui.frame import first_size
 from kdstudio.gui.main_window import MainWindow
 from kdstudio.gui.setup.sections import SECTIONS
@@ -17,7 +18,9 @@ from kdstudio.project.errors import KDStudioError
 from kdstudio.project.folder import Project
 from kdstudio.project.runs.folder import RunFolder, write_bytes
 from kdstudio.project.runs.state import RunState, RunStatus, encode_state
+from kdstudio.project.shipped import resource
 from tests.gui.setup_kit import SilentEngine
+from tests.gui.synthetic import finished_run, scorecard
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -33,6 +36,12 @@ def quiet(monkeypatch: pytest.MonkeyPatch, make_window: Callable[..., MainWindow
 def tool(window: MainWindow, name: str) -> QWidget:
     """A button of the tool bar."""
     return window.findChild(QToolBar, "toolbar").widgetForAction(window.actions_by_name[name])
+
+
+def page_tab(window: MainWindow, name: str) -> QWidget:
+    """The tab of a page."""
+    found = window.actions_by_name[f"page-{name}"].associatedObjects()
+    return next(thing for thing in found if isinstance(thing, QToolButton))
 
 
 def failed_run(project: Project, step: int = 0) -> RunFolder:
@@ -108,3 +117,35 @@ def test_details_tell_an_error_once() -> None:
     assert told_once(log) == log[:4]
     more = ["12:05 INFO again", f"12:05 ERROR {error[0]}", "kdstudio: something else", "MemoryError"]
     assert told_once(log + more) == log[:4] + more
+
+
+@pytest.mark.parametrize(("accuracy", "more"), [(0.94, ""), (0.93, "as much"), (0.92, "more")])
+def test_the_scorecard_says_whether_distillation_helped(
+    qtbot: QtBot, make_window: Callable[..., MainWindow], digits: Project, accuracy: float, more: str
+) -> None:
+    finished_run(digits, accuracy=accuracy)
+    window = make_window(digits)
+    window.show_page("runs")
+    window.runs.table.setCurrentIndex(window.runs.proxy.index(0, 0))
+    qtbot.keyClick(window.runs.table, Qt.Key.Key_Return)
+    qtbot.mouseClick(page_tab(window, "export"), LEFT)
+    label = window.export.scorecard.verdict
+    assert label is not None
+    assert label.isVisible()
+    assert label.objectName() == ("error" if more else "good")
+    if not more:
+        assert "helped" in label.text()
+        assert "1.00 points" in label.text()
+        return
+    template = resource("report").joinpath("report.html").read_text(encoding="utf-8")
+    sentence, hints = label.text().split("\n")
+    written = 'reached {{ "as much" if gain == 0 else "more" }}'
+    assert sentence in template.replace(written, f"reached {more}")  # in the words of the report
+    assert "lower temperature" in hints
+
+
+def test_negative_figures_have_a_true_minus() -> None:
+    worse = scorecard(0.92)
+    assert "; −1.00 points" in headline_figures(worse)[-1][2]
+    worse["headline"]["smaller_by"] = -0.5
+    assert headline_figures(worse)[0][:2] == ("50.0 %", "larger")

@@ -46,6 +46,8 @@ ROWS: tuple[Row, ...] = (
     (mark("Speed"), mark("Latency, one sample"), lambda n, s: _spread(n["speed"]["latency_ms"], " ms")),
     (mark("Speed"), mark("Samples a second, in batches"), lambda n, s: _spread(n["speed"]["throughput"], "/s")),
 )
+ONE_SEED = mark("One seed is one sample; compare several.")
+HINTS = mark("What often helps: a lower temperature, a teacher that is trained longer, more epochs for the student.")
 SPREAD_TIP = mark("Median; ± is the larger distance to a quartile")
 
 
@@ -74,7 +76,8 @@ def headline_figures(scorecard: dict[str, Any]) -> list[tuple[str, str, str]]:
     if head.get("smaller_by") is not None and teacher:
         before, after = teacher["parameters"], student["parameters"]
         text = tr("{before:,} → {after:,} parameters", before=before, after=after)
-        found.append((f"{100 * head['smaller_by']:.1f} %", tr("smaller"), text))
+        smaller = head["smaller_by"]
+        found.append((f"{100 * abs(smaller):.1f} %", tr("smaller") if smaller >= 0 else tr("larger"), text))
     if head.get("faster_by") is not None and teacher:
         rates = [entry["speed"]["throughput"]["median"] for entry in (student, teacher)]
         times, device = rates[0] / rates[1], scorecard["environment"]["device"].replace("cpu", "CPU")
@@ -96,11 +99,30 @@ def _kept(scorecard: dict[str, Any]) -> str:
     gain = scorecard["headline"].get("gain")
     if gain is None:
         return text
-    return tr("{change}; {gain:+.2f} points against the student alone", change=text, gain=100 * gain)
+    points = f"{100 * gain:+.2f}".replace("-", "−")
+    return tr("{change}; {gain} points against the student alone", change=text, gain=points)
+
+
+def verdict(scorecard: dict[str, Any]) -> tuple[bool, str] | None:
+    """Whether distillation helped, and that in words; None if the student was not trained alone, too."""
+    gain = scorecard["headline"].get("gain")
+    if gain is None:
+        return None
+    if gain > 0:
+        text = tr(
+            "Distillation helped in this run: the same student reached {gain:.2f} points less from hard labels alone.",
+            gain=100 * gain,
+        )
+        return True, f"{text} {tr(ONE_SEED)}"
+    if gain < 0:
+        text = tr("Distillation did not help in this run: the same student reached more from hard labels alone.")
+    else:
+        text = tr("Distillation did not help in this run: the same student reached as much from hard labels alone.")
+    return False, f"{text} {tr(ONE_SEED)}\n{tr(HINTS)}"
 
 
 class ScorecardView(QWidget):
-    """Headline and table."""
+    """Headline, what it means, and table."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,12 +130,14 @@ class ScorecardView(QWidget):
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(12)
         self._inner: QWidget | None = None
+        self.verdict: QLabel | None = None
 
     def show_scorecard(self, scorecard: dict[str, Any]) -> None:
         """Builds the view anew."""
         if self._inner is not None:
             self._layout.removeWidget(self._inner)
             self._inner.deleteLater()
+            self.verdict = None
         self._inner = QWidget()
         column = QVBoxLayout(self._inner)
         column.setContentsMargins(0, 0, 0, 0)
@@ -123,6 +147,13 @@ class ScorecardView(QWidget):
         for figure, what, behind in headline_figures(scorecard):
             row.addWidget(self._figure(figure, what, behind), 1)
         column.addLayout(row)
+        found = verdict(scorecard)
+        if found is not None:
+            helped, text = found
+            self.verdict = QLabel(text)
+            self.verdict.setObjectName("good" if helped else "error")
+            self.verdict.setWordWrap(True)
+            column.addWidget(self.verdict)
         column.addWidget(self._table(scorecard))
         self._layout.addWidget(self._inner)
 
