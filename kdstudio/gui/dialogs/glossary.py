@@ -35,6 +35,7 @@ class GlossaryDialog(QDialog):
         self.text = QTextBrowser()
         self.text.setAccessibleName(tr("Glossary"))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.button(QDialogButtonBox.StandardButton.Close).setAutoDefault(False)  # Enter in the line searches
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.setSpacing(12)

@@ -24,6 +24,8 @@ from kdstudio.gui.language import mark, tr
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.folder import Project, create_project, templates
 
+#: What cannot be in the name of a folder, on one system or another.
+SEPARATORS = frozenset('/\\:*?"<>|')
 DATA = Qt.ItemDataRole.UserRole
 EMPTY = mark("An empty project: you add the experiments.")
 
@@ -67,6 +69,7 @@ class NewProjectDialog(QDialog):
         self.folder = QLineEdit(str(projects_home()))
         self.folder.setAccessibleName(tr("Folder"))
         browse = QPushButton(tr("Browse..."))
+        browse.setAutoDefault(False)  # Enter in a line makes the project
         browse.clicked.connect(self._browse)
         place = QHBoxLayout()
         place.addWidget(self.folder, 1)
@@ -88,6 +91,7 @@ class NewProjectDialog(QDialog):
         self.make.setDefault(True)
         self.make.clicked.connect(self._make)
         buttons.addButton(self.make, QDialogButtonBox.ButtonRole.ActionRole)
+        buttons.button(QDialogButtonBox.StandardButton.Cancel).setAutoDefault(False)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.setSpacing(12)
@@ -127,8 +131,11 @@ class NewProjectDialog(QDialog):
 
     def _check(self) -> None:
         problem = ""
-        if not self.name.text().strip():
+        name = self.name.text().strip()
+        if not name:
             problem = tr("Give the project a name.")
+        elif name.startswith(".") or SEPARATORS & set(name):
+            problem = tr("The name is that of a folder: without / \\ : * ? \" < > | and with no dot at its beginning.")
         elif self.target.exists() and any(self.target.iterdir() if self.target.is_dir() else [self.target]):
             problem = tr("This folder exists and is not empty; choose another name.")
         self.problem.setText(problem)
