@@ -347,6 +347,7 @@ class MainWindow(LateMonitor):
             self.actions_by_name[name].setEnabled(on)
         self.actions_by_name["continue"].setVisible(status is RunStatus.HOLDING)
         self.actions_by_name["hold"].setVisible(status is not RunStatus.HOLDING)
+        self.export.set_going(going)
         title = self.project.title if self.project is not None else ""
         mark = "● " if page.dirty else ""
         self.setWindowTitle(mark + " · ".join(part for part in (title, "KD Studio") if part))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QProcess, QSize, Qt
 from PySide6.QtWidgets import QToolBar, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -17,7 +18,7 @@ from kdstudio.gui.worker import outcome_of, told_once
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.folder import Project
 from kdstudio.project.runs.folder import RunFolder, write_bytes
-from kdstudio.project.runs.state import RunState, RunStatus, encode_state
+from kdstudio.project.runs.state import RunState, RunStatus, encode_state, process_start
 from kdstudio.project.shipped import resource
 from tests.gui.setup_kit import SilentEngine
 from tests.gui.synthetic import finished_run, scorecard
@@ -42,6 +43,22 @@ def page_tab(window: MainWindow, name: str) -> QWidget:
     """The tab of a page."""
     found = window.actions_by_name[f"page-{name}"].associatedObjects()
     return next(thing for thing in found if isinstance(thing, QToolButton))
+
+
+def show_newest(qtbot: QtBot, window: MainWindow) -> None:
+    """Opens the first run of the table by Enter."""
+    window.show_page("runs")
+    window.runs.table.setCurrentIndex(window.runs.proxy.index(0, 0))
+    qtbot.keyClick(window.runs.table, Qt.Key.Key_Return)
+
+
+def going_run(project: Project, name: str = "soft-targets", phase: str = "training") -> RunFolder:
+    """A run that this very process seems to be at."""
+    run = project.create_run(project.load(name))
+    state = RunState(phase=phase, stage="teacher", step=40, total_steps=200, pid=os.getpid())
+    state.process_start = process_start(os.getpid())
+    write_bytes(run.state_path, encode_state(state))
+    return run
 
 
 def failed_run(project: Project, step: int = 0) -> RunFolder:
@@ -125,9 +142,7 @@ def test_the_scorecard_says_whether_distillation_helped(
 ) -> None:
     finished_run(digits, accuracy=accuracy)
     window = make_window(digits)
-    window.show_page("runs")
-    window.runs.table.setCurrentIndex(window.runs.proxy.index(0, 0))
-    qtbot.keyClick(window.runs.table, Qt.Key.Key_Return)
+    show_newest(qtbot, window)
     qtbot.mouseClick(page_tab(window, "export"), LEFT)
     label = window.export.scorecard.verdict
     assert label is not None
@@ -149,3 +164,39 @@ def test_negative_figures_have_a_true_minus() -> None:
     assert "; −1.00 points" in headline_figures(worse)[-1][2]
     worse["headline"]["smaller_by"] = -0.5
     assert headline_figures(worse)[0][:2] == ("50.0 %", "larger")
+
+
+def test_the_export_page_waits_for_a_run_that_is_going(
+    qtbot: QtBot, make_window: Callable[..., MainWindow], digits: Project
+) -> None:
+    run = going_run(digits)
+    window = make_window(digits)
+    qtbot.mouseClick(page_tab(window, "export"), LEFT)
+    empty = window.export.empty
+    qtbot.waitUntil(lambda: empty.heading.text() == "The run is going")
+    qtbot.mouseClick(empty.button, LEFT)
+    assert window.pages.currentWidget() is window.monitor
+    write_bytes(run.state_path, encode_state(RunState(phase="parked", step=40)))
+    qtbot.waitUntil(lambda: empty.heading.text() == "No finished student")
+    assert empty.button.text() == "Run"
+
+
+def test_an_export_that_has_ended_is_seen_whole(
+    qtbot: QtBot, make_window: Callable[..., MainWindow], digits: Project
+) -> None:
+    finished_run(digits)
+    window = make_window(digits, size=(1100, 600))
+    show_newest(qtbot, window)
+    qtbot.mouseClick(page_tab(window, "export"), LEFT)
+    page = window.export
+    card = page.cards["onnx"]
+    page._kind = "onnx"
+    page._process = QProcess(page)
+    page._finished(0, QProcess.ExitStatus.NormalExit)
+
+    def seen() -> bool:
+        place = card.mapTo(page.area.viewport(), card.rect().bottomLeft())
+        return place.y() < page.area.viewport().height()
+
+    qtbot.waitUntil(seen)
+    assert page.area.verticalScrollBar().value() > 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
-from PySide6.QtCore import QProcess, Signal
+from PySide6.QtCore import QProcess, QTimer, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QFrame,
@@ -69,14 +70,30 @@ class ExportPage(QWidget):
         column.addWidget(ship)
         column.addLayout(row)
         column.addStretch()
-        area = QScrollArea()
+        self.area = area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setWidget(inner)
         self.stack = QStackedLayout(self)
-        text = tr("When a run is finished, its scorecard and the ways to ship its student appear here.")
-        self.stack.addWidget(EmptyState(tr("No finished student"), text, actions["run"]))
+        self._actions = actions
+        self.empty = EmptyState(" ", "")
+        self.stack.addWidget(self.empty)
         self.stack.addWidget(area)
+        self.going: bool | None = None
+        self.set_going(False)
+
+    def set_going(self, going: bool) -> None:
+        """Whether the shown run is at work: then there is nothing to start, only to wait for."""
+        if going == self.going:
+            return
+        self.going = going
+        if going:
+            text = tr("Its scorecard and the ways to ship its student appear here when it is finished.")
+            self.empty.set_text(text, tr("The run is going"))
+        else:
+            text = tr("When a run is finished, its scorecard and the ways to ship its student appear here.")
+            self.empty.set_text(text, tr("No finished student"))
+        self.empty.offer(self._actions["page-monitor" if going else "run"])
 
     def show_run(self, run: RunFolder | None) -> None:
         """Shows a run's student, or the empty state if it has none yet."""
@@ -131,12 +148,17 @@ class ExportPage(QWidget):
         said = bytes(process.readAllStandardError().data()).decode("utf-8", "replace").strip()
         process.deleteLater()
         self._show_busy()
+        # what the check said makes the card higher, which the layout knows a turn later
+        QTimer.singleShot(0, self, partial(self._show_card, self._kind))
         if code != 0 and not self._cancelled:
             words = said.removeprefix("kdstudio: ").splitlines() or [tr("The process that exports died.")]
             what, *rest = words
             why = [line.removeprefix("Why: ") for line in rest if line.startswith("Why: ")]
             fix = [line.removeprefix("What to do: ") for line in rest if line.startswith("What to do: ")]
             self.failed.emit(what, "\n".join(why), "\n".join(fix))
+
+    def _show_card(self, kind: str) -> None:
+        self.area.ensureWidgetVisible(self.cards[kind], 0, 24)
 
     def shut_down(self) -> None:
         """Ends an export that is going on; the window is closing."""

@@ -12,7 +12,7 @@ class EmptyState(QWidget):
 
     def __init__(self, title: str, text: str, action: QAction | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        heading = QLabel(title)
+        self.heading = heading = QLabel(title)
         heading.setObjectName("heading")
         heading.setVisible(bool(title))
         self.words = words = QLabel(text)
@@ -56,6 +56,8 @@ class EmptyState(QWidget):
         if self.action is not None:
             self.action.trigger()
 
-    def set_text(self, text: str) -> None:
-        """Says something else."""
+    def set_text(self, text: str, title: str = "") -> None:
+        """Says something else; without a title the old one stays."""
         self.words.setText(text)
+        if title:
+            self.heading.setText(title)
