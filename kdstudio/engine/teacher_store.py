@@ -18,7 +18,7 @@ from kdstudio.project.spec import DataBase, TeacherSpec
 #: Part of every key; raised when a change in the engine makes the same spec end in other weights.
 RECIPE = 1
 #: Fields that decide where samples come from or which there are; the fingerprint tells that.
-_WHERE_ONLY = {"folder", "download", "path", "unreadable"}
+_WHERE_ONLY = {"folder", "download", "path", "unreadable", "test_fraction"}
 
 
 def teacher_key(spec: TeacherSpec, data: DataBase, bundle: DataBundle, root: Path) -> str:

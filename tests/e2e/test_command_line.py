@@ -331,3 +331,13 @@ def test_unreadable_files_are_left_out_told_and_reported(project: Project, comma
     code, out, _ = command("inspect", path)
     assert code == 0
     assert f"Problem: {told}" in out
+
+
+def test_the_share_of_test_samples_is_set_like_any_field(project: Project, command: Any) -> None:
+    path = project.experiments_dir / "quick.yaml"
+    assert command("run", path, "--set", "data.test_fraction=0.4")[0] == 0
+    counts = project.runs()[-1].scorecard()["data"]["counts"]
+    assert counts["test"] == round(0.4 * 1797)
+    code, _, err = command("run", path, "--set", "data.test_fraction=0.89", "--set", "data.validation_fraction=0.2")
+    assert code == 2
+    assert "must be less than 1 together" in err

@@ -390,3 +390,16 @@ def test_what_happens_to_unreadable_files_of_a_folder(setup: SetupKit) -> None:
     box.editor.combo.activated.emit(1)
     setup.settle()
     assert setup.value("data.unreadable") == "leave_out"
+
+
+def test_the_shares_of_a_split(setup: SetupKit) -> None:
+    box = setup.field("data.test_fraction")
+    assert box.schema.label == "Test share"
+    setup.type_into(box.editor.line, "0.3")
+    assert setup.value("data.test_fraction") == 0.3
+    setup.type_into(setup.field("data.validation_fraction").editor.line, "0.7")
+    setup.settle()
+    assert any("less than 1 together" in text for texts in setup.page.context.problems.values() for text in texts)
+    setup.page.document.edit("Change", {"data": {"source": "mnist"}})
+    setup.settle()
+    assert "test_fraction" not in setup.value("data")

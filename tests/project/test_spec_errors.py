@@ -13,7 +13,7 @@ FILE = "experiments/a.yaml"
 MLP = {"model": "mlp"}
 QUOTES = "; put it in quotes if it looks like a number, a date, yes or no"
 SOURCES = "choose one of: digits, mnist, fashion-mnist, cifar10, cifar100, folder, npz"
-KEYS = "batch_size, augment, crop_padding, jitter_pixels, validation_fraction, split_seed, train_limit, source"
+KEYS = "batch_size, augment, crop_padding, jitter_pixels, validation_fraction, split_seed, train_limit"
 
 
 def accept(**fields: Any) -> Experiment:
@@ -96,6 +96,15 @@ def refuse(**fields: Any) -> str:
             "data.validation_fraction: should be less than 0.9 (it is 0.9); for example 0.1",
         ),
         (
+            {"data": {"source": "digits", "validation_fraction": 0.4, "test_fraction": 0.6}},
+            "data: validation_fraction (0.4) and test_fraction (0.6) must be less than 1 together; "
+            "for example 0.1 and 0.15",
+        ),
+        (
+            {"data": {"source": "mnist", "test_fraction": 0.2}},
+            "data.test_fraction: unknown key 'test_fraction'; did you mean 'validation_fraction'?",
+        ),
+        (
             {"objective": [{"term": "hard", "weight": float("inf")}]},
             "objective.0.weight: should be a number with an end (it is inf); for example 1.0",
         ),
@@ -130,7 +139,8 @@ def refuse(**fields: Any) -> str:
         ({"data": {"source": "mnist", "folder": 3}}, "data.folder: should be text (it is 3)" + QUOTES),
         (
             {"data": {"source": "folder", "path": "a", "folder": "b"}},
-            f"data.folder: unknown key 'folder'; the keys here are: {KEYS}, path, image_size, grayscale, unreadable",
+            f"data.folder: unknown key 'folder'; the keys here are: {KEYS}, test_fraction, source, path, "
+            "image_size, grayscale, unreadable",
         ),
         ({"objective": [{"term": "herd"}]}, "objective.0: unknown term 'herd'; did you mean 'hard'?"),
         (

@@ -10,10 +10,7 @@ import numpy as np
 
 from kdstudio.engine.data.base import ArraySplit, DataBundle, statistics
 from kdstudio.project.errors import DataError
-from kdstudio.project.spec import DataBase
-
-TEST_FRACTION = 0.15
-"""Share held out as test samples where a source has none of its own."""
+from kdstudio.project.spec import DataBase, SplitData
 
 _TEST, _VALIDATION, _LIMIT = 1, 2, 3
 _WORD = 2**64 - 1
@@ -100,9 +97,9 @@ def make_bundle(
 ) -> DataBundle:
     """Completes the splits and measures the training samples.
 
-    A missing test split is held out of the training samples first (15 %), then a missing validation split
-    (`validation_fraction` of what is left); `train_limit` cuts the training samples last, so that runs with different
-    limits are chosen and scored on the same samples.
+    A missing test split is held out of the training samples first (`test_fraction`), then a missing
+    validation split (`validation_fraction` of what is left); `train_limit` cuts the training samples last, so that runs
+    with different limits are chosen and scored on the same samples.
 
     Raises:
         DataError: Too few classes, a class with too few samples, or a limit below the number of classes.
@@ -126,7 +123,8 @@ def make_bundle(
             "Add samples to these classes or remove them.",
         )
     if test is None:
-        kept, held = hold_out(train.labels.numpy(), TEST_FRACTION, spec.split_seed, _TEST)
+        assert isinstance(spec, SplitData), "the other sources have test samples"
+        kept, held = hold_out(train.labels.numpy(), spec.test_fraction, spec.split_seed, _TEST)
         train, test = train.select(kept), train.select(held)
     if validation is None:
         kept, held = hold_out(train.labels.numpy(), spec.validation_fraction, spec.split_seed, _VALIDATION)

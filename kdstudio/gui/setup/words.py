@@ -18,6 +18,7 @@ LABELS = {
     "widths": mark("Widths"),
     "augment": mark("Augmentation"),
     "validation_fraction": mark("Validation share"),
+    "test_fraction": mark("Test share"),
     "train_limit": mark("Training samples"),
     "image_size": mark("Image side"),
     "every_seconds": mark("Snapshot every"),

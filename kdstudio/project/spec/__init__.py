@@ -1,7 +1,7 @@
 """Specs: what the user describes, as pydantic models. The descriptions become the form, the tooltips and the docs."""
 
 from kdstudio.project.spec.base import Strict, problems_of, suggestion, validate
-from kdstudio.project.spec.data import DataBase, DataSpec, Digits, ImageFolder, KnownImages, NumpyFile
+from kdstudio.project.spec.data import DataBase, DataSpec, Digits, ImageFolder, KnownImages, NumpyFile, SplitData
 from kdstudio.project.spec.experiment import SPEC_VERSION, EvaluateSpec, Experiment, MonitorSpec, ProjectFile
 from kdstudio.project.spec.feature_terms import (
     AttentionTerm,
@@ -69,6 +69,7 @@ __all__ = [
     "SelectivityTerm",
     "SimilarityTerm",
     "SoftTerm",
+    "SplitData",
     "Strict",
     "StudentSpec",
     "TeacherSpec",

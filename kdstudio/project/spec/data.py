@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kdstudio.project.spec.base import Strict
 
@@ -30,7 +30,23 @@ class DataBase(Strict):
     """Use at most this many training samples, chosen class-balanced by the split seed (empty: all)."""
 
 
-class Digits(DataBase):
+class SplitData(DataBase):
+    """A source that may have no test samples of its own, so that some are held out."""
+
+    test_fraction: float = Field(0.15, gt=0, lt=0.9)
+    """Share of all samples held out for the test, before validation; no effect on a folder with test/ (usual 0.15)."""
+
+    @model_validator(mode="after")
+    def _fractions(self) -> Self:
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                f"validation_fraction ({self.validation_fraction:g}) and test_fraction ({self.test_fraction:g}) "
+                "must be less than 1 together; for example 0.1 and 0.15"
+            )
+        return self
+
+
+class Digits(SplitData):
     """scikit-learn's 1,797 handwritten digits of 8 x 8 pixels. Comes with the program; needs no download."""
 
     source: Literal["digits"] = "digits"
@@ -48,7 +64,7 @@ class KnownImages(DataBase):
     """Whether the files may be fetched when no local copy is found."""
 
 
-class ImageFolder(DataBase):
+class ImageFolder(SplitData):
     """A folder with one sub-folder of images per class, or with train/, val/ and test/ folders of that form."""
 
     source: Literal["folder"] = "folder"
@@ -63,7 +79,7 @@ class ImageFolder(DataBase):
     """What to do with files that cannot be read as images: refuse the folder, or leave them out with a warning."""
 
 
-class NumpyFile(DataBase):
+class NumpyFile(SplitData):
     """A NumPy .npz file with arrays `images` (N, H, W), (N, H, W, C) or `features` (N, D), and `labels` (N)."""
 
     source: Literal["npz"] = "npz"

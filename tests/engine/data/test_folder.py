@@ -47,6 +47,11 @@ def test_what_is_missing_is_held_out(image_folder: Make) -> None:
     assert [a + b for a, b in zip(counts["train"], counts["validation"])] == [10, 10]
 
 
+def test_the_share_of_test_samples_where_the_folder_has_none(image_folder: Make) -> None:
+    base = image_folder({"cat": 10, "dog": 10})
+    assert load(base, test_fraction=0.4).counts()["test"] == [4, 4]
+
+
 def test_an_empty_split_folder_counts_as_missing(image_folder: Make) -> None:
     base = image_folder({"cat": 10, "dog": 10}, below="train")
     (base / "val/cat").mkdir(parents=True)

@@ -11,7 +11,7 @@ import torch
 from kdstudio.engine.data import ArraySplit, DataBundle, load_data
 from kdstudio.engine.data.splits import hold_out, limit_balanced, make_bundle, mix, splitmix64
 from kdstudio.project.errors import DataError
-from kdstudio.project.spec import Digits
+from kdstudio.project.spec import Digits, NumpyFile
 
 ROOT = Path()
 
@@ -100,6 +100,17 @@ def test_limit_leaves_validation_and_test_alone() -> None:
     assert set(limited.counts()["train"]) == {10}
     assert torch.equal(full.validation.images, limited.validation.images)
     assert torch.equal(full.test.images, limited.test.images)
+
+
+def test_the_share_of_test_samples_is_chosen(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", features=np.arange(400.0).reshape(200, 2), labels=np.arange(200) % 2)
+    specs = [NumpyFile(path="a.npz", test_fraction=share) for share in (0.15, 0.3)]
+    usual, more = (load_data(spec, tmp_path) for spec in specs)
+    assert usual.fingerprint() == load_data(NumpyFile(path="a.npz"), tmp_path).fingerprint()
+    assert usual.counts() == {"train": [76, 77], "validation": [9, 8], "test": [15, 15]}
+    assert more.counts() == {"train": [63, 63], "validation": [7, 7], "test": [30, 30]}
+    held = {tuple(row) for row in usual.test.images.tolist()}
+    assert held < {tuple(row) for row in more.test.images.tolist()}, "a larger share holds the same samples, and more"
 
 
 def test_limit_below_the_number_of_classes_is_refused() -> None:
