@@ -50,6 +50,7 @@ def _menus(window: MainWindow) -> None:
     for spec in SPECS:
         if spec.menu not in menus:
             menus[spec.menu] = window.menuBar().addMenu(tr(spec.menu))
+            menus[spec.menu].setToolTipsVisible(True)
         menu = menus[spec.menu]
         if spec.gap:
             menu.addSeparator()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QStatusBar, QWidget
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QStatusBar, QWidget
 
 from kdstudio.gui.language import tr
-from kdstudio.gui.words import network_word, status_words
+from kdstudio.gui.widgets.elided import ElidedLabel, Pill
+from kdstudio.gui.words import and_then, network_word, status_words
+from kdstudio.project.errors import KDStudioError
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.state import RunState, RunStatus
 
@@ -50,12 +53,13 @@ class StatusStrip:
     """Fills the window's status bar and its progress bar."""
 
     def __init__(self, bar: QStatusBar) -> None:
-        self.run = QLabel()
-        self.phase = QLabel(tr("Ready"))
-        self.time = QLabel()
-        self.speed = QLabel()
-        self.memory = QLabel()
-        self.device = QLabel()
+        self.run = ElidedLabel()
+        self.phase = ElidedLabel(tr("Ready"))
+        self.note = ElidedLabel()
+        self.time = ElidedLabel()
+        self.speed = ElidedLabel()
+        self.memory = ElidedLabel()
+        self.device = ElidedLabel()
         for label, name in (
             (self.run, tr("Run")),
             (self.phase, tr("Phase")),
@@ -64,12 +68,16 @@ class StatusStrip:
         ):
             label.setAccessibleName(name)
         bar.addWidget(self.run)
-        bar.addWidget(self.phase)
+        bar.addWidget(self.phase, 1)
+        bar.addWidget(self.note, 1)
         for label in (self.time, self.speed, self.memory, self.device):
             bar.addPermanentWidget(label)
-        self.progress = QProgressBar()
+        self._silence = QTimer(bar)
+        self._silence.setSingleShot(True)
+        self._silence.timeout.connect(self.say)
+        self.progress = Pill()
         self.progress.setAccessibleName(tr("Progress of the shown run"))
-        self.progress.setFixedWidth(230)
+        self.progress.setFixedWidth(270)
         self.left = QLabel()
         self.left.setObjectName("soft")
         self.block = QWidget()
@@ -79,7 +87,19 @@ class StatusStrip:
         row.addWidget(self.left)
         row.addWidget(self.progress)
         self._pace = Pace()
+        self._baselines: dict[RunFolder, bool] = {}
+        self.say()
         self.show(None, RunState(), RunStatus.CREATED)
+
+    def say(self, text: str = "", milliseconds: int = 0) -> None:
+        """Says something in the place of the run's line, for a while. Nothing brings the line back."""
+        self._silence.stop()
+        self.note.setText(text)
+        self.note.setVisible(bool(text))
+        for label in (self.run, self.phase):
+            label.setVisible(not text)
+        if text and milliseconds:
+            self._silence.start(milliseconds)
 
     def show(self, run: RunFolder | None, state: RunState, status: RunStatus) -> None:
         """Shows where a run stands; None clears the strip."""
@@ -102,17 +122,16 @@ class StatusStrip:
         else:
             self.progress.setRange(0, total)
             self.progress.setValue(total if status is RunStatus.FINISHED else min(state.step, total))
-        self.progress.setFormat(words)
+        self.progress.setFormat(f"{run.name}: {words}")
         self.run.setText(run.name)
         position = tr("step {step:,} of {all:,}", step=state.step, all=state.total_steps) if state.total_steps else ""
         message = state.message if status.active else ""
         self.phase.setText(" · ".join(part for part in (words, position, message) if part))
         self._pace.update(state)
         left = self._pace.left(state) if status is RunStatus.TRAINING else None
-        self.left.setText(tr("{time} left", time=duration(left)) if left is not None else "")
-        self.time.setText(
-            tr("{stage}: {time} left", stage=network_word(state.stage), time=duration(left)) if left is not None else ""
-        )
+        words = tr("{time} left for the {stage}", time=duration(left), stage=network_word(state.stage)) if left else ""
+        self.left.setText(words)
+        self.time.setText(and_then(words, state.stage, self._has_baseline(run)) if words else "")
         fast = status is RunStatus.TRAINING and state.samples_per_second
         self.speed.setText(tr("{count:,.0f} samples/s", count=state.samples_per_second) if fast else "")
         memory = f"{state.memory_bytes / 1e6:,.0f} MB" if state.memory_bytes and status.active else ""
@@ -120,6 +139,14 @@ class StatusStrip:
             memory += f" · GPU {state.device_memory_bytes / 1e9:.2f} GB"
         self.memory.setText(memory)
         self.device.setText(state.device)
+
+    def _has_baseline(self, run: RunFolder) -> bool:
+        if run not in self._baselines:
+            try:
+                self._baselines[run] = run.experiment().baseline
+            except KDStudioError:
+                self._baselines[run] = False
+        return self._baselines[run]
 
     @staticmethod
     def _words(state: RunState, status: RunStatus) -> str:

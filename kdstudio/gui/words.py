@@ -23,6 +23,12 @@ TRAINING = {
     "student": mark("Training the student"),
     "baseline": mark("Training the baseline"),
 }
+#: The time that is left of a stage, where others still come.
+THEN = {
+    ("student",): mark("{time}, then the student"),
+    ("baseline",): mark("{time}, then the baseline"),
+    ("student", "baseline"): mark("{time}, then the student and the baseline"),
+}
 NAMES = {
     "teacher": mark("teacher"),
     "student": mark("student"),
@@ -49,3 +55,10 @@ def network_word(name: str) -> str:
 def split_word(name: str) -> str:
     """What a split of the data is called."""
     return tr(NAMES[name]) if name in NAMES else name
+
+
+def and_then(time: str, stage: str, baseline: bool) -> str:
+    """A time that is left of a stage, and the stages that come after it."""
+    after = {"teacher": ["student", "baseline"], "student": ["baseline"]}.get(stage, [])
+    coming = tuple(name for name in after if name != "baseline" or baseline)
+    return tr(THEN[coming], time=time) if coming else time

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import time
 from collections.abc import Callable
 
 import pytest
@@ -200,3 +202,54 @@ def test_an_export_that_has_ended_is_seen_whole(
 
     qtbot.waitUntil(seen)
     assert page.area.verticalScrollBar().value() > 0
+
+
+def end(run: RunFolder) -> None:
+    """Ends a run that this process only seems to be at, before the window could."""
+    write_bytes(run.state_path, encode_state(RunState(phase="parked", step=40, total_steps=200)))
+
+
+def test_the_pill_names_the_run_and_the_time_its_stage(
+    qtbot: QtBot, make_window: Callable[..., MainWindow], digits: Project
+) -> None:
+    run = going_run(digits, "hints")
+    window = make_window(digits)
+    strip = window.strip
+    qtbot.waitUntil(lambda: strip.progress.format() == "hints/001: Training the teacher")
+    now = time.time()
+    for step in (40, 60, 80):
+        now += 1
+        state = RunState(phase="training", stage="teacher", step=step, total_steps=600, heartbeat=now)
+        strip.show(run, state, RunStatus.TRAINING)
+    assert strip.left.text() == "26 s left for the teacher"
+    assert strip.time.text().startswith("26 s left for the teacher, then the student")
+    strip.show(run, RunState(), RunStatus.FINISHED)
+    assert strip.progress.text() == "hints/001: Finished"
+    strip.progress.setFormat("a-very-long-name-of-an-experiment-of-mine/001: Finished")
+    assert strip.progress.text().endswith("…")
+    end(run)
+    qtbot.waitUntil(lambda: window.control.status is RunStatus.PARKED)
+
+
+def test_the_runs_line_comes_back_after_a_message(
+    qtbot: QtBot, make_window: Callable[..., MainWindow], digits: Project
+) -> None:
+    finished_run(digits)
+    window = make_window(digits)
+    show_newest(qtbot, window)
+    strip = window.strip
+    qtbot.waitUntil(lambda: strip.phase.text() == "Finished · step 200 of 200")
+    for _ in range(5):
+        window.actions_by_name["text-larger"].trigger()
+    strip.say("A long message that is said for a while. " * 8, 300)
+    assert strip.note.isVisible()
+    assert not strip.phase.isVisible()
+    qtbot.waitUntil(lambda: strip.note.width() > 100)
+    shown = (strip.note, strip.time, strip.speed, strip.memory, strip.device)
+    places = [label.geometry() for label in shown]
+    assert all(a.right() <= b.left() for a, b in itertools.pairwise(places))
+    qtbot.waitUntil(strip.phase.isVisible)
+    qtbot.mouseMove(tool(window, "run"))
+    assert strip.phase.isVisible()
+    assert not window.statusBar().currentMessage()
+    window.actions_by_name["text-normal"].trigger()

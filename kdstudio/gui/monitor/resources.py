@@ -20,7 +20,7 @@ from kdstudio.gui.monitor.views import View, ViewStack
 from kdstudio.gui.monitor.words import duration, remaining, size
 from kdstudio.gui.theme import Theme, Tokens
 from kdstudio.gui.widgets.flow import FlowLayout
-from kdstudio.gui.words import network_word
+from kdstudio.gui.words import and_then, network_word
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.runs.metrics import Series
@@ -40,12 +40,6 @@ LOAD = (
     ("cpu", mark("processor"), "solid", mark("Processor time of the engine's process; 100 % is one core")),
     ("gpu", mark("GPU"), "dash", mark("Share of time in which the device is busy, of all processes together")),
 )
-#: The time that is left of a stage, where others still come.
-THEN = {
-    ("student",): mark("{time}, then the student"),
-    ("baseline",): mark("{time}, then the baseline"),
-    ("student", "baseline"): mark("{time}, then the student and the baseline"),
-}
 
 
 class ResourceView(View):
@@ -274,23 +268,13 @@ class ResourcesPanel(Panel):
         if self.status.active:
             if rate and state.total_steps:
                 words = remaining(max(0, state.total_steps - state.step) / rate)
-                coming = self._coming(stage)
-                if coming:
-                    words = tr(THEN[coming], time=words)
+                words = and_then(words, stage, self._experiment is not None and self._experiment.baseline)
                 return tr("Time left for the {stage}", stage=network_word(stage)), words
             others = {RunStatus.HOLDING: tr("on hold"), RunStatus.EVALUATING: tr("evaluating")}
             return tr("Time left"), others.get(self.status, tr("not known yet"))
         if state.started and state.ended > state.started:
             return tr("From start to end"), duration(state.ended - state.started)
         return "", ""
-
-    def _coming(self, stage: str) -> tuple[str, ...]:
-        """The stages that still come."""
-        experiment = self._experiment
-        if experiment is None:
-            return ()
-        coming = {"teacher": ["student", "baseline"], "student": ["baseline"]}.get(stage, [])
-        return tuple(name for name in coming if name != "baseline" or experiment.baseline)
 
     def table(self) -> Sequence[Sequence[object]]:
         """Every figure over time: seconds since 1970, what, value."""

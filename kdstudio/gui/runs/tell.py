@@ -42,7 +42,7 @@ class OutcomeTeller(QObject):
             button, then = self._way_out(run, shown)
             window.message.tell(what, outcome.why, outcome.fix, outcome.details, button=button, then=then)
         else:
-            window.statusBar().showMessage(" ".join(part for part in (what, outcome.fix) if part), 8000)
+            window.strip.say(" ".join(part for part in (what, outcome.fix) if part), 8000)
         state = run.state()
         if state.ended - state.started > LONG_SECONDS and not window.focus_window():
             self.notify(run.name, outcome.what)

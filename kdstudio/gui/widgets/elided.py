@@ -1,0 +1,67 @@
+"""A label that gives way: text that has no room ends in dots, and is told whole by the tooltip."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QLabel, QProgressBar
+
+LEAST = 24
+
+
+class ElidedLabel(QLabel):
+    """One line of plain text. `text` is always the whole of it."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        self._whole = ""
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setText(text)
+
+    def text(self) -> str:
+        return self._whole
+
+    def setText(self, text: str) -> None:
+        self._whole = text
+        self._elide()
+        self.updateGeometry()
+
+    def clear(self) -> None:
+        self.setText("")
+
+    def sizeHint(self) -> QSize:
+        hint, metrics = super().sizeHint(), self.fontMetrics()
+        more = metrics.horizontalAdvance(self._whole) - metrics.horizontalAdvance(super().text())
+        return QSize(hint.width() + more, hint.height())
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(min(LEAST, self.sizeHint().width()), super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._elide()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._elide()
+
+    def _elide(self) -> None:
+        metrics = self.fontMetrics()
+        frame = super().sizeHint().width() - metrics.horizontalAdvance(super().text())
+        shown = metrics.elidedText(self._whole, Qt.TextElideMode.ElideRight, max(self.width() - frame, 0))
+        if shown != super().text():
+            super().setText(shown)
+        self.setToolTip(self._whole if shown != self._whole else "")
+
+
+class Pill(QProgressBar):
+    """A progress bar whose words stay inside of it."""
+
+    def text(self) -> str:
+        room = self.width() - 16
+        return self.fontMetrics().elidedText(self.format(), Qt.TextElideMode.ElideRight, room)
+
+    def setFormat(self, words: str) -> None:
+        super().setFormat(words)
+        self.setToolTip(words)
