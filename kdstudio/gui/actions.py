@@ -113,7 +113,6 @@ def build_actions(parent: QObject, handlers: dict[str, Callable[[], None]]) -> d
         action.setObjectName(spec.name)
         shortcut = f" ({QKeySequence(spec.shortcut).toString()})" if spec.shortcut else ""
         action.setToolTip(tr(spec.tip) + shortcut)
-        action.setStatusTip(tr(spec.tip))
         if spec.shortcut:
             action.setShortcut(QKeySequence(spec.shortcut))
         action.triggered.connect(lambda checked=False, handler=handlers[spec.name]: handler())

@@ -47,7 +47,7 @@ class ExperimentActions:
     def save(self) -> None:
         """Saves the open experiment."""
         if self.window.setup_page.save():
-            self.window.statusBar().showMessage(tr("Saved"), 3000)
+            self.window.strip.say(tr("Saved"), 3000)
             self.window.refresh()
 
     def revert(self) -> None:

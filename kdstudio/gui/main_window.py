@@ -268,7 +268,7 @@ class MainWindow(LateMonitor):
         if run is None:
             return
         self.message.hide()
-        self.statusBar().clearMessage()  # how the run before it ended
+        self.strip.say("")  # how the run before it ended
         self.show_page("monitor")
         self.tree.choose(run)
 

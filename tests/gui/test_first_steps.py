@@ -6,6 +6,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QProcess, QSize, Qt
@@ -15,10 +16,11 @@ from pytestqt.qtbot import QtBot
 from kdstudio.gui.export.scorecard import headline_figures
 from kdstudio.gui.frame import first_size
 from kdstudio.gui.main_window import MainWindow
+from kdstudio.gui.settings import Settings
 from kdstudio.gui.setup.sections import SECTIONS
 from kdstudio.gui.worker import outcome_of, told_once
 from kdstudio.project.errors import KDStudioError
-from kdstudio.project.folder import Project
+from kdstudio.project.folder import Project, create_project
 from kdstudio.project.runs.folder import RunFolder, write_bytes
 from kdstudio.project.runs.state import RunState, RunStatus, encode_state, process_start
 from kdstudio.project.shipped import resource
@@ -253,3 +255,21 @@ def test_the_runs_line_comes_back_after_a_message(
     assert strip.phase.isVisible()
     assert not window.statusBar().currentMessage()
     window.actions_by_name["text-normal"].trigger()
+
+
+def test_the_welcome_page_tells_of_runs_in_the_background(
+    qtbot: QtBot, make_window: Callable[..., MainWindow], settings: Settings, digits: Project, tmp_path: Path
+) -> None:
+    quiet = create_project(tmp_path / "quiet", "empty")
+    for project in (quiet, digits):
+        settings.opened(project.root)
+    run = going_run(digits)
+    window = make_window()
+    first, second = window.welcome.recent
+    qtbot.waitUntil(lambda: first.text().endswith("● 1 run going"))
+    assert "going" not in second.text()
+    end(run)
+    qtbot.mouseClick(first, LEFT)
+    window.close_project()
+    first = window.welcome.recent[0]
+    assert "going" not in first.text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -19,8 +19,9 @@ from PySide6.QtWidgets import (
 
 from kdstudio.gui.dialogs.new_project import template_texts
 from kdstudio.gui.icons import icon
-from kdstudio.gui.language import tr
+from kdstudio.gui.language import tr, trn
 from kdstudio.gui.theme import Theme
+from kdstudio.gui.welcome.going import GoingRuns
 
 WIDTH = 860
 
@@ -54,6 +55,9 @@ class WelcomePage(QScrollArea):
         claim.setObjectName("soft")
         self.samples: dict[str, QPushButton] = {}
         self.recent: list[QPushButton] = []
+        self._recent_texts: dict[Path, str] = {}
+        self._going = GoingRuns(self)
+        self._going.found.connect(self._tell_going)
         samples_card, samples = self._card(tr("Start with a sample"))
         for key, title, text in template_texts():
             if key != "empty":
@@ -154,14 +158,28 @@ class WelcomePage(QScrollArea):
             layout.removeWidget(button)
             button.deleteLater()
         self.recent = []
+        self._recent_texts = {}
         for path in [Path(text) for text in paths if (Path(text) / "project.yaml").exists()][:6]:
-            button = QPushButton(f"{path.name}   {shortened(path.parent)}")
+            self._recent_texts[path] = f"{path.name}   {shortened(path.parent)}"
+            button = QPushButton(self._recent_texts[path])
             button.setObjectName("flat")
             button.setToolTip(str(path))
             button.clicked.connect(lambda checked=False, path=path: self.recent_chosen.emit(path))
             layout.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
             self.recent.append(button)
         self._recent_card.setVisible(bool(self.recent))
+        self._going.look(list(self._recent_texts))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._going.look(list(self._recent_texts))
+
+    def _tell_going(self, path: Path, count: int) -> None:
+        """Says at a recent project that runs of it go on in the background."""
+        for button in self.recent:
+            if button.toolTip() == str(path):
+                words = trn("{count} run going", "{count} runs going", count)
+                button.setText(f"{self._recent_texts[path]}   ● {words}" if count else self._recent_texts[path])
 
     def recolour(self) -> None:
         """Takes over the colours of a theme that has just changed."""
