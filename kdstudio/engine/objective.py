@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kdstudio.engine.taps import Taps
-from kdstudio.engine.terms import HintModule, PairModule, StepOutputs, TermModule, make_term
+from kdstudio.engine.terms import PairModule, StepOutputs, TermModule, make_term
 from kdstudio.project.schedules import weight_at
 from kdstudio.project.spec import Term
 
@@ -50,8 +50,9 @@ class Objective(nn.Module):
         """The terms in the spec's order."""
         return [term for term in self.terms if isinstance(term, TermModule)]
 
-    def hint_terms(self) -> list[HintModule]:
-        return [term for term in self.terms if isinstance(term, HintModule)]
+    def pair_terms(self) -> list[PairModule]:
+        """The terms on pairs of layers."""
+        return [term for term in self.terms if isinstance(term, PairModule)]
 
     def weights(self, epoch: int) -> list[float | None]:
         """The weight of each term in an epoch; None where it does not count."""

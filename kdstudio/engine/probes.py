@@ -151,8 +151,8 @@ class Probes:
         self._next = now + max(interval, self._cost / BUDGET)
 
     def _measure(self, student: nn.Module, objective: Objective) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        hints = objective.hint_terms()
-        student_pairs = [layer for term in hints for layer in term.student_layers]
+        terms = objective.pair_terms()
+        student_pairs = [layer for term in terms for layer in term.student_layers]
         chosen = spread(layer_names(student), self.spec.max_layers, student_pairs) if self._align else []
         logits, captured = self._look(student, chosen)
         arrays = {
@@ -162,20 +162,21 @@ class Probes:
         meta: dict[str, Any] = {}
         if not self._align:
             return arrays, meta
-        teacher_pairs = [layer for term in hints for layer in term.teacher_layers]
+        teacher_pairs = [layer for term in terms for layer in term.teacher_layers]
         if not self._teacher_grams:
             self._watch_teacher(list(dict.fromkeys(teacher_pairs)))
         layers = [name for name in chosen if name in captured]
         table = cka_matrix(self._teacher_grams, [gram(captured[name]) for name in layers]).float().cpu().numpy()
         arrays["cka_map"] = table
         meta = {"teacher_layers": self._teacher_layers, "student_layers": layers, "pair_cka": {}, "pair_error": {}}
-        for term in hints:
+        for term in terms:
             outputs = StepOutputs(logits, logits, None, captured, self._teacher_pair_features)
             with torch.no_grad():
                 errors = torch.stack(term.pair_losses(outputs)).tolist()
-            for pair, error in zip(term.spec.pairs, errors):
+            for place, pair in enumerate(term.spec.pairs):
                 name = f"{pair.teacher} → {pair.student}"
-                meta["pair_error"][name] = error
+                if len(errors) == len(term.spec.pairs):  # not of a term on what lies between its pairs
+                    meta["pair_error"].setdefault(name, errors[place])  # of several terms on a pair, the first's
                 row, column = self._teacher_layers.index(pair.teacher), layers.index(pair.student)
                 meta["pair_cka"][name] = float(table[row, column])
         return arrays, meta

@@ -15,6 +15,7 @@ from torch.nn import functional
 from kdstudio.engine.cka import linear_cka
 from kdstudio.engine.data import ArraySplit, DataBundle, Preprocess
 from kdstudio.engine.evaluate import predict
+from kdstudio.engine.losses import attention_transfer_loss, similarity_preserving_loss
 from kdstudio.engine.models import layer_names
 from kdstudio.engine.models.cifar import CifarResNet
 from kdstudio.engine.models.simple import CNN
@@ -25,7 +26,7 @@ from kdstudio.engine.taps import Taps
 from kdstudio.project.folder import init_run
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.snapshots import entropy, list_snapshots, read_probes, read_snapshot
-from kdstudio.project.spec import Experiment, HintTerm, LayerPair, MonitorSpec
+from kdstudio.project.spec import AttentionTerm, Experiment, HintTerm, LayerPair, MonitorSpec, SimilarityTerm
 
 CLASSES = ["a", "b", "c"]
 PAIRS = [LayerPair(teacher="layer2", student="stage1"), LayerPair(teacher="layer3", student="stage2")]
@@ -138,13 +139,37 @@ def test_map_and_pairs(bench: Any) -> None:
             it.teacher(inputs)
             it.student(inputs)
         upper, lower = first.take(), second.take()
-    for pair, name, regressor in zip(PAIRS, NAMES, it.objective.hint_terms()[0].regressors):
+    for pair, name, regressor in zip(PAIRS, NAMES, it.objective.pair_terms()[0].regressors):
         expected = linear_cka(upper[pair.teacher], lower[pair.student])
         assert snapshot.pair_cka[name] == pytest.approx(expected, abs=1e-5)
         row, column = snapshot.teacher_layers.index(pair.teacher), snapshot.student_layers.index(pair.student)
         assert snapshot.cka_map[row, column] == pytest.approx(expected, abs=1e-5)
         with torch.no_grad():
             error = functional.mse_loss(regressor(lower[pair.student]), upper[pair.teacher])
+        assert snapshot.pair_error[name] == pytest.approx(float(error), rel=1e-4)
+
+
+def test_pairs_of_any_term_on_layers(bench: Any) -> None:
+    """CKA of every pair; its error by the first term that has one for it."""
+    it = bench()
+    shapes = ({"stage1": (4, 8, 8), "stage2": (6, 4, 4)}, {"layer2": (32, 4, 4), "layer3": (64, 2, 2)})
+    it.objective = Objective([SimilarityTerm(pairs=PAIRS[:1]), AttentionTerm(pairs=PAIRS)], 1, *shapes)
+    it.take()
+    snapshot = read_snapshot(list_snapshots(it.run)[0])
+    assert snapshot is not None
+    assert list(snapshot.pair_cka) == list(snapshot.pair_error) == NAMES
+    inputs = it.preprocess(it.bundle.validation.images[it.probes.pool_indices[:12]])
+    with Taps(it.teacher, ["layer2", "layer3"]) as first, Taps(it.student, ["stage1", "stage2"]) as second:
+        it.student.eval()
+        with torch.no_grad():
+            it.teacher(inputs)
+            it.student(inputs)
+        upper, lower = first.take(), second.take()
+    expected = (
+        similarity_preserving_loss(lower["stage1"], upper["layer2"]),
+        attention_transfer_loss(lower["stage2"], upper["layer3"]),
+    )
+    for name, error in zip(NAMES, expected):
         assert snapshot.pair_error[name] == pytest.approx(float(error), rel=1e-4)
 
 

@@ -65,8 +65,8 @@ def test_hint_pairs_and_best_matches_are_marked(shown: Shown) -> None:
     drawn = layers(shown).map
     assert drawn.rings == [(1, 1), (3, 2)]
     assert drawn.dots == [(row, int(column)) for row, column in enumerate(drawn.matrix.values.argmax(axis=1))]
-    assert "hint" in layers(shown).legend.text()
-    assert drawn.chosen == (1, 1)  # the first hint pair
+    assert "pair" in layers(shown).legend.text()
+    assert drawn.chosen == (1, 1)  # the first pair
 
 
 def test_a_click_on_a_cell_shows_its_pair_over_time(shown: Shown) -> None:
@@ -107,8 +107,8 @@ def test_hovering_tells_row_column_and_value(shown: Shown) -> None:
     shown.qtbot.waitUntil(lambda: drawn.cursor_cell == (1, 1), timeout=20_000)
     words = drawn.accessibleDescription()
     assert words.startswith("teacher's layer1, student's layer1: CKA 0.")
-    assert "hint pair" in words
-    assert "hint pair" not in drawn.describe(0, 0)
+    assert "a pair of the objective" in words
+    assert "pair of the objective" not in drawn.describe(0, 0)
 
 
 def test_best_matches_are_listed_and_can_be_chosen(shown: Shown) -> None:
@@ -193,7 +193,7 @@ def test_without_hint_pairs_there_is_still_the_map(shown: Shown) -> None:
     assert shown.panel.state.chosen == best[:2]
     click_tab(shown, 1)
     assert pairs(shown).note.isVisible()
-    assert "no hint pairs" in pairs(shown).note.text()
+    assert "no layer pairs" in pairs(shown).note.text()
     assert [line.name for line in pairs(shown).cka.lines] == [f"{best[0]} → {best[1]} (chosen)"]
     assert not pairs(shown).error.isVisible()
 
@@ -294,7 +294,7 @@ def test_it_is_saved_as_pictures_and_as_a_table(shown: Shown, tmp_path: Path) ->
     with (tmp_path / "table.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     parts = [row["part"] for row in rows]
-    assert (parts.count("hint pair"), parts.count("chosen pair"), parts.count("map")) == (16, 8, 20)
+    assert (parts.count("pair"), parts.count("chosen pair"), parts.count("map")) == (16, 8, 20)
     first = rows[0]
     assert (first["teacher layer"], first["student layer"], first["step"]) == ("layer1", "layer1", "0")
     assert float(first["cka"]) == pytest.approx(shown.moment.infos[0].pair_cka["layer1 → layer1"])

@@ -46,7 +46,7 @@ class LayersView(View):
         super().__init__(theme)
         self.state = state
         self.legend = self._label(tr("Marks of the map"))
-        self.legend.setToolTip(tr("Dots: the best match of each teacher layer; frames: hint pairs of the objective"))
+        self.legend.setToolTip(tr("Dots: the best match of each teacher layer; frames: pairs of the objective"))
         self.map = MatrixMap(theme, tr("CKA of teacher layers with student layers"), describe=self._describe)
         self.map.clicked.connect(self._clicked)
         self.bar = ColourBar(theme, tr("Scale of CKA"))
@@ -118,18 +118,18 @@ class LayersView(View):
         matches = self.state.best_matches()
         if self.state.chosen is None and matches:
             teacher, student, _ = max(matches, key=lambda match: match[2])
-            self.state.chosen = self.state.hints[0] if self.state.hints else (teacher, student)
+            self.state.chosen = self.state.pairs[0] if self.state.pairs else (teacher, student)
         self.map.show_matrix(Matrix(table, list(info.teacher_layers), list(info.student_layers), SCALE))
         self.map.set_marks(
-            rings=[self._cell(pair) for pair in self.state.hints],
+            rings=[self._cell(pair) for pair in self.state.pairs],
             dots=[self._cell((teacher, student)) for teacher, student, _ in matches],
             chosen=self._cell(self.state.chosen) if self.state.chosen is not None else (-1, -1),
         )
         tokens = self.theme.tokens
-        teacher, student, best, hint = tr("teacher"), tr("student"), tr("best"), tr("hint")
+        teacher, student, best, pair = tr("teacher"), tr("student"), tr("best"), tr("pair")
         marks = f'<span style="color:{tokens.teacher}">{teacher} ↓</span> '
         marks += f'<span style="color:{tokens.student}">{student} →</span> &nbsp;● {best}'
-        self.legend.setText(marks + (f" &nbsp;▢ {hint}" if self.state.hints else ""))
+        self.legend.setText(marks + (f" &nbsp;▢ {pair}" if self.state.pairs else ""))
         self.bar.set_inset(int(self.map.area().left()))
         self._fill_matches(matches)
         self.draw_pair()
@@ -181,8 +181,8 @@ class LayersView(View):
                 value=value,
             )
         ]
-        if pair in self.state.hints:
-            lines.append(tr("a hint pair of the objective"))
+        if pair in self.state.pairs:
+            lines.append(tr("a pair of the objective"))
         return "\n".join([*lines, tr("click to see the pair over time")])
 
     def _clicked(self, row: int, column: int) -> None:

@@ -1,4 +1,4 @@
-"""The alignment panel, hint pairs: CKA and error of each pair of the objective over time."""
+"""The alignment panel, pairs: CKA and error of each pair of the objective over time."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from kdstudio.gui.theme import Theme, Tokens, term_colour
 from kdstudio.project.runs.snapshots import SnapshotInfo
 
 NO_PAIRS = mark(
-    "The objective has no hint pairs. Add a hint term on the Setup page to lead layers of the student; "
+    "The objective has no layer pairs. Add a term on layers, such as hints, on the Setup page; "
     "until then the chosen pair of the map is shown."
 )
 
 
 class PairsView(View):
-    """Two plots over steps: how alike the layers of each pair are, and how large the hint's error is."""
+    """Two plots over steps: how alike the layers of each pair are, and how large the term's error is."""
 
-    title = mark("Hint pairs")
+    title = mark("Pairs")
     share = 2
     hint = mark("CKA and error of the layer pairs of the objective over time")
 
@@ -45,8 +45,8 @@ class PairsView(View):
         self.note = QLabel(tr(NO_PAIRS))
         self.note.setObjectName("soft")
         self.note.setWordWrap(True)
-        self.cka = TimePlot(theme, tr("CKA of the hint pairs over time"), tr("CKA"), x_label="")
-        self.error = TimePlot(theme, tr("Error of the hint pairs over time"), tr("error"))
+        self.cka = TimePlot(theme, tr("CKA of the pairs over time"), tr("CKA"), x_label="")
+        self.error = TimePlot(theme, tr("Error of the pairs over time"), tr("error"))
         for plot in (self.cka, self.error):
             plot.picked.connect(state.moment.go_to_step)
             plot.setToolTip(tr("Click to go to a moment"))
@@ -103,7 +103,7 @@ class PairsView(View):
 
 
 def pair_names(infos: list[SnapshotInfo]) -> list[str]:
-    """The hint pairs of a run, in the order of its objective."""
+    """The layer pairs of a run, in the order of its objective."""
     return list(dict.fromkeys(name for info in infos for name in info.pair_cka))
 
 

@@ -25,14 +25,14 @@ class AlignState:
     """The shared moment and what the views found out about it."""
 
     moment: Moment
-    hints: list[Pair] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
     chosen: Pair | None = None
     _maps: dict[int, np.ndarray | None] = field(default_factory=dict)
     _history: tuple[object, tuple[np.ndarray, np.ndarray]] | None = None
 
     def clear(self) -> None:
         """Forgets a run."""
-        self.hints = []
+        self.pairs = []
         self.chosen = None
         self._maps = {}
         self._history = None

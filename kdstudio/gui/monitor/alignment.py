@@ -12,6 +12,7 @@ from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.monitor.views import ViewPanel
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.worker import TrainingWorker
+from kdstudio.project.spec import PairTerm
 
 #: Every view of the panel, in the order of the switch; each is made with the theme and the shared state.
 VIEWS = (LayersView, PairsView)
@@ -40,8 +41,9 @@ class AlignmentPanel(ViewPanel):
         experiment = self.moment.experiment if worker is not None else None
         text = tr(EMPTY)
         if experiment is not None:
-            terms = [term for term in experiment.objective if term.term == "hint"]
-            self.state.hints = [(pair.teacher, pair.student) for term in terms for pair in term.pairs]
+            terms = [term for term in experiment.objective if isinstance(term, PairTerm)]
+            pairs = [(pair.teacher, pair.student) for term in terms for pair in term.pairs]
+            self.state.pairs = list(dict.fromkeys(pairs))
             if experiment.teacher is None:
                 text = tr(NO_TEACHER)
         self.empty.set_text(text)
@@ -65,13 +67,13 @@ class AlignmentPanel(ViewPanel):
         self.switch.redraw()
 
     def table(self) -> Sequence[Sequence[object]]:
-        """Hint pairs over time, the chosen pair over time, and the map at the shown moment."""
+        """Pairs of the objective over time, the chosen pair over time, and the map at the shown moment."""
         rows: list[Sequence[object]] = [("part", "step", "epoch", "teacher layer", "student layer", "cka", "error")]
         infos = self.moment.infos
         for name in pair_names(infos):
             teacher, _, student = name.partition(" → ")
             rows += [
-                ("hint pair", info.step, info.epoch, teacher, student, info.pair_cka[name], info.pair_error.get(name))
+                ("pair", info.step, info.epoch, teacher, student, info.pair_cka[name], info.pair_error.get(name))
                 for info in infos
                 if name in info.pair_cka
             ]
