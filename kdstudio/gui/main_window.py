@@ -21,7 +21,7 @@ from kdstudio.gui.late_monitor import LateMonitor
 from kdstudio.gui.project_actions import ProjectActions
 from kdstudio.gui.runs.controller import RunController
 from kdstudio.gui.runs.page import RunsPage
-from kdstudio.gui.runs.ready import ready
+from kdstudio.gui.runs.ready import alone, ready
 from kdstudio.gui.runs.tell import OutcomeTeller
 from kdstudio.gui.settings import Settings
 from kdstudio.gui.setup.page import SetupPage
@@ -261,8 +261,9 @@ class MainWindow(LateMonitor):
 
     def resume(self) -> None:
         """Goes on with the shown run from its last checkpoint."""
-        self.control.resume()
-        self._began(self.control.run)
+        if alone(self):
+            self.control.resume()
+            self._began(self.control.run)
 
     def _began(self, run: RunFolder | None) -> None:
         if run is None:

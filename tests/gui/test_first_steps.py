@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QProcess, QSize, Qt
-from PySide6.QtWidgets import QToolBar, QToolButton, QWidget
+from PySide6.QtWidgets import QDialog, QMessageBox, QToolBar, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from kdstudio.gui.export.scorecard import headline_figures
 from kdstudio.gui.frame import first_size
 from kdstudio.gui.main_window import MainWindow
+from kdstudio.gui.runs.controller import RunController
 from kdstudio.gui.settings import Settings
 from kdstudio.gui.setup.sections import SECTIONS
 from kdstudio.gui.worker import outcome_of, told_once
@@ -26,6 +27,7 @@ from kdstudio.project.runs.state import RunState, RunStatus, encode_state, proce
 from kdstudio.project.shipped import resource
 from tests.gui.setup_kit import SilentEngine
 from tests.gui.synthetic import finished_run, scorecard
+from tests.gui.test_window import in_dialog
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -273,3 +275,33 @@ def test_the_welcome_page_tells_of_runs_in_the_background(
     window.close_project()
     first = window.welcome.recent[0]
     assert "going" not in first.text()
+
+
+@pytest.mark.parametrize(("name", "phase"), [("Cancel", "training"), ("Run both", "holding")])
+def test_a_run_beside_another_is_asked_about(
+    qtbot: QtBot,
+    make_window: Callable[..., MainWindow],
+    digits: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    phase: str,
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(RunController, "start", lambda control, experiment, until="": started.append(experiment.name))
+    run = going_run(digits, phase=phase)
+    window = make_window(digits)
+    said: list[str] = []
+
+    def answer(box: QDialog) -> None:
+        assert isinstance(box, QMessageBox)
+        said.append(box.text())
+        qtbot.mouseClick(next(button for button in box.buttons() if button.text() == name), LEFT)
+
+    in_dialog(qtbot, QMessageBox, answer)
+    qtbot.mouseClick(tool(window, "run"), LEFT)
+    assert said == ["soft-targets/001 is going."]
+    assert len(started) == (name == "Run both")
+    end(run)
+    qtbot.waitUntil(lambda: window.control.status is RunStatus.PARKED)
+    qtbot.mouseClick(tool(window, "run"), LEFT)  # now it is alone
+    assert len(started) == 1 + (name == "Run both")

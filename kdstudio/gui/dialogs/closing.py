@@ -1,4 +1,4 @@
-"""What becomes of a run that is going when the window closes."""
+"""What becomes of a run that is going when the window closes, or when another one is to be started."""
 
 from __future__ import annotations
 
@@ -36,3 +36,25 @@ def ask_about_runs(parent: QWidget, names: list[str]) -> str:
     box.exec()
     clicked = box.clickedButton()
     return "keep" if clicked is keep else "park" if clicked is park else "stop" if clicked is stop else "cancel"
+
+
+def ask_to_run_beside(parent: QWidget, names: list[str]) -> bool:
+    """Asks whether a run is to be started while these are going; they would share processor, memory and device."""
+    box = QMessageBox(parent)
+    box.setObjectName("beside")
+    box.setWindowTitle(tr("Run beside another run"))
+    box.setText(trn("{names} is going.", "{count} runs are going: {names}.", len(names), names=", ".join(names)))
+    box.setInformativeText(
+        tr(
+            "Run both: they share the processor, the memory and the device, and each is slower.\n"
+            "Cancel: nothing is started; stop or park what is going first."
+        )
+    )
+    both = box.addButton(tr("Run both"), QMessageBox.ButtonRole.AcceptRole)
+    cancel = box.addButton(tr("Cancel"), QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(cancel)
+    box.setEscapeButton(cancel)
+    box.exec()
+    clicked = box.clickedButton()
+    box.deleteLater()
+    return clicked is both

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kdstudio.gui.dialogs.closing import ask_to_run_beside
 from kdstudio.gui.language import tr
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def ready(window: MainWindow) -> bool:
     right = page.check()
     told = _told(page.facts) if right else {}
     if right and not told and (not page.dirty or page.save()):
-        return True
+        return alone(window)
     window.show_page("setup")
     wrong = told or page.context.problems
     if wrong:
@@ -32,6 +33,15 @@ def ready(window: MainWindow) -> bool:
         text = tr("A field has an error; it is marked on this page.")
         window.message.tell(tr("The experiment is not complete."), text)
     return False
+
+
+def alone(window: MainWindow) -> bool:
+    """Whether no other run of the project is going or held, or the person wants both."""
+    control = window.control
+    others = [run for run in control.active() if run != control.run]
+    if control.run is not None and control.going:
+        others.append(control.run)
+    return not others or ask_to_run_beside(window, [run.name for run in others])
 
 
 def _told(facts: Facts) -> dict[str, list[str]]:
