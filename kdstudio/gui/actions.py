@@ -36,6 +36,12 @@ SPECS = (
     ActionSpec(
         "open", mark("&Open project..."), FILE, mark("Open a project folder; or drop one on the window"), "Ctrl+O"
     ),
+    ActionSpec(
+        "images",
+        mark("Your &images..."),
+        FILE,
+        mark("Make a project from a folder with a sub-folder of images per class"),
+    ),
     ActionSpec("close-project", mark("&Close project"), FILE, mark("Back to the welcome page; runs go on"), "Ctrl+W"),
     ActionSpec(
         "new-experiment", mark("New &experiment..."), FILE, mark("Add an experiment"), "Ctrl+N", "plus", gap=True

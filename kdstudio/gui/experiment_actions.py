@@ -29,6 +29,7 @@ class ExperimentActions:
 
     def __init__(self, window: MainWindow) -> None:
         self.window = window
+        self._wrong: tuple[Path | None, str] = (None, "")  # the experiment that cannot run, and what is said of it
 
     def handlers(self) -> dict[str, Callable[[], None]]:
         return {
@@ -64,6 +65,19 @@ class ExperimentActions:
     def redo(self) -> None:
         self.window.show_page("setup")
         self.window.setup_page.undo_stack.redo()
+
+    def tell_wrong(self, what: str, why: str, button: str = "", then: Callable[[], None] | None = None) -> None:
+        """Says why the open experiment cannot run, as long as it is so."""
+        self._wrong = (self.window.setup_page.path, what)
+        self.window.message.tell(what, why, button=button, then=then)
+
+    def forget_wrong(self) -> None:
+        """The experiment is right again, or another one is open: what was said of it is not true any more."""
+        page, (path, what) = self.window.setup_page, self._wrong
+        if path is not None and (page.path != path or not page.context.problems):
+            self._wrong = (None, "")
+            if self.window.message.what.text() == what:
+                self.window.message.hide()
 
     # -- files -----------------------------------------------------------------------------------------------
 

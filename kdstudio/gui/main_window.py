@@ -120,6 +120,7 @@ class MainWindow(LateMonitor):
         self.tree.experiment_chosen.connect(self._experiment_chosen)
         self.tree.run_chosen.connect(self._run_chosen)
         self.setup_page.changed.connect(lambda _: self.refresh())
+        self.setup_page.context.problems_changed.connect(self.experiments.forget_wrong)
         self.setup_page.failed.connect(self.tell_error)
         self.setup_page.train_teacher_requested.connect(self.train_teacher)
         stack = self.setup_page.undo_stack
@@ -170,7 +171,7 @@ class MainWindow(LateMonitor):
         try:
             project = Project.open(path)
         except KDStudioError as error:
-            self.tell_error(error)
+            self.projects.cannot_open(path, error)
             return False
         self.message.hide()
         self.setup_page.close_experiment()
@@ -353,6 +354,8 @@ class MainWindow(LateMonitor):
         mark = "● " if page.dirty else ""
         self.setWindowTitle(mark + " · ".join(part for part in (title, "KD Studio") if part))
         self.tree.fill(self.project, control.summaries, page.path if page.dirty else None)
+        names = self.project.experiment_names() if self.project is not None else []
+        page.show_empty(bool(names), self.actions_by_name["new-experiment"])
 
     def show_page(self, name: str) -> None:
         """Shows one of `PAGES`."""
@@ -405,10 +408,7 @@ class MainWindow(LateMonitor):
         if folder is not None:
             QTimer.singleShot(0, self, partial(self.open_project, folder))
         else:
-            text = tr("What was dropped is no KD Studio project and lies in none.")
-            self.message.tell(
-                text, tr("A project is a folder with a project.yaml."), tr("Make one with File > New project.")
-            )
+            self.projects.dropped([Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()])
 
     # -- closing -----------------------------------------------------------------------------------------------
 

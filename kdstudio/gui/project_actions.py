@@ -11,6 +11,9 @@ from PySide6.QtWidgets import QDialog, QFileDialog, QMenu
 
 from kdstudio.gui.dialogs.new_project import NewProjectDialog, projects_home
 from kdstudio.gui.language import tr
+from kdstudio.gui.own_images import image_project, is_image_folder
+from kdstudio.project.errors import KDStudioError
+from kdstudio.project.folder import Project, adopt_folder
 
 if TYPE_CHECKING:
     from kdstudio.gui.main_window import MainWindow
@@ -23,7 +26,12 @@ class ProjectActions:
         self.window = window
 
     def handlers(self) -> dict[str, Callable[[], None]]:
-        return {"new": partial(self.new_from, ""), "open": self.ask_open, "close-project": self.window.close_project}
+        return {
+            "new": partial(self.new_from, ""),
+            "open": self.ask_open,
+            "images": self.ask_images,
+            "close-project": self.window.close_project,
+        }
 
     def new_from(self, template: str) -> None:
         """Asks for a name and a place, makes the project and opens it."""
@@ -41,6 +49,78 @@ class ProjectActions:
         folder = QFileDialog.getExistingDirectory(self.window, tr("Open a project folder"), start)
         if folder:
             self.window.open_project(Path(folder))
+
+    def ask_images(self) -> None:
+        """Asks for a folder of images and makes a project that learns from them."""
+        folder = QFileDialog.getExistingDirectory(
+            self.window, tr("A folder with a sub-folder of images for each class"), str(Path.home())
+        )
+        if folder:
+            self.from_images(Path(folder))
+
+    def from_images(self, folder: Path) -> None:
+        """Makes a project that learns from a folder's images, and shows where they are chosen."""
+        if not is_image_folder(folder):
+            self.window.message.tell(
+                tr("{name}: this folder has no sub-folders with images.", name=folder.name),
+                tr("The name of a sub-folder is the class of the images in it; there are two classes at least."),
+                tr("Put the images of each class into a folder of their own, and choose the folder above them."),
+            )
+            return
+        if not self.window.may_leave_experiment():
+            return
+        try:
+            project = image_project(folder, projects_home())
+        except KDStudioError as error:
+            self.window.tell_error(error)
+            return
+        self._opened(project, tr("It learns from the images in {folder}.", folder=folder))
+        self.window.setup_page.show_section("data")
+
+    def make_here(self, folder: Path) -> None:
+        """Makes a folder a project; what is in it stays as it is."""
+        if not self.window.may_leave_experiment():
+            return
+        try:
+            project = adopt_folder(folder)
+        except KDStudioError as error:
+            self.window.tell_error(error)
+            return
+        self._opened(project)
+
+    def _opened(self, project: Project, words: str = "") -> None:
+        """Opens a project that was just made, and says where it lies."""
+        if self.window.open_project(project.root):
+            made = tr("The project lies in {folder}.", folder=project.root)
+            self.window.message.tell(made, words, note=True)
+
+    def cannot_open(self, path: Path, error: KDStudioError) -> None:
+        """Tells why a folder cannot be opened; one that is no project can become one."""
+        if error.kind == "no-project":
+            self._offer(path, tr("{name}: this folder is no KD Studio project.", name=path.name))
+        elif not path.exists():
+            self.window.message.tell(error.what, error.why, tr("Check the path, or make a project in another folder."))
+        else:
+            self.window.tell_error(error)
+
+    def dropped(self, paths: list[Path]) -> None:
+        """Something was dropped on the window that is no project."""
+        text = tr("What was dropped is no KD Studio project and lies in none.")
+        if paths and paths[0].is_dir():
+            self._offer(paths[0], text)
+        else:
+            why = tr("A project is a folder with a project.yaml.")
+            self.window.message.tell(text, why, tr("Make one with File > New project."))
+
+    def _offer(self, folder: Path, what: str) -> None:
+        """Offers to make a project of a folder, or of the images in it."""
+        if is_image_folder(folder):
+            why, button = tr("It has a sub-folder of images for each class."), tr("Learn from these images")
+            make = self.from_images
+        else:
+            why, button = tr("A project is a folder with a project.yaml."), tr("Make a project here")
+            make = self.make_here
+        self.window.message.tell(what, why, button=button, then=partial(make, folder))
 
     def fill_recent(self, menu: QMenu) -> None:
         """Lists the recent projects that are still there."""

@@ -26,16 +26,17 @@ class WarmUp(QObject):
 
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
+        self._timer = QTimer(self)  # it ends with the window
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(PAUSE_MILLISECONDS)
+        self._timer.timeout.connect(self._next)
         window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() is QEvent.Type.Paint:
             watched.removeEventFilter(self)
-            self._later()
+            self._timer.start()
         return False
-
-    def _later(self) -> None:
-        QTimer.singleShot(PAUSE_MILLISECONDS, self, self._next)
 
     def _next(self) -> None:
         window = self.parent()
@@ -46,4 +47,4 @@ class WarmUp(QObject):
             self.ready.emit()
         else:
             importlib.import_module(missing)
-            self._later()
+            self._timer.start()

@@ -277,8 +277,7 @@ def create_project(path: Path | str, template: str = "digits") -> Project:
         if not fresh and (not target.is_dir() or any(target.iterdir())):
             raise InputError(f"{target}: already exists and is not empty", fix="choose a new folder")
         if template == "empty":
-            (target / "experiments").mkdir(parents=True, exist_ok=True)
-            write_yaml(target / "project.yaml", {"version": SPEC_VERSION, "name": target.name[:120] or "Untitled"})
+            adopt_folder(target)
         else:
             _copy_template(known[template], target)
     except (OSError, StorageError) as error:
@@ -287,6 +286,22 @@ def create_project(path: Path | str, template: str = "digits") -> Project:
         if isinstance(error, StorageError):
             raise
         raise storage_error(target, error) from error
+    return Project.open(target)
+
+
+def adopt_folder(path: Path | str) -> Project:
+    """Makes a folder a project, whatever is in it: that stays as it is.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    target = Path(os.path.realpath(os.path.expanduser(path)))
+    try:
+        (target / "experiments").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(target, error) from error
+    if not os.path.exists(target / "project.yaml"):
+        write_yaml(target / "project.yaml", {"version": SPEC_VERSION, "name": target.name[:120] or "Untitled"})
     return Project.open(target)
 
 

@@ -28,10 +28,11 @@ def ready(window: MainWindow) -> bool:
     if told:
         text = next(iter(told.values()))[0]
         again = tr("Check again")
-        window.message.tell(tr("The run would fail."), text, button=again, then=lambda: page.facts.look_again("data"))
+        what = tr("The run would fail.")
+        window.experiments.tell_wrong(what, text, button=again, then=lambda: page.facts.look_again("data"))
     else:
         text = tr("A field has an error; it is marked on this page.")
-        window.message.tell(tr("The experiment is not complete."), text)
+        window.experiments.tell_wrong(tr("The experiment is not complete."), text)
     return False
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtGui import QHideEvent, QShowEvent, QUndoStack
+from PySide6.QtGui import QAction, QHideEvent, QShowEvent, QUndoStack
 from PySide6.QtWidgets import (
     QApplication,
     QHBoxLayout,
@@ -137,12 +137,9 @@ class SetupPage(QWidget):
         column.addLayout(bars)
         column.addLayout(body, 1)
         self.whole = QStackedWidget()
-        self.whole.addWidget(
-            EmptyState(
-                tr("No experiment is open"),
-                tr("Choose one in the project at the left to see and edit what it does."),
-            )
-        )
+        self.empty = EmptyState(" ", "")
+        self.show_empty(True)
+        self.whole.addWidget(self.empty)
         self.whole.addWidget(opened)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -159,6 +156,26 @@ class SetupPage(QWidget):
     def dirty(self) -> bool:
         """Whether there are changes that are not in the file."""
         return self._dirty
+
+    @property
+    def complete(self) -> bool:
+        """Whether the contents were right when they were last checked."""
+        return self.experiment is not None and not self._yaml_typed
+
+    def show_empty(self, experiments: bool, new: QAction | None = None) -> None:
+        """Says what to do while no experiment is open.
+
+        Args:
+            experiments: Whether the project has some.
+            new: Makes one; offered where there is none.
+        """
+        if experiments:
+            words = tr("Choose one in the project at the left to see and edit what it does.")
+            self.empty.set_text(words, tr("No experiment is open"))
+        else:
+            words = tr("An experiment says what the student learns, from which teacher, and on which data.")
+            self.empty.set_text(words, tr("This project has no experiment yet"))
+        self.empty.offer(None if experiments else new)
 
     def open_experiment(self, project: Project, path: Path) -> None:
         """Reads an experiment. One with wrong fields is opened too, and says so at the fields.
@@ -215,7 +232,7 @@ class SetupPage(QWidget):
         self.facts.update(self.document.value, self.project)
         self._place_problems()
         self.changed.emit(self._dirty)
-        return self.experiment is not None and not self._yaml_typed
+        return self.complete
 
     def save(self) -> bool:
         """Writes the experiment to its file. False (and the errors shown) if it is wrong or cannot be written."""
