@@ -340,7 +340,7 @@ class Session:
             self.bundle.input_shape,
             self.bundle.classes,
             self.preprocess.to_dict(),
-            {**meta, "data": self.bundle.name},
+            {**meta, "data": self.bundle.origin()},
             root=self.root,
         )
 

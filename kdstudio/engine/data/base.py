@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import PurePath
 
 import numpy as np
 import torch
@@ -47,6 +48,7 @@ class DataBundle:
         mean, std: Of the training samples: per channel on the 0..1 scale for images, per dimension for features.
             Where a channel or dimension is constant, std is 1.
         problems: Warnings about the data, each a sentence.
+        source: Kind of the source, as in the spec.
     """
 
     name: str
@@ -58,10 +60,15 @@ class DataBundle:
     mean: list[float]
     std: list[float]
     problems: list[str] = field(default_factory=list)
+    source: str = ""
 
     @property
     def splits(self) -> dict[str, ArraySplit]:
         return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def origin(self) -> dict[str, str]:
+        """What travels with a student: the kind of the source, and its name without the folders above it."""
+        return {"source": self.source, "name": PurePath(self.name).name or self.source}
 
     def counts(self) -> dict[str, list[int]]:
         """Samples per class of each split: {"train": [n of class 0, ...], "validation": ..., "test": ...}."""

@@ -141,6 +141,7 @@ def make_bundle(
     _check_views(spec, name, shape)
     mean, std = statistics(train.images)
     bundle = DataBundle(name, train, validation, test, classes, shape, mean, std, problems)
+    bundle.source = str(getattr(spec, "source", ""))
     problems.extend(_imbalance(bundle))
     return bundle
 

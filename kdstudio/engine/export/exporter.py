@@ -17,7 +17,8 @@ import torch
 from kdstudio import __version__
 from kdstudio.engine.data import DataBundle
 from kdstudio.engine.export.check import check_artifact, parity_error, write_json
-from kdstudio.engine.export.formats import FORMATS, NEEDS, WRITERS, facts, snippet, sync
+from kdstudio.engine.export.formats import FORMATS, WRITERS, facts, sync
+from kdstudio.engine.export.usage import NEEDS, NEEDS_PICTURES, snippet
 from kdstudio.engine.export.verify import file_hash
 from kdstudio.engine.student_io import Student, load_student, require_same_data, some
 from kdstudio.project.errors import InputError, KDStudioError
@@ -79,7 +80,7 @@ def export_student(
     except OSError as error:
         raise storage_error(out, error) from error
     try:
-        metadata = _metadata(student, kind)
+        metadata = _metadata(student, kind, bundle)
         name = _write(kind, student, source, beside, metadata)
         written = sorted(path for path in beside.rglob("*") if path.is_file())
         metadata["file"] = name
@@ -185,16 +186,19 @@ def _write(kind: str, student: Student, source: Path, folder: Path, metadata: di
         ) from error
 
 
-def _metadata(student: Student, kind: str) -> dict[str, Any]:
+def _metadata(student: Student, kind: str, bundle: DataBundle) -> dict[str, Any]:
     pixels = {1: "grey", 3: "RGB"}.get(student.input_shape[0], "as in the data")
+    form = f"float32, pixels in 0..255, {pixels}" if len(student.input_shape) == 3 else "float32, as in the data"
+    if bundle.source == "folder":
+        form += f"; pictures upright, the shorter side resized to {student.input_shape[1]}, the centre cut out"
     return {
         "format": kind,
         **facts(student),
-        "input": f"float32, pixels in 0..255, {pixels}" if len(student.input_shape) == 3 else "float32, as in the data",
+        "input": form,
         "output": "logits",
         "preprocessing_in_graph": kind != "safetensors",
         "model": student.spec.model,
-        "origin": student.meta,
+        "origin": {**student.meta, "data": bundle.origin()},
         "versions": {"kdstudio": __version__, "torch": str(torch.__version__)},
     }
 
@@ -204,6 +208,8 @@ def _readme(metadata: dict[str, Any], parity: dict[str, Any]) -> str:
     kind, name = metadata["format"], metadata["file"]
     within = "inside the graph" if metadata["preprocessing_in_graph"] else "in `student.preprocess`"
     own_code = ".py:" in metadata["model"]
+    picture = tuple(metadata["input_shape"]) if metadata["origin"]["data"]["source"] == "folder" else None
+    needs = NEEDS[kind] + (NEEDS_PICTURES[kind] if picture else "")
     return f"""# {metadata["model"]} ({kind})
 
 A distilled student, exported by KD Studio {metadata["versions"]["kdstudio"]}.
@@ -215,8 +221,8 @@ A distilled student, exported by KD Studio {metadata["versions"]["kdstudio"]}.
   from the student's outputs {parity["max_difference"]:.2g}, {parity["relative_difference"]:.2g} of their size
   (rounding explains up to {parity["relative_tolerance"]:.2g})
 
-To use it (`pip install {NEEDS[kind]}`), run this in the folder{"; it runs the Python file there" * own_code}:
+To use it (`pip install {needs}`), run this in the folder{"; it runs the Python file there" * own_code}:
 
 ```python
-{snippet(kind, own_code)}```
+{snippet(kind, own_code, picture)}```
 """

@@ -41,6 +41,11 @@ class Loaded:
 def write_safetensors(student: Student, source: Path, folder: Path, metadata: dict[str, Any]) -> str:
     """Weights and the spec that rebuilds the network: a copy of the student folder."""
     shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    path = folder / DESCRIPTION
+    description = json.loads(path.read_text(encoding="utf-8"))
+    if description["meta"].get("data", metadata["origin"]["data"]) != metadata["origin"]["data"]:
+        description["meta"]["data"] = metadata["origin"]["data"]  # earlier versions wrote the whole path
+        path.write_text(json.dumps(description, indent=1), encoding="utf-8")
     return WEIGHTS
 
 
@@ -139,56 +144,6 @@ def _quiet() -> Iterator[None]:
         finally:
             logging.disable(level)
 
-
-def snippet(kind: str, own_code: bool) -> str:
-    """The usage that README shows; it runs in the artifact's folder.
-
-    Args:
-        kind: One of `FORMATS`.
-        own_code: Whether the network comes from a Python file of a person's own.
-    """
-    return _SNIPPETS[kind].replace("TRUSTED", ", trusted=True" if own_code else "")
-
-
-#: What has to be installed to use an artifact.
-NEEDS = {"safetensors": "kdstudio", "torch-export": "torch", "onnx": "onnxruntime numpy"}
-
-_SNIPPETS = {
-    "safetensors": f"""from pathlib import Path
-
-import torch
-from kdstudio.engine.student_io import load_student
-
-student = load_student(Path(".")TRUSTED)  # {WEIGHTS} and {DESCRIPTION}
-samples = torch.zeros(1, *student.input_shape)  # put yours here
-with torch.no_grad():
-    logits = student.model(student.preprocess(samples))
-print(student.classes[int(logits.argmax())])
-""",
-    "torch-export": """import json
-
-import torch
-
-extra = {"metadata.json": ""}
-model = torch.export.load("model.pt2", extra_files=extra).module()
-metadata = json.loads(extra["metadata.json"])
-samples = torch.zeros(1, *metadata["input_shape"])  # put yours here
-with torch.no_grad():
-    logits = model(samples)
-print(metadata["labels"][int(logits.argmax())])
-""",
-    "onnx": """import json
-
-import numpy as np
-import onnxruntime
-
-session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
-metadata = {key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
-samples = np.zeros((1, *metadata["input_shape"]), np.float32)  # put yours here
-(logits,) = session.run(["logits"], {"samples": samples})
-print(metadata["labels"][int(logits.argmax())])
-""",
-}
 
 WRITERS = {"safetensors": write_safetensors, "torch-export": write_torch_export, "onnx": write_onnx}
 LOADERS = {"safetensors": load_safetensors, "torch-export": load_torch_export, "onnx": load_onnx}
