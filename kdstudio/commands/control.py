@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import Any
 
 from kdstudio.project.errors import InputError
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             f"{folder.name}: nothing to {args.verb}",
             why=f"the run is not going: {status.text(folder.state()).lower()}",
-            fix=f"resume it with: kdstudio run {args.run} --resume" if status.resumable else "",
+            fix=f"resume it with: kdstudio run {shlex.quote(str(args.run))} --resume" if status.resumable else "",
         )
     request(folder, args.verb)
     print(f"asked {folder.name} to {args.verb}")

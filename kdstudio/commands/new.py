@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import Any
 
 from kdstudio.project.folder import create_project, templates
@@ -20,5 +21,5 @@ def run(args: argparse.Namespace) -> int:
     print(f"made {project.root}")
     for name in project.experiment_names():
         print(f"  {name}")
-    print(f"open it:  kdstudio {args.path}")
+    print(f"open it:  kdstudio {shlex.quote(str(args.path))}")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,7 +91,7 @@ def _log(args: argparse.Namespace) -> Iterator[None]:
 def _tell(folder: RunFolder, phase: str, scorecard: dict[str, Any] | None) -> None:
     print(f"{phase}: {folder.path}")
     if phase == "parked":
-        print(f"resume it with: kdstudio run {folder.path} --resume")
+        print(f"resume it with: kdstudio run {shlex.quote(str(folder.path))} --resume")
     if scorecard is not None:
         from kdstudio.engine.scorecard import summary_lines
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from kdstudio.cli import VERBS, main
 from kdstudio.project.folder import Project, templates
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.state import RunStatus
+from tests.e2e.conftest import QUICK
 
 QUIET_SPEC = """\
 version: 1
@@ -341,3 +343,22 @@ def test_the_share_of_test_samples_is_set_like_any_field(project: Project, comma
     code, _, err = command("run", path, "--set", "data.test_fraction=0.89", "--set", "data.validation_fraction=0.2")
     assert code == 2
     assert "must be less than 1 together" in err
+
+
+def test_printed_commands_can_be_pasted_wherever_the_project_lies(tmp_path: Path, command: Any) -> None:
+    code, out, _ = command("new", tmp_path / "it's my project", "--template", "empty")
+    assert code == 0
+    words = shlex.split(out.splitlines()[-1].removeprefix("open it:"))
+    assert words == ["kdstudio", str(tmp_path / "it's my project")]
+    project = Project.open(Path(words[1]))
+    (project.experiments_dir / "quick.yaml").write_text(QUICK)
+    run = project.create_run(project.load("quick"))
+    code, _, err = command("hold", run.path)
+    assert code == 2
+    words = shlex.split(err.partition("resume it with: ")[2])
+    assert words == ["kdstudio", "run", str(run.path), "--resume"]
+    code, out, _ = command(*words[1:], "--until", "teacher")
+    assert code == 130
+    assert shlex.split(out.splitlines()[-1].partition("resume it with: ")[2]) == words
+    assert command(*words[1:])[0] == 0
+    assert run.status() is RunStatus.FINISHED
