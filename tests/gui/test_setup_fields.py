@@ -159,7 +159,7 @@ def test_the_source_of_the_data(setup: SetupKit, monkeypatch: pytest.MonkeyPatch
     assert "crop_padding" in setup.value("data")
     setup.settle()
     box = setup.field("data.path")
-    assert "required" in box.note.text()
+    assert box.note.text() == "Choose a folder: it has a sub-folder of images for each class."
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(sample.root / "pictures"))
     setup.click(box.editor.browse)
     assert setup.value("data.path") == "pictures", "relative to the project"

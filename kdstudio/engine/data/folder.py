@@ -180,8 +180,9 @@ def _passed_over(
     if files:
         shown = ", ".join(path.relative_to(base).as_posix() for path in files[:3])
         more = " ..." if len(files) > 3 else ""
-        what = "are not images in a class folder and were passed over"
-        problems.append(f"{spec.path}: {len(files)} files {what}: {shown}{more}.")
+        one = len(files) == 1
+        what = "is no image in a class folder and was" if one else "are not images in a class folder and were"
+        problems.append(f"{spec.path}: {len(files)} {'file' if one else 'files'} {what} passed over: {shown}{more}.")
     if split_folders["train"] != base:
         unused = [entry.name for entry in _class_folders(base) if entry not in split_folders.values()]
         if unused:

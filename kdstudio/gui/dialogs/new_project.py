@@ -135,7 +135,7 @@ class NewProjectDialog(QDialog):
         if not name:
             problem = tr("Give the project a name.")
         elif name.startswith(".") or SEPARATORS & set(name):
-            problem = tr("The name is that of a folder: without / \\ : * ? \" < > | and with no dot at its beginning.")
+            problem = tr('The name is that of a folder: without / \\ : * ? " < > | and with no dot at its beginning.')
         elif self.target.exists() and any(self.target.iterdir() if self.target.is_dir() else [self.target]):
             problem = tr("This folder exists and is not empty; choose another name.")
         self.problem.setText(problem)

@@ -8,14 +8,12 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPlainTextEdit, QSizePolicy, QWidget
 
 from kdstudio.gui.language import tr
-from kdstudio.gui.setup.inputs import Combo, Line, NumberSpin, Spin
+from kdstudio.gui.setup.inputs import INT_LIMIT, Combo, Line, NumberSpin, Spin
 from kdstudio.gui.setup.schema import FieldSchema
 from kdstudio.gui.setup.words import OFFERED, choice_text, empty_text
 from kdstudio.project.errors import InputError
 from kdstudio.project.yaml_io import parse_yaml
 from kdstudio.project.yaml_text import flow_yaml
-
-INT_LIMIT = 2**31 - 1
 
 
 class Editor(QWidget):
@@ -87,27 +85,30 @@ class BoolEditor(Editor):
 
 
 class IntEditor(Editor):
-    """A whole number. One that may be left out is empty below its smallest value, and says what that means."""
+    """A whole number. One that may be left out is empty a step below its smallest value, and says what that means."""
 
     def __init__(self, schema: FieldSchema) -> None:
         super().__init__(schema)
         self.spin = Spin()
-        low = int(schema.low) + int(schema.strict_low) if schema.low is not None else -INT_LIMIT
-        self._none = low - 1
+        self._low = low = int(schema.low) + int(schema.strict_low) if schema.low is not None else -INT_LIMIT
+        high = INT_LIMIT if schema.high is None else int(min(schema.high, INT_LIMIT))
+        self.spin.set_bounds(low, high, schema.optional)
         if schema.optional:
             self.spin.setSpecialValueText(empty_text(schema.description))
-            low = self._none
-        self.spin.setRange(low, int(min(schema.high or INT_LIMIT, INT_LIMIT)))
         self._adopt(self.spin)
         self.spin.valueChanged.connect(lambda _: self.edited.emit())
 
     def value(self) -> int | None:
         number = self.spin.value()
-        return None if self.schema.optional and number == self._none else number
+        return None if self.schema.optional and number == self.spin.minimum() else number
 
     def set_value(self, value: Any) -> None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        self.spin.setValue(int(value) if number else self.spin.minimum())
+        least = self.spin.minimum()
+        if number:
+            self.spin.setValue(max(least, min(int(value), INT_LIMIT)))
+        else:
+            self.spin.setValue(least if self.schema.optional else self._low)
 
 
 class TextEditor(Editor):

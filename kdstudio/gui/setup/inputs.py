@@ -10,6 +10,8 @@ from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QLineEdit, QSizePolic
 
 #: Width of a field for a number: digits, and room for its frame and arrows.
 DIGITS, FRAME = 9, 44
+#: Whole numbers of Qt's spin boxes.
+INT_LIMIT = 2**31 - 1
 
 
 class Line(QLineEdit):
@@ -29,10 +31,38 @@ class Spin(QSpinBox):
 
     def __init__(self) -> None:
         super().__init__()
+        self.set_bounds(-INT_LIMIT, INT_LIMIT, optional=False)
         self.setLineEdit(Line())
         self.lineEdit().setTextMargins(6, 0, 0, 0)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+
+    def set_bounds(self, low: int, high: int, optional: bool) -> None:
+        """What the arrows reach. Typed is what is typed: the spec says what is wrong with a number beyond.
+
+        Args:
+            low, high: The bounds.
+            optional: Whether the number may be left out, one step below the lowest.
+        """
+        self.setRange(-INT_LIMIT - 1, INT_LIMIT)
+        self._low, self._high, self._optional = low, high, optional
+
+    def stepEnabled(self) -> QAbstractSpinBox.StepEnabledFlag:
+        flags = QAbstractSpinBox.StepEnabledFlag
+        number = self.value()
+        least = self.minimum() if self._optional else self._low
+        up = flags.StepUpEnabled if number < self._high else flags.StepNone
+        return up | (flags.StepDownEnabled if number > least else flags.StepNone)
+
+    def stepBy(self, steps: int) -> None:
+        number = self.value()
+        empty = self._low - 1
+        target = (empty if number == self.minimum() else number) + steps
+        if self._optional and target <= empty:
+            self.setValue(self.minimum())
+        else:
+            self.setValue(max(self._low, min(self._high, target)))
+        self.selectAll()
 
     def sizeHint(self) -> QSize:
         return QSize(number_width(self), super().sizeHint().height())

@@ -24,11 +24,11 @@ from kdstudio.project.spec import KNOWN
 WEIGHTS_FILTER = mark("Weights (*.safetensors *.pt *.pth);;All files (*)")
 ARRAYS_FILTER = mark("NumPy files (*.npz);;All files (*)")
 FOLDER = ""
-#: What a path field looks for, by model and field; empty for a folder.
+#: What a path field looks for, by model and field (empty for a folder), and the title of the dialog that asks for it.
 PATHS = {
-    ("ImageFolder", "path"): FOLDER,
-    ("KnownImages", "folder"): FOLDER,
-    ("NumpyFile", "path"): ARRAYS_FILTER,
+    ("ImageFolder", "path"): (FOLDER, mark("Choose the folder of images")),
+    ("KnownImages", "folder"): (FOLDER, mark("Choose the folder with the image set's files")),
+    ("NumpyFile", "path"): (ARRAYS_FILTER, mark("Choose a NumPy file")),
 }
 IN_PROJECT = mark("In this project")
 LIBRARIES = ("timm:", "torchvision:")
@@ -37,7 +37,8 @@ LIBRARIES = ("timm:", "torchvision:")
 def special_editor(schema: FieldSchema, owner: str, context: Context, path: str) -> Editor | None:
     """The editor of a field that needs more than its kind says, or None."""
     if (owner, schema.name) in PATHS:
-        return PathEditor(schema, context, PATHS[owner, schema.name])
+        pattern, title = PATHS[owner, schema.name]
+        return PathEditor(schema, context, pattern, tr(title))
     if schema.name == "model" and schema.kind == "text":
         return ModelEditor(schema, context, owner, path)
     if schema.name == "weights" and schema.kind == "text":
@@ -80,12 +81,14 @@ class PathEditor(Editor):
         schema: The field.
         context: Of the page.
         pattern: The file dialog's filter; empty for folders.
+        title: The file dialog's title, which says what is chosen.
     """
 
-    def __init__(self, schema: FieldSchema, context: Context, pattern: str) -> None:
+    def __init__(self, schema: FieldSchema, context: Context, pattern: str, title: str) -> None:
         super().__init__(schema)
         self.context = context
         self.pattern = pattern
+        self.title = title
         self.line = _PathLine()
         self.line.setPlaceholderText(empty_text(schema.description) if schema.optional else tr("not chosen"))
         self.browse = QPushButton(tr("Browse..."))
@@ -99,9 +102,9 @@ class PathEditor(Editor):
         project = self.context.project
         start = str(project.root) if project is not None else ""
         if self.pattern:
-            chosen, _ = QFileDialog.getOpenFileName(self, self.schema.label, start, tr(self.pattern))
+            chosen, _ = QFileDialog.getOpenFileName(self, self.title, start, tr(self.pattern))
         else:
-            chosen = QFileDialog.getExistingDirectory(self, self.schema.label, start)
+            chosen = QFileDialog.getExistingDirectory(self, self.title, start)
         if chosen:
             self.line.setText(project.shown(Path(chosen)) if project is not None else chosen)
             self.edited.emit()
@@ -241,7 +244,7 @@ class WeightsEditor(Editor):
         self.kind.addItems([none, tr("A file"), tr("A run's student")])
         self.detail = QStackedWidget()
         self.nothing = QStackedWidget()
-        self.file = PathEditor(schema, context, WEIGHTS_FILTER)
+        self.file = PathEditor(schema, context, WEIGHTS_FILTER, tr("Choose a weights file"))
         self.file.line.setPlaceholderText(tr("not chosen"))
         self.runs = Combo()
         for widget in (self.nothing, self.file, self.runs):

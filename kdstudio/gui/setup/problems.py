@@ -6,9 +6,18 @@ import re
 
 from pydantic import BaseModel
 
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.schema import models_in_field
 from kdstudio.project.errors import Problem
 from kdstudio.project.spec import Experiment
+
+#: What the spec says of a key that is not there.
+MISSING = "a required key is missing"
+#: What is to be chosen, by model and field.
+PATH_WORDS = {
+    ("ImageFolder", "path"): mark("Choose a folder: it has a sub-folder of images for each class."),
+    ("NumpyFile", "path"): mark("Choose a file: a NumPy file (.npz) with images or features, and labels."),
+}
 
 
 def placed(problems: list[Problem]) -> dict[str, list[str]]:
@@ -20,8 +29,28 @@ def placed(problems: list[Problem]) -> dict[str, list[str]]:
 
 
 def _said(problem: Problem) -> str:
-    parts = [part[:1].upper() + part[1:].rstrip(".") + "." for part in (problem.message, problem.fix) if part]
-    return " ".join(parts)
+    if problem.message == MISSING:
+        return _missing(problem)
+    return " ".join(_sentence(part) for part in (problem.message, problem.fix) if part)
+
+
+def _sentence(text: str) -> str:
+    """Begins large and ends with a stop. Lists stand as their field takes them, without YAML's brackets."""
+    text = re.sub(r"for example \[([^\]]*)\]", r"for example \1", text)
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith(("?", "!")) else text.rstrip(".") + "."
+
+
+def _missing(problem: Problem) -> str:
+    """In the window nobody adds a key: a field is filled in, or a file is chosen."""
+    group, _, name = problem.path.rpartition(".")
+    for model in _models_at(group):
+        field = model.model_fields.get(name)
+        description = (field.description if field is not None else "") or ""
+        if description and description in problem.fix:
+            words = PATH_WORDS.get((model.__name__, name))
+            return tr(words) if words else tr("Fill this in: {description}", description=tr(description))
+    return tr("Fill this in.")
 
 
 def _place(problem: Problem) -> str:

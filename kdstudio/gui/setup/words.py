@@ -284,6 +284,10 @@ def choice_text(name: str, value: str) -> str:
     return tr(found) if found is not None else value
 
 
+#: Lists are typed without the brackets that they have in YAML.
+NO_BRACKETS = str.maketrans("", "", "[]")
+
+
 def hint_of(description: str, values: dict[str, Any] | None = None) -> str:
     """The usual range: what a description says in brackets. Of several optimizers' ranges, the chosen one's."""
     found = re.findall(r"\(([^()]*)\)", description)
@@ -296,7 +300,7 @@ def hint_of(description: str, values: dict[str, Any] | None = None) -> str:
         if chosen:
             return tr("usual {range}", range=tr(chosen))
         if parts and re.match(r"usual|for example|\d|sgd:|Hinton", parts[0]):
-            return "; ".join(map(tr, parts))
+            return "; ".join(map(tr, parts)).translate(NO_BRACKETS)
     return ""
 
 

@@ -81,6 +81,13 @@ def test_grayscale_and_nested_folders(image_folder: Make) -> None:
     assert bundle.classes == ["a", "b"]
 
 
+def test_one_file_is_passed_over(image_folder: Make) -> None:
+    base = image_folder({"cat": 10, "dog": 10})
+    (base / "cat/notes.txt").write_text("mine", encoding="utf-8")
+    (problem,) = load(base).problems
+    assert "1 file is no image in a class folder and was passed over: cat/notes.txt." in problem
+
+
 def test_other_files_are_named_as_problems(image_folder: Make) -> None:
     base = image_folder({"a": 4, "b": 4})
     (base / "a" / "notes.txt").write_text("x")

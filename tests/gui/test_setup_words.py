@@ -1,0 +1,69 @@
+"""What the Setup page says of fields: ranges, what is to be chosen, sentences that end once."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QFileDialog
+
+from kdstudio.gui.setup.problems import placed
+from kdstudio.project.errors import Problem
+from tests.gui.setup_kit import SetupKit
+
+
+@pytest.mark.parametrize(
+    ("path", "typed", "range_"),
+    [
+        ("train.epochs", "0", "greater than or equal to 1"),
+        ("train.epochs", "-3", "greater than or equal to 1"),
+        ("data.batch_size", "70000", "less than or equal to 65536"),
+        ("train.early_stop", "0", "greater than or equal to 1"),
+    ],
+)
+def test_a_number_beyond_its_range_stays_and_says_the_range(
+    setup: SetupKit, path: str, typed: str, range_: str
+) -> None:
+    box = setup.field(path)
+    setup.type_into(box.editor.spin.lineEdit(), typed)
+    setup.field("notes")
+    setup.settle()
+    assert setup.value(path) == int(typed)
+    assert setup.field(path).editor.spin.text() == typed
+    assert range_ in box.note.text()
+    assert box.note.objectName() == "error"
+
+
+def test_the_arrows_keep_to_the_range(setup: SetupKit) -> None:
+    spin = setup.field("train.epochs").editor.spin
+    setup.type_into(spin.lineEdit(), "2")
+    for expected in (1, 1):
+        QTest.keyClick(spin, Qt.Key.Key_Down)
+        assert setup.value("train.epochs") == expected
+    setup.type_into(spin.lineEdit(), "-9")
+    QTest.keyClick(spin, Qt.Key.Key_Up)
+    assert setup.value("train.epochs") == 1
+
+
+def test_the_dialog_says_what_is_chosen(setup: SetupKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *found: titles.append(found[1]) or "")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *found: (titles.append(found[1]) or "", ""))
+    for source, said in (("folder", "Choose a folder"), ("npz", "Choose a file")):
+        setup.page.document.edit("Change", {"data": {"source": source}})
+        setup.settle()
+        box = setup.field("data.path")
+        assert box.note.text().startswith(said)
+        setup.click(box.editor.browse)
+    assert titles == ["Choose the folder of images", "Choose a NumPy file"]
+
+
+def test_sentences_end_once_and_lists_have_no_brackets(setup: SetupKit) -> None:
+    setup.type_into(setup.field("student.model").editor.line, "resnet9x")
+    setup.settle()
+    note = setup.page.context.boxes["student.model"].note.text()
+    assert "Did you mean 'resnet" in note
+    assert "?." not in note
+    problem = Problem("student.widths", "widths are wrong", "for example [64, 64]")
+    assert placed([problem])["student.widths"] == ["Widths are wrong. For example 64, 64."]
+    assert "[" not in setup.field("teacher.widths").note.text()
