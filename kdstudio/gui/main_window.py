@@ -74,6 +74,7 @@ class MainWindow(LateMonitor):
         self.welcome = WelcomePage(theme, self.actions_by_name, newcomer=not settings["toured"])
         self.setup_page = SetupPage(theme)
         self.runs = RunsPage(theme, self.actions_by_name["run"])
+        self.runs.menu_actions = self.actions_by_name
         self.export = ExportPage(self.actions_by_name)
         self.pages = QStackedWidget()
         for page in (self.setup_page, self.place, self.runs, self.export):
@@ -130,6 +131,7 @@ class MainWindow(LateMonitor):
         stack.undoTextChanged.connect(partial(self._name_undo, "undo", mark("&Undo"), mark("&Undo {what}")))
         stack.redoTextChanged.connect(partial(self._name_undo, "redo", mark("&Redo"), mark("&Redo {what}")))
         self.runs.chosen.connect(self._run_chosen)
+        self.runs.pointed.connect(self._run_pointed)
         self.runs.compared.connect(self.monitor_compared)
         self.panels_menu.aboutToShow.connect(self.make_monitor)
         self.export.failed.connect(self.message.tell)
@@ -279,6 +281,12 @@ class MainWindow(LateMonitor):
             self.control.show(run)
         if self.pages.currentWidget() not in (self.monitor, self.export):
             self.show_page("monitor")
+
+    def _run_pointed(self, run: RunFolder) -> None:
+        if self.control.run != run:
+            self.control.show(run)
+        self.tree.choose(run)
+        self.refresh()
 
     def show_run(self, run: RunFolder) -> None:
         """Follows a run on the Monitor page."""

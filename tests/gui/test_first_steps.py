@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QProcess, QSize, Qt
-from PySide6.QtWidgets import QDialog, QMessageBox, QToolBar, QToolButton, QWidget
+from PySide6.QtCore import QPoint, QProcess, QSize, Qt, QTimer
+from PySide6.QtWidgets import QApplication, QDialog, QLabel, QMenu, QMessageBox, QToolBar, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from kdstudio.gui.export.scorecard import headline_figures
@@ -19,6 +19,7 @@ from kdstudio.gui.main_window import MainWindow
 from kdstudio.gui.runs.controller import RunController
 from kdstudio.gui.settings import Settings
 from kdstudio.gui.setup.sections import SECTIONS
+from kdstudio.gui.tree import RUN_MENU
 from kdstudio.gui.worker import outcome_of, told_once
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.folder import Project, create_project
@@ -26,7 +27,7 @@ from kdstudio.project.runs.folder import RunFolder, write_bytes
 from kdstudio.project.runs.state import RunState, RunStatus, encode_state, process_start
 from kdstudio.project.shipped import resource
 from tests.gui.setup_kit import SilentEngine
-from tests.gui.synthetic import finished_run, scorecard
+from tests.gui.synthetic import finished_run, interrupted_run, scorecard
 from tests.gui.test_window import in_dialog
 
 LEFT = Qt.MouseButton.LeftButton
@@ -243,6 +244,8 @@ def test_the_runs_line_comes_back_after_a_message(
     show_newest(qtbot, window)
     strip = window.strip
     qtbot.waitUntil(lambda: strip.phase.text() == "Finished · step 200 of 200")
+    qtbot.waitUntil(lambda: not strip.run.toolTip())
+    assert QLabel.text(strip.run) == "soft-targets/001"  # whole where there is room
     for _ in range(5):
         window.actions_by_name["text-larger"].trigger()
     strip.say("A long message that is said for a while. " * 8, 300)
@@ -305,3 +308,40 @@ def test_a_run_beside_another_is_asked_about(
     qtbot.waitUntil(lambda: window.control.status is RunStatus.PARKED)
     qtbot.mouseClick(tool(window, "run"), LEFT)  # now it is alone
     assert len(started) == 1 + (name == "Run both")
+
+
+def test_the_table_of_runs_fits_has_a_menu_and_ticks_what_has_curves(
+    qtbot: QtBot, make_window: Callable[..., MainWindow], digits: Project
+) -> None:
+    failed, finished = failed_run(digits), finished_run(digits)
+    interrupted_run(digits, "hints")
+    window = make_window(digits)
+    qtbot.mouseClick(page_tab(window, "runs"), LEFT)
+    table, proxy = window.runs.table, window.runs.proxy
+    bar = table.horizontalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() == 0)
+    assert window.runs.untick.text() == "Clear ticks"
+    rows = {proxy.index(row, 0).data(): proxy.index(row, 0) for row in range(proxy.rowCount())}
+    for name in (failed.name, finished.name):
+        rect = table.visualRect(rows[name])
+        qtbot.mouseClick(table.viewport(), LEFT, pos=rect.topLeft() + QPoint(16, rect.height() // 2))
+    assert window.runs.model.compared == [finished]
+    qtbot.mouseClick(window.runs.untick, LEFT)
+    seen: list[str] = []
+
+    def look() -> None:
+        menu = QApplication.activePopupWidget()
+        if isinstance(menu, QMenu):
+            timer.stop()
+            seen.extend(action.objectName() for action in menu.actions())
+            menu.close()
+
+    timer = QTimer()
+    timer.setInterval(30)
+    timer.timeout.connect(look)
+    timer.start()
+    table.customContextMenuRequested.emit(table.visualRect(rows[finished.name]).center())
+    assert seen == list(RUN_MENU)
+    assert window.control.run == finished
+    assert window.pages.currentWidget() is window.runs
+    assert window.tree.chosen() == finished

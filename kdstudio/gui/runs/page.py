@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QSortFilterProxyModel, Qt, Signal
-from PySide6.QtGui import QAction
+from PySide6.QtCore import QModelIndex, QPoint, QSize, QSortFilterProxyModel, Qt, Signal
+from PySide6.QtGui import QAction, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
     QHeaderView,
     QLabel,
     QLineEdit,
+    QMenu,
     QPushButton,
     QStackedLayout,
     QTableView,
@@ -20,9 +21,31 @@ from PySide6.QtWidgets import (
 from kdstudio.gui.language import tr
 from kdstudio.gui.runs.table import MOST_COMPARED, SORT, RunsModel
 from kdstudio.gui.theme import Theme
+from kdstudio.gui.tree import RUN_MENU
 from kdstudio.gui.widgets.empty import EmptyState
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.summary import RunSummary
+
+LEAST_NAME = 120
+HEAD_PADDING = 22
+
+
+class Header(QHeaderView):
+    """Qt keeps room for the arrow of sorting in every section; here only the sorted one has it."""
+
+    def __init__(self) -> None:
+        super().__init__(Qt.Orientation.Horizontal)
+        self.setSectionsClickable(True)
+        self.setHighlightSections(False)
+        self.setMinimumSectionSize(48)
+        self.sortIndicatorChanged.connect(lambda: self.resizeSections())
+
+    def sectionSizeFromContents(self, section: int) -> QSize:
+        whole = super().sectionSizeFromContents(section)
+        if section == self.sortIndicatorSection():
+            return whole
+        text = str(self.model().headerData(section, self.orientation()))
+        return QSize(self.fontMetrics().horizontalAdvance(text) + HEAD_PADDING, whole.height())
 
 
 class RunsPage(QWidget):
@@ -30,10 +53,12 @@ class RunsPage(QWidget):
 
     Signals:
         chosen: A run folder to be shown.
+        pointed: A run folder that its menu is opened for: it is shown, but the page stays.
         compared: The run folders whose curves are to be shown beside the shown run's.
     """
 
     chosen = Signal(object)
+    pointed = Signal(object)
     compared = Signal(list)
 
     def __init__(self, theme: Theme, run_action: QAction) -> None:
@@ -53,11 +78,13 @@ class RunsPage(QWidget):
         self.search.textChanged.connect(self.proxy.setFilterFixedString)
         self.note = QLabel()
         self.note.setObjectName("soft")
-        self.untick = QPushButton(tr("Compare none"))
+        self.untick = QPushButton(tr("Clear ticks"))
         self.untick.setToolTip(tr("Take all ticks away"))
         self.untick.clicked.connect(self.model.clear_ticks)
         self.table = QTableView()
         self.table.setAccessibleName(tr("Runs"))
+        header = Header()
+        self.table.setHorizontalHeader(header)
         self.table.setModel(self.proxy)
         self.table.setSortingEnabled(True)
         self.table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
@@ -67,13 +94,15 @@ class RunsPage(QWidget):
         self.table.setWordWrap(False)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
         header.setStretchLastSection(True)
-        header.setHighlightSections(False)
-        header.setMinimumSectionSize(48)
+        header.sortIndicatorChanged.connect(lambda: self._fit())
+        self.table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.table.activated.connect(self._activated)
+        self.menu_actions: dict[str, QAction] = {}
+        self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.table.customContextMenuRequested.connect(self._open_menu)
         head = QHBoxLayout()
         head.setSpacing(12)
         head.addWidget(self.search, 1)
@@ -97,11 +126,26 @@ class RunsPage(QWidget):
         chosen = self.chosen_run()
         self.model.fill(summaries)
         self.stack.setCurrentIndex(1 if summaries else 0)
-        self.table.resizeColumnToContents(0)
-        self.table.setColumnWidth(0, self.table.columnWidth(0) + 20)  # the tick is not in Qt's sum
+        self._fit()
         for row, summary in enumerate(self.model.rows):
             if summary.run == chosen:
                 self.table.setCurrentIndex(self.proxy.mapFromSource(self.model.index(row, 0)))
+
+    def _fit(self) -> None:
+        """Names take what the other columns leave: all of them are to be seen without scrolling."""
+        table, header, last = self.table, self.table.horizontalHeader(), self.model.columnCount() - 1
+        others = sum(header.sectionSize(column) for column in range(1, last))
+        others += max(table.sizeHintForColumn(last), header.sectionSizeHint(last))
+        whole = max(table.sizeHintForColumn(0), header.sectionSizeHint(0)) + 20  # the tick is not in Qt's sum
+        table.setColumnWidth(0, max(LEAST_NAME, min(whole, table.viewport().width() - others)))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._fit()
 
     def chosen_run(self) -> RunFolder | None:
         """The selected run."""
@@ -110,6 +154,18 @@ class RunsPage(QWidget):
 
     def _activated(self, index: QModelIndex) -> None:
         self.chosen.emit(self.model.rows[self.proxy.mapToSource(index).row()].run)
+
+    def _open_menu(self, place: QPoint) -> None:
+        index = self.table.indexAt(place)
+        if not index.isValid():
+            return
+        self.table.setCurrentIndex(index)
+        self.pointed.emit(self.model.rows[self.proxy.mapToSource(index).row()].run)
+        menu = QMenu(self)
+        for name in RUN_MENU:
+            menu.addAction(self.menu_actions[name])
+        menu.exec(self.table.viewport().mapToGlobal(place))
+        menu.deleteLater()
 
     def _ticked(self, runs: list[RunFolder]) -> None:
         count = len(runs)

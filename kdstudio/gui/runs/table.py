@@ -16,7 +16,7 @@ from kdstudio.gui.theme import Theme
 from kdstudio.gui.tree import status_colour, status_icon
 from kdstudio.gui.words import status_words
 from kdstudio.project.runs.folder import RunFolder
-from kdstudio.project.runs.state import RunStatus
+from kdstudio.project.runs.state import RunStatus, goes_on
 from kdstudio.project.runs.summary import RunSummary
 
 #: Curves of more runs cannot be told apart.
@@ -47,6 +47,11 @@ def _moment(value: float) -> str:
 def _smaller(summary: RunSummary) -> float | None:
     student, teacher = summary.fact("student", "parameters"), summary.fact("teacher", "parameters")
     return teacher / student if student and teacher else None
+
+
+def has_curves(summary: RunSummary) -> bool:
+    """Whether there is something to compare: a run that failed at once has nothing."""
+    return summary.status is not RunStatus.FAILED or goes_on(summary.state, summary.status)
 
 
 COLUMNS = (
@@ -131,7 +136,8 @@ class RunsModel(QAbstractTableModel):
 
     def flags(self, index: Index) -> Qt.ItemFlag:
         found = super().flags(index)
-        return found | Qt.ItemFlag.ItemIsUserCheckable if index.column() == 0 else found
+        tick = index.column() == 0 and has_curves(self.rows[index.row()])
+        return found | Qt.ItemFlag.ItemIsUserCheckable if tick else found
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if orientation is not Qt.Orientation.Horizontal or section >= len(COLUMNS):
@@ -156,13 +162,16 @@ class RunsModel(QAbstractTableModel):
             return value if value is not None else float("-inf")
         if role == Qt.ItemDataRole.TextAlignmentRole and column.number:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        if role == Qt.ItemDataRole.CheckStateRole and index.column() == 0:
+        if role == Qt.ItemDataRole.CheckStateRole and index.column() == 0 and has_curves(summary):
             return Qt.CheckState.Checked if summary.run in self._ticked else Qt.CheckState.Unchecked
         if role == Qt.ItemDataRole.DecorationRole and index.column() == 1:
             return self._icon(summary.status)
         if role == Qt.ItemDataRole.ForegroundRole and index.column() == 1:
             bad = summary.status in (RunStatus.FAILED, RunStatus.INTERRUPTED)
             return QColor(self.theme.tokens.bad) if bad else None
+        if role == Qt.ItemDataRole.ToolTipRole and index.column() == 0:
+            name = summary.run.name
+            return name if has_curves(summary) else tr("{run} failed before it had curves", run=name)
         if role == Qt.ItemDataRole.ToolTipRole:
             return tr(column.tip)
         return None
@@ -177,6 +186,8 @@ class RunsModel(QAbstractTableModel):
         if role != Qt.ItemDataRole.CheckStateRole or index.column() != 0:
             return False
         run = self.rows[index.row()].run
+        if not has_curves(self.rows[index.row()]):
+            return False
         if Qt.CheckState(value) == Qt.CheckState.Checked:
             if run in self._ticked or len(self._ticked) >= MOST_COMPARED:
                 return False

@@ -49,7 +49,10 @@ class ElidedLabel(QLabel):
     def _elide(self) -> None:
         metrics = self.fontMetrics()
         frame = super().sizeHint().width() - metrics.horizontalAdvance(super().text())
-        shown = metrics.elidedText(self._whole, Qt.TextElideMode.ElideRight, max(self.width() - frame, 0))
+        room = max(self.width() - frame, 0)
+        shown = self._whole
+        if metrics.horizontalAdvance(shown) > room:  # in whole pixels, as the size hint is
+            shown = metrics.elidedText(shown, Qt.TextElideMode.ElideRight, room)
         if shown != super().text():
             super().setText(shown)
         self.setToolTip(self._whole if shown != self._whole else "")
