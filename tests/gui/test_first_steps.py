@@ -13,6 +13,8 @@ from PySide6.QtCore import QPoint, QProcess, QSize, Qt, QTimer
 from PySide6.QtWidgets import QApplication, QDialog, QLabel, QMenu, QMessageBox, QToolBar, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
+from kdstudio.gui.dialogs.closing import ask_about_runs
+from kdstudio.gui.dialogs.palette import CommandPalette
 from kdstudio.gui.export.scorecard import headline_figures
 from kdstudio.gui.frame import first_size
 from kdstudio.gui.main_window import MainWindow
@@ -345,3 +347,38 @@ def test_the_table_of_runs_fits_has_a_menu_and_ticks_what_has_curves(
     assert window.control.run == finished
     assert window.pages.currentWidget() is window.runs
     assert window.tree.chosen() == finished
+
+
+def test_the_palette_says_that_nothing_was_found(qtbot: QtBot, quiet: MainWindow) -> None:
+    texts: list[str] = []
+
+    def look(dialog: QDialog) -> None:
+        assert isinstance(dialog, CommandPalette)
+        qtbot.keyClicks(dialog.line, "qqqqzzzz")
+        qtbot.keyClick(dialog.line, Qt.Key.Key_Down)
+        qtbot.keyClick(dialog.line, Qt.Key.Key_Return)
+        texts.append(dialog.list.topLevelItem(0).text(0))
+        assert dialog.isVisible()
+        dialog.line.clear()
+        qtbot.keyClicks(dialog.line, "default layout")
+        item = dialog.list.topLevelItem(0)
+        texts.extend(item.text(column) for column in range(2))
+        dialog.reject()
+
+    in_dialog(qtbot, CommandPalette, look)
+    qtbot.keyClick(quiet, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
+    assert texts == ["Nothing found", "Default layout", "View"]
+
+
+def test_the_buttons_of_closing_stand_as_its_text(qtbot: QtBot, quiet: MainWindow) -> None:
+    order: list[str] = []
+
+    def look(box: QDialog) -> None:
+        assert isinstance(box, QMessageBox)
+        buttons = sorted(box.buttons(), key=lambda button: button.mapToGlobal(QPoint(0, 0)).x())
+        order.extend(button.text() for button in buttons)
+        qtbot.mouseClick(buttons[1], LEFT)
+
+    in_dialog(qtbot, QMessageBox, look)
+    assert ask_about_runs(quiet, ["soft-targets/001"]) == "park"
+    assert order == ["Keep training", "Park", "Stop", "Cancel"]

@@ -26,10 +26,10 @@ def ask_about_runs(parent: QWidget, names: list[str]) -> str:
             "Stop: it ends after this step, is evaluated and saved."
         )
     )
-    roles = QMessageBox.ButtonRole
-    keep = box.addButton(tr("Keep training"), roles.AcceptRole)
+    roles = QMessageBox.ButtonRole  # buttons of one role stand in the order of the text on every desktop
+    keep = box.addButton(tr("Keep training"), roles.ActionRole)
     park = box.addButton(tr("Park"), roles.ActionRole)
-    stop = box.addButton(tr("Stop"), roles.DestructiveRole)
+    stop = box.addButton(tr("Stop"), roles.ActionRole)
     cancel = box.addButton(tr("Cancel"), roles.RejectRole)
     box.setDefaultButton(keep)
     box.setEscapeButton(cancel)
@@ -50,7 +50,7 @@ def ask_to_run_beside(parent: QWidget, names: list[str]) -> bool:
             "Cancel: nothing is started; stop or park what is going first."
         )
     )
-    both = box.addButton(tr("Run both"), QMessageBox.ButtonRole.AcceptRole)
+    both = box.addButton(tr("Run both"), QMessageBox.ButtonRole.ActionRole)
     cancel = box.addButton(tr("Cancel"), QMessageBox.ButtonRole.RejectRole)
     box.setDefaultButton(cancel)
     box.setEscapeButton(cancel)

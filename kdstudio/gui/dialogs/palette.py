@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QDialog, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QHeaderView, QLineEdit, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
 
 from kdstudio.gui.language import tr
 
@@ -56,10 +56,18 @@ class CommandPalette(QDialog):
         self.line.setAccessibleName(tr("Find"))
         self.line.textChanged.connect(self._filter)
         self.line.installEventFilter(self)
-        self.list = QListWidget()
+        self.list = QTreeWidget()
         self.list.setAccessibleName(tr("Found"))
-        self.list.itemActivated.connect(lambda _: self.choose())
-        self.list.itemClicked.connect(lambda _: self.choose())
+        self.list.setColumnCount(3)  # the name; at the right the menu and the key
+        self.list.setHeaderHidden(True)
+        self.list.setRootIsDecorated(False)
+        self.list.setUniformRowHeights(True)
+        header = self.list.header()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.list.itemActivated.connect(lambda *_: self.choose())
+        self.list.itemClicked.connect(lambda *_: self.choose())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 12, 12, 12)
         layout.addWidget(self.line)
@@ -74,19 +82,29 @@ class CommandPalette(QDialog):
         self.list.clear()
         for _, number in best[:MOST]:
             entry = self.entries[number]
-            hint = f"    {entry.hint}" if entry.hint else ""
-            item = QListWidgetItem(f"{entry.text}    {entry.kind}{hint}")
-            item.setData(Qt.ItemDataRole.UserRole, number)
-            self.list.addItem(item)
-        self.list.setCurrentRow(0)
+            item = QTreeWidgetItem([entry.text, entry.kind, entry.hint])
+            item.setData(0, Qt.ItemDataRole.UserRole, number)
+            for column in (1, 2):
+                item.setTextAlignment(column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            self.list.addTopLevelItem(item)
+        if best:
+            self._select(0)
+        else:
+            nothing = QTreeWidgetItem([tr("Nothing found")])
+            nothing.setFlags(Qt.ItemFlag.NoItemFlags)
+            self.list.addTopLevelItem(nothing)
+
+    def _select(self, row: int) -> None:
+        item = self.list.topLevelItem(max(0, min(self.list.topLevelItemCount() - 1, row)))
+        if item is not None and item.flags():
+            self.list.setCurrentItem(item)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if watched is self.line and isinstance(event, QKeyEvent) and event.type() is QEvent.Type.KeyPress:
             steps = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1, Qt.Key.Key_PageDown: 8, Qt.Key.Key_PageUp: -8}
             step = steps.get(Qt.Key(event.key()))
             if step is not None:
-                row = max(0, min(self.list.count() - 1, self.list.currentRow() + step))
-                self.list.setCurrentRow(row)
+                self._select(self.list.indexOfTopLevelItem(self.list.currentItem()) + step)
                 return True
             if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
                 self.choose()
@@ -94,8 +112,8 @@ class CommandPalette(QDialog):
         return super().eventFilter(watched, event)
 
     def choose(self) -> None:
-        """Does what is selected."""
+        """Does what is selected; where nothing was found the palette stays."""
         item = self.list.currentItem()
-        self.accept()
         if item is not None:
-            self.entries[item.data(Qt.ItemDataRole.UserRole)].run()
+            self.accept()
+            self.entries[item.data(0, Qt.ItemDataRole.UserRole)].run()
