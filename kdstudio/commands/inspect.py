@@ -254,6 +254,8 @@ def data_report(bundle: DataBundle, examples: int, side: int | None = None) -> d
         "fingerprint": bundle.fingerprint(),
         "problems": bundle.problems,
     }
+    if bundle.stored is not None:
+        report["stored"] = asdict(bundle.stored)
     if examples > 0:
         report["examples"] = _examples(bundle, examples, side)
     return report
@@ -381,6 +383,12 @@ def _data_text(report: dict[str, Any]) -> str:
     rows.append(("all", *(f"{report['samples'][split]:,}" for split in splits)))
     shape = " x ".join(map(str, report["input_shape"]))
     lines = [f"{report['name']}, samples of {shape}, {len(report['classes'])} classes"]
+    if "stored" in report:
+        sizes = [" x ".join(map(str, report["stored"][which])) for which in ("smallest", "largest")]
+        kind = "grey pictures" if report["stored"]["grey"] else "pictures"
+        shown = " to ".join(dict.fromkeys(sizes))
+        read = "as grey" if report["input_shape"][0] == 1 else "in colour"
+        lines.append(f"{kind} of {shown} pixels on disk, read {read} and resized")
     lines.append(_table(rows, right=range(1, len(splits) + 1)))
     lines += [f"Problem: {problem}" for problem in report["problems"]] or ["No problems were found."]
     return "\n".join(lines)

@@ -333,6 +333,7 @@ def test_unreadable_files_are_left_out_told_and_reported(project: Project, comma
     code, out, _ = command("inspect", path)
     assert code == 0
     assert f"Problem: {told}" in out
+    assert "pictures of 9 x 9 pixels on disk, read in colour and resized" in out
 
 
 def test_the_share_of_test_samples_is_set_like_any_field(project: Project, command: Any) -> None:

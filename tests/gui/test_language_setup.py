@@ -177,6 +177,12 @@ def test_every_source_of_data_is_looked_up(foreign: SetupKit, source: str) -> No
     assert_all_is_said(foreign, "data")
     foreign.engine.answer("data", data_answer(shape))
     assert_all_is_said(foreign, "data")
+    if source == "folder":
+        for channels, grey in ((1, False), (3, False), (3, True)):
+            stored = {"smallest": [28, 28], "largest": [30, 40], "grey": grey}
+            foreign.page.context.facts.look_again("data")
+            foreign.engine.answer("data", {**data_answer((channels, 32, 32)), "stored": stored})
+            assert_all_is_said(foreign, "data")
 
 
 @pytest.mark.parametrize("name", ["hints", "hard-labels"])

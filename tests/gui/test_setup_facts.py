@@ -116,6 +116,16 @@ def test_many_classes_scroll(setup: SetupKit) -> None:
     view = setup.go("data").view
     setup.engine.answer("data", data_answer((3, 32, 32), 100))
     assert "colour pictures" in in_words(data_answer((3, 32, 32), 100))
+    stored = {"smallest": [28, 28], "largest": [28, 28], "grey": True}
+    assert in_words({**data_answer((3, 32, 32)), "stored": stored}) == (
+        "720 grey pictures in 10 classes, 28 × 28 pixels on disk. They are read in colour at 32 × 32 pixels; "
+        "a network sees 3 × 32 × 32."
+    )
+    stored = {"smallest": [28, 28], "largest": [480, 640], "grey": False}
+    assert in_words({**data_answer((1, 32, 32)), "stored": stored}) == (
+        "720 pictures in 10 classes, 28 × 28 to 480 × 640 pixels on disk. They are read as grey at 32 × 32 pixels; "
+        "a network sees 1 × 32 × 32."
+    )
     assert view.area.height() < view.table.height()
 
 

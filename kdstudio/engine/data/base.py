@@ -37,6 +37,20 @@ class ArraySplit:
 
 
 @dataclass
+class Stored:
+    """What the pictures of a folder are before they are resized.
+
+    Attributes:
+        smallest, largest: (H, W) of those with the fewest and the most pixels.
+        grey: Whether all of them are known to be grey: they were read in colour, and have none.
+    """
+
+    smallest: tuple[int, int]
+    largest: tuple[int, int]
+    grey: bool
+
+
+@dataclass
 class DataBundle:
     """A data source, read and split.
 
@@ -49,6 +63,7 @@ class DataBundle:
             Where a channel or dimension is constant, std is 1.
         problems: Warnings about the data, each a sentence.
         source: Kind of the source, as in the spec.
+        stored: Of an image folder.
     """
 
     name: str
@@ -61,6 +76,7 @@ class DataBundle:
     std: list[float]
     problems: list[str] = field(default_factory=list)
     source: str = ""
+    stored: Stored | None = None
 
     @property
     def splits(self) -> dict[str, ArraySplit]:

@@ -14,7 +14,7 @@ import psutil
 import torch
 from PIL import Image, ImageOps
 
-from kdstudio.engine.data.base import ArraySplit, DataBundle, Progress
+from kdstudio.engine.data.base import ArraySplit, DataBundle, Progress, Stored
 from kdstudio.engine.data.checks import duplicates
 from kdstudio.engine.data.splits import make_bundle
 from kdstudio.project.errors import DataError
@@ -36,6 +36,23 @@ class _Listing:
 
     files: list[tuple[Path, str]] = field(default_factory=list)
     passed_over: list[Path] = field(default_factory=list)
+
+
+@dataclass
+class _Looks:
+    """What was seen of the images that could be read: their sizes (H, W), and whether no one has colour."""
+
+    sizes: set[tuple[int, int]] = field(default_factory=set)
+    grey: bool = True
+
+    def see(self, size: tuple[int, int], pixels: np.ndarray) -> None:
+        self.sizes.add(size)
+        if self.grey and not (pixels == pixels[:1]).all():
+            self.grey = False  # and never back: several threads come here
+
+    def stored(self, spec: ImageFolder) -> Stored:
+        by_pixels = sorted(self.sizes, key=lambda size: (size[0] * size[1], size))
+        return Stored(by_pixels[0], by_pixels[-1], self.grey and not spec.grayscale)
 
 
 def load_folder_data(spec: ImageFolder, root: Path, progress: Progress | None = None) -> DataBundle:
@@ -73,18 +90,26 @@ def load_folder_data(spec: ImageFolder, root: Path, progress: Progress | None = 
     _check_memory(spec, total)
     splits: dict[str, ArraySplit] = {}
     damaged: list[str] = []
+    looks = _Looks()
     done = 0
     for split, listing in listings.items():
-        splits[split], complaints = _read_all(spec, base, listing, classes, done, total, progress)
+        splits[split], complaints = _read_all(spec, base, listing, classes, done, total, progress, looks)
         done += len(listing.files)
         damaged += complaints
         if complaints and spec.unreadable == "leave_out":
             _require_classes(spec, split_folders[split], base, listing, splits[split], classes)
     if damaged:
         problems.append(_damaged(spec, damaged, total))
+    if looks.grey and not spec.grayscale:
+        problems.append(
+            f"{spec.path}: all pictures are grey and are read in colour; set data.grayscale to true (Read as grey) "
+            "to have one channel instead of three equal ones."
+        )
     problems += duplicates(splits, spec.path)
     train = splits.pop("train")
-    return make_bundle(spec, spec.path, classes, train, splits.get("validation"), splits.get("test"), problems)
+    bundle = make_bundle(spec, spec.path, classes, train, splits.get("validation"), splits.get("test"), problems)
+    bundle.stored = looks.stored(spec)
+    return bundle
 
 
 def _composed(name: str) -> str:
@@ -210,6 +235,7 @@ def _read_all(
     done: int,
     total: int,
     progress: Progress | None,
+    looks: _Looks,
 ) -> tuple[ArraySplit, list[str]]:
     """The images that can be read, and a complaint about each of the others."""
     channels = 1 if spec.grayscale else 3
@@ -217,7 +243,9 @@ def _read_all(
 
     def read(index: int) -> str:
         try:
-            images[index] = read_image(listing.files[index][0], spec.image_size, spec.grayscale)
+            picture = _upright(listing.files[index][0])
+            images[index] = _fitted(picture, spec.image_size, spec.grayscale)
+            looks.see((picture.height, picture.width), images[index])
         except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
             return f"{listing.files[index][0].relative_to(base).as_posix()} ({_reason(error)})"
         return ""
@@ -282,11 +310,19 @@ def _reason(error: BaseException) -> str:
 
 def read_image(path: Path, size: int, grayscale: bool) -> np.ndarray:
     """uint8 [C, size, size]: turned upright, the shorter side resized to `size`, the centre cut out."""
+    return _fitted(_upright(path), size, grayscale)
+
+
+def _upright(path: Path) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         with Image.open(path) as opened:
             opened.load()
             image: Image.Image = ImageOps.exif_transpose(opened)
+    return image
+
+
+def _fitted(image: Image.Image, size: int, grayscale: bool) -> np.ndarray:
     if image.mode.startswith("I") or image.mode == "F":
         # Pillow clips 16-bit pixels when it converts them; scale them instead.
         wide = np.asarray(image, dtype=np.float64)

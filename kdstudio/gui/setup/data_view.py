@@ -41,6 +41,17 @@ PICTURES = {
     3: mark("{total:,} colour pictures of {size} pixels in {classes} classes; a network sees {shape}."),
 }
 
+#: What the pictures of a folder are on disk: whether it is known that all are grey.
+ON_DISK = {
+    True: mark("{total:,} grey pictures in {classes} classes, {sizes} pixels on disk."),
+    False: mark("{total:,} pictures in {classes} classes, {sizes} pixels on disk."),
+}
+#: How they are read, by the channels that come of it.
+READ = {
+    1: mark("They are read as grey at {size} pixels; a network sees {shape}."),
+    3: mark("They are read in colour at {size} pixels; a network sees {shape}."),
+}
+
 
 def split_colours(theme: Theme) -> dict[str, str]:
     tokens = theme.tokens
@@ -205,6 +216,13 @@ def in_words(report: dict[str, Any]) -> str:
     """What the data are, in sentences."""
     shape, classes = report["input_shape"], len(report["classes"])
     total = sum(report["samples"].values())
+    stored = report.get("stored")
+    if stored:
+        least, most = shape_text(stored["smallest"]), shape_text(stored["largest"])
+        sizes = least if least == most else tr("{least} to {most}", least=least, most=most)
+        found = tr(ON_DISK[stored["grey"]], total=total, classes=classes, sizes=sizes)
+        read = tr(READ[shape[0]], size=shape_text(shape[1:]), shape=shape_text(shape))
+        return f"{found} {read}"
     if len(shape) == 3:
         form = PICTURES.get(shape[0], PICTURES[0])
         return tr(

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from kdstudio.engine.data import DataBundle, load_data
+from kdstudio.engine.data.base import Stored
 from kdstudio.engine.data.folder import read_image
 from kdstudio.project.errors import DataError
 from kdstudio.project.spec import ImageFolder
@@ -58,6 +59,38 @@ def test_an_empty_split_folder_counts_as_missing(image_folder: Make) -> None:
     bundle = load(base)
     assert len(bundle.validation) > 0
     assert any("val: no images in it" in problem for problem in bundle.problems)
+
+
+def test_what_the_pictures_are_on_disk(image_folder: Make) -> None:
+    base = image_folder({"a": 4, "b": 4})
+    stored = load(base).stored
+    assert stored == Stored((10, 12), (10, 12), grey=False)
+    for number, file in enumerate(sorted(base.rglob("*.png"))):
+        Image.open(file).convert("L" if number else "RGB").resize((28 + number, 28)).save(file)
+    bundle = load(base)
+    assert bundle.stored == Stored((28, 28), (28, 35), grey=False)
+    assert bundle.problems == []
+    first = base / "a/00.png"
+    Image.open(first).convert("L").convert("RGB").save(first)
+    bundle = load(base)
+    assert bundle.stored == Stored((28, 28), (28, 35), grey=True)
+    assert [problem.split(";")[0] for problem in bundle.problems] == [
+        "pictures: all pictures are grey and are read in colour"
+    ]
+    bundle = load(base, grayscale=True)
+    assert bundle.problems == []
+    assert bundle.input_shape == (1, 8, 8)
+
+
+def test_what_is_no_image_is_told_in_the_right_number(image_folder: Make) -> None:
+    base = image_folder({"a": 4, "b": 4})
+    for name, words in (("a.txt", "1 file is no image"), ("b.txt", "2 files are not images")):
+        (base / "a" / name).write_text("note")
+        problem = load(base).problems[0]
+        assert problem.startswith(f"pictures: {words} in a class folder and w")
+        assert problem.endswith(
+            "passed over: " + ", ".join(f"a/{n}" for n in ("a.txt", "b.txt")[: int(words[0])]) + "."
+        )
 
 
 def test_a_class_may_be_called_train(image_folder: Make) -> None:
