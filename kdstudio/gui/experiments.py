@@ -51,12 +51,13 @@ def check_name(project: Project, name: str) -> None:
 
 
 def new_experiment(project: Project, name: str) -> Path:
-    """Adds an experiment with a small teacher and student and soft targets."""
+    """Adds an experiment with a small teacher and student, soft targets, and a baseline that shows what they bring."""
     experiment = Experiment(
         name=name,
         teacher=TeacherSpec(model="mlp", widths=[256, 256]),
         student=StudentSpec(model="mlp", widths=[32]),
         objective=[HardTerm(weight=0.1), SoftTerm(weight=0.9)],
+        baseline=True,
     )
     return project.save(experiment, project.experiments_dir / f"{name}.yaml")
 

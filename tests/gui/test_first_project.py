@@ -85,6 +85,7 @@ def test_an_empty_project_offers_an_experiment(
     assert window.setup_page.path is not None
     assert window.setup_page.path.stem == "mine"
     assert window.setup_page.check()
+    assert window.setup_page.document.get("baseline") is True
     window.setup_page.close_experiment()
     window.refresh()
     assert not empty.button.isVisible()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtWidgets import QFileDialog, QLabel, QStyle, QStyleOptionComboBox
 
+from kdstudio.gui.setup.fields import COLUMN
 from kdstudio.gui.setup.problems import placed
+from kdstudio.gui.theme import Theme
 from kdstudio.project.errors import Problem
 from tests.gui.setup_kit import SetupKit
 
@@ -67,3 +69,32 @@ def test_sentences_end_once_and_lists_have_no_brackets(setup: SetupKit) -> None:
     problem = Problem("student.widths", "widths are wrong", "for example [64, 64]")
     assert placed([problem])["student.widths"] == ["Widths are wrong. For example 64, 64."]
     assert "[" not in setup.field("teacher.widths").note.text()
+
+
+@pytest.mark.parametrize("size", [0, 3])
+def test_choices_are_not_cut(setup: SetupKit, theme: Theme, size: int) -> None:
+    theme.scale(size)
+    choices = {"train.optimizer": "sgd", "train.schedule": "multistep"}
+    setup.page.document.edit("Change", dict(choices))
+    setup.settle()
+    for path in choices:
+        box = setup.field(path)
+        combo = box.editor.combo
+        for width in (box.width(), COLUMN * combo.fontMetrics().horizontalAdvance("0")):
+            combo.resize(width, combo.height())
+            option = QStyleOptionComboBox()
+            combo.initStyleOption(option)
+            part = QStyle.SubControl.SC_ComboBoxEditField
+            room = combo.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, part, combo).width()
+            assert combo.fontMetrics().horizontalAdvance(combo.currentText()) <= room
+
+
+def test_the_baseline_stands_where_training_does(setup: SetupKit) -> None:
+    section = setup.go("training")
+    box = setup.page.context.boxes["baseline"]
+    setup.qtbot.waitUntil(box.isVisible, timeout=10_000)
+    assert section.isAncestorOf(box)
+    said = [label.text() for label in box.window().findChildren(QLabel) if label.isVisible()]
+    assert any("whether distilling helped" in text for text in said)
+    QTest.keyClick(box.editor.box, Qt.Key.Key_Space)
+    assert setup.value("baseline") is False

@@ -33,16 +33,14 @@ class RecordingSection(Section):
 
     def __init__(self, context: Context) -> None:
         sentence = tr("What is recorded while the student learns, and what is measured when it is done.")
-        super().__init__(context, tr("Recording and evaluation"), sentence, ("monitor", "evaluate", "baseline"))
-        others = tuple(name for name in Experiment.model_fields if name != "baseline")
+        super().__init__(context, tr("Recording and evaluation"), sentence, ("monitor", "evaluate"))
         self.forms = []
-        for title, path, model, skip in (
-            (tr("Comparison"), "", Experiment, others),
-            (tr("While training"), "monitor", MonitorSpec, ()),
-            (tr("Scorecard"), "evaluate", EvaluateSpec, ()),
+        for title, path, model in (
+            (tr("While training"), "monitor", MonitorSpec),
+            (tr("Scorecard"), "evaluate", EvaluateSpec),
         ):
             card = Card(title)
-            form = ModelForm(context, path, model, skip=skip)
+            form = ModelForm(context, path, model)
             card.body.addWidget(form)
             self.columns.add(card)
             self.forms.append(form)

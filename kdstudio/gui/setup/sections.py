@@ -32,8 +32,8 @@ SECTIONS = (
     SectionSpec("teacher", mark("Teacher"), ("teacher",), TeacherSection),
     SectionSpec("student", mark("Student"), ("student",), StudentSection),
     SectionSpec("objective", mark("Objective"), ("objective",), ObjectiveSection),
-    SectionSpec("training", mark("Training"), ("train",), TrainingSection),
-    SectionSpec("recording", mark("Recording"), ("monitor", "evaluate", "baseline"), RecordingSection),
+    SectionSpec("training", mark("Training"), ("train", "baseline"), TrainingSection),
+    SectionSpec("recording", mark("Recording"), ("monitor", "evaluate"), RecordingSection),
     SectionSpec("yaml", mark("YAML"), ("yaml",), YamlSection),
 )
 

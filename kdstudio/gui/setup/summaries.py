@@ -18,7 +18,7 @@ def summary_of(section: str, value: dict[str, Any], facts: Facts) -> str:
         "student": lambda: _network(value.get("student"), facts.student.known),
         "objective": lambda: _objective(value.get("objective")),
         "training": lambda: _training(value.get("train")),
-        "recording": lambda: _recording(value),
+        "recording": lambda: _recording(value.get("monitor")),
         "yaml": lambda: tr("what the file will say"),
     }
     return summaries[section]()
@@ -62,11 +62,9 @@ def _training(train: Any) -> str:
     return f"{words} · {train.get('optimizer')}"
 
 
-def _recording(value: dict[str, Any]) -> str:
-    monitor = value.get("monitor")
+def _recording(monitor: Any) -> str:
     every = monitor.get("every_seconds") if isinstance(monitor, dict) else None
-    words = tr("every {seconds} s", seconds=_number(every))
-    return f"{words} · {tr('baseline')}" if value.get("baseline") else words
+    return tr("every {seconds} s", seconds=_number(every))
 
 
 def _number(value: Any) -> str:

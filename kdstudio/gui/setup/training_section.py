@@ -13,7 +13,7 @@ from kdstudio.gui.setup.form import ModelForm
 from kdstudio.gui.setup.section import Card, Section
 from kdstudio.project.errors import SpecError
 from kdstudio.project.schedules import batches_of, learning_rate
-from kdstudio.project.spec import TrainSpec, validate
+from kdstudio.project.spec import Experiment, TrainSpec, validate
 
 #: The curve is drawn from as many points at most.
 POINTS = 600
@@ -75,18 +75,38 @@ class TrainingSection(Section):
     """How the student is trained."""
 
     def __init__(self, context: Context) -> None:
-        super().__init__(context, tr("Training"), tr("How long and how the student is trained."), ("train",))
+        sentence = tr("How long and how the student is trained.")
+        super().__init__(context, tr("Training"), sentence, ("train", "baseline"))
         card = Card(tr("Budget and optimizer"))
         self.form = ModelForm(context, "train", TrainSpec)
         card.body.addWidget(self.form)
         self.schedule = ScheduleCard(context, "train")
+        others = tuple(name for name in Experiment.model_fields if name != "baseline")
+        self.baseline = ModelForm(context, "", Experiment, skip=others)
         self.columns.add(card)
+        self.columns.add(self._comparison())
         self.columns.add(self.schedule, side=True)
 
     def refresh(self) -> None:
         super().refresh()
         self.form.refresh()
+        self.baseline.refresh()
         self.schedule.refresh()
+
+    def _comparison(self) -> Card:
+        """The student alone, for comparison."""
+        card = Card(tr("Comparison"))
+        words = QLabel(
+            tr(
+                "The same student, trained the same way on the labels alone. The scorecard compares the two, which "
+                "shows whether distilling helped."
+            )
+        )
+        words.setObjectName("soft")
+        words.setWordWrap(True)
+        card.body.addWidget(self.baseline)
+        card.body.addWidget(words)
+        return card
 
     def facts_changed(self, part: str) -> None:
         if part == "data":
