@@ -132,7 +132,7 @@ ENGINE: dict[str, tuple[str, list[str], list[str]]] = {
         "  cat/note.jpg (not an image)",
         "  dog/torn.png (ANYTHING)",
         "Why: The files are damaged, empty, or not images in spite of their names.",
-        "What to do: Replace or remove these files.",
+        "What to do: Replace or remove these files, or set data.unreadable to leave_out to go on without them.",
     ]),
     "a label below 0": (arrays("below.npz"), [], [
         "below.npz: label -1 is below 0 (first at sample 2)",
