@@ -26,7 +26,7 @@ from kdstudio.gui.setup.schema import FieldSchema
 from kdstudio.gui.setup.words import SPANS, UNITS, hint_of
 
 #: Width of a column of fields, in digits at the size of text in force.
-COLUMN = 22
+COLUMN = 21
 GAP = 16
 MOST_COLUMNS = 4
 
