@@ -14,6 +14,9 @@ from kdstudio.project.errors import KDStudioError
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.state import RunState, RunStatus
 
+#: What the phase keeps of the status bar, however large the text is.
+LEAST_PHASE = 200
+
 
 def duration(seconds: float) -> str:
     """A length of time as people say it: 42 s, 3 min 05 s, 2 h 10 min."""
@@ -67,6 +70,7 @@ class StatusStrip:
             (self.speed, tr("Speed")),
         ):
             label.setAccessibleName(name)
+        self.phase.setMinimumWidth(LEAST_PHASE)
         bar.addWidget(self.run)
         bar.addWidget(self.phase, 1)
         bar.addWidget(self.note, 1)
@@ -77,7 +81,7 @@ class StatusStrip:
         self._silence.timeout.connect(self.say)
         self.progress = Pill()
         self.progress.setAccessibleName(tr("Progress of the shown run"))
-        self.progress.setFixedWidth(270)
+        self.progress.setFixedWidth(290)
         self.left = QLabel()
         self.left.setObjectName("soft")
         self.block = QWidget()
@@ -96,7 +100,7 @@ class StatusStrip:
         self._silence.stop()
         self.note.setText(text)
         self.note.setVisible(bool(text))
-        for label in (self.run, self.phase):
+        for label in (self.run, self.phase, self.time, self.speed, self.memory):
             label.setVisible(not text)
         if text and milliseconds:
             self._silence.start(milliseconds)

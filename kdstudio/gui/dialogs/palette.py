@@ -104,7 +104,7 @@ class CommandPalette(QDialog):
             steps = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1, Qt.Key.Key_PageDown: 8, Qt.Key.Key_PageUp: -8}
             step = steps.get(Qt.Key(event.key()))
             if step is not None:
-                self._select(self.list.indexOfTopLevelItem(self.list.currentItem()) + step)
+                self._select(self.list.currentIndex().row() + step)
                 return True
             if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
                 self.choose()

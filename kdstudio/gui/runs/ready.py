@@ -20,7 +20,7 @@ def ready(window: MainWindow) -> bool:
     right = page.check()
     told = _told(page.facts) if right else {}
     if right and not told and (not page.dirty or page.save()):
-        return alone(window)
+        return alone(window, window.control.going)
     window.show_page("setup")
     wrong = told or page.context.problems
     if wrong:
@@ -36,11 +36,16 @@ def ready(window: MainWindow) -> bool:
     return False
 
 
-def alone(window: MainWindow) -> bool:
-    """Whether no other run of the project is going or held, or the person wants both."""
+def alone(window: MainWindow, shown: bool = False) -> bool:
+    """Whether no other run of the project is going or held, or the person wants both.
+
+    Args:
+        window: The window.
+        shown: Whether the shown run is going and counts, too; not when it is that one that is resumed.
+    """
     control = window.control
     others = [run for run in control.active() if run != control.run]
-    if control.run is not None and control.going:
+    if control.run is not None and shown:
         others.append(control.run)
     return not others or ask_to_run_beside(window, [run.name for run in others])
 
