@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kdstudio.gui.dialogs.closing import ask_to_run_beside
 from kdstudio.gui.language import tr
+from kdstudio.project.runs.state import RunStatus
 
 if TYPE_CHECKING:
     from kdstudio.gui.main_window import MainWindow
@@ -45,7 +46,8 @@ def alone(window: MainWindow, shown: bool = False) -> bool:
     """
     control = window.control
     others = [run for run in control.active() if run != control.run]
-    if control.run is not None and shown:
+    over = control.run is None or not (control.run.status().active or control.run.status() is RunStatus.CREATED)
+    if control.run is not None and shown and not over:  # a run that was shown just now may be over already
         others.append(control.run)
     return not others or ask_to_run_beside(window, [run.name for run in others])
 
