@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kdstudio.engine.taps import Taps
-from kdstudio.engine.terms import PairModule, StepOutputs, TermModule, make_term
+from kdstudio.engine.terms import Facts, PairModule, StepOutputs, TermModule, make_term
 from kdstudio.project.schedules import weight_at
 from kdstudio.project.spec import Term
 
@@ -23,6 +23,7 @@ class Objective(nn.Module):
         terms: The terms of the spec, in order.
         epochs: Length of the training, for schedules.
         student_shapes, teacher_shapes: Output shapes of the tapped layers, without the batch dimension.
+        facts: What terms with state need to know; None where only shapes are checked.
 
     Raises:
         ModelError: A pair whose shapes cannot be joined.
@@ -34,11 +35,12 @@ class Objective(nn.Module):
         epochs: int,
         student_shapes: Shapes | None = None,
         teacher_shapes: Shapes | None = None,
+        facts: Facts | None = None,
     ) -> None:
         super().__init__()
         self.epochs = epochs
         self.terms = nn.ModuleList(
-            make_term(spec, name, student_shapes or {}, teacher_shapes or {}, f"objective.{index}")
+            make_term(spec, name, student_shapes or {}, teacher_shapes or {}, f"objective.{index}", facts)
             for index, (spec, name) in enumerate(zip(terms, term_names(terms)))
         )
 
@@ -100,7 +102,10 @@ class Objective(nn.Module):
             with torch.set_grad_enabled(torch.is_grad_enabled() and weight > 0):
                 loss = term(outputs)
                 share = loss * weight
+                own = term.own_loss(outputs)
             if weight > 0:
+                if own is not None:  # moves the term's own parts, and nothing that is told
+                    share = share + (own - own.detach())
                 total = share if total is None else total + share
             plain.append(loss.detach().float())
             weighted.append(share.detach().float() if weight > 0 else torch.zeros_like(missing))
@@ -138,6 +143,7 @@ class DistillationModule(nn.Module):
         epoch: int,
         teacher_logits: Tensor | None,
         teacher_taps: dict[str, Tensor],
+        indices: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """One forward pass of the student and its objective.
 
@@ -146,6 +152,6 @@ class DistillationModule(nn.Module):
         """
         with Taps(self.student, self.objective.layers("student", epoch), "the student") as taps:
             logits = self.student(inputs)
-            outputs = StepOutputs(logits, targets, teacher_logits, taps.take(), teacher_taps)
+            outputs = StepOutputs(logits, targets, teacher_logits, taps.take(), teacher_taps, inputs, indices)
         total, parts = self.objective(outputs, epoch)
         return total, parts, logits.detach()

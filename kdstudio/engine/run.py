@@ -27,6 +27,7 @@ from kdstudio.engine.scorecard import score_run
 from kdstudio.engine.student_io import save_student
 from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.teacher_store import load_teacher, teacher_folder, teacher_key
+from kdstudio.engine.terms import Facts
 from kdstudio.engine.trainer import Outcome, Trainer
 from kdstudio.engine.validate import Validation
 from kdstudio.project.errors import KDStudioError, OutOfMemoryError, RunBusyError
@@ -200,8 +201,8 @@ class Session:
         phase = self.recorder.state.phase
         self.control.poll(lambda begins: self.recorder.update(phase="holding" if begins else phase))
 
-    def _objective(self) -> Objective:
-        return Objective(self.experiment.objective, self.experiment.train.epochs, *self.shapes)
+    def _objective(self, facts: Facts | None = None) -> Objective:
+        return Objective(self.experiment.objective, self.experiment.train.epochs, *self.shapes, facts)
 
     def _untrained(self, side: str) -> nn.Module:
         spec: ModelSpec | None = self.experiment.teacher if side == "teacher" else self.experiment.student
@@ -263,7 +264,8 @@ class Session:
     def _student(self, teacher_model: nn.Module | None) -> Outcome:
         experiment = self.experiment
         student = self._untrained("student")
-        objective = self._objective().to(self.device)
+        facts = Facts(self.bundle.train.labels, len(self.bundle.classes), teacher_model)
+        objective = self._objective(facts).to(self.device)
         logits = None
         teacher = None
         if teacher_model is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from kdstudio.engine.checkpoint import load_checkpoint, save_checkpoint, telling_misfits
 from kdstudio.engine.control import Control, Interrupted, Parked
-from kdstudio.engine.data import Batches, DataBundle, Preprocess
+from kdstudio.engine.data import Batch, Batches, DataBundle, Preprocess
 from kdstudio.engine.device import memory_in_use, random_states, restore_random_states
 from kdstudio.engine.meter import NOT_FINITE_FIX, NOT_FINITE_WHY, Meter, Row, told
 from kdstudio.engine.objective import DistillationModule
@@ -235,7 +236,7 @@ class Trainer:
             self.control.poll(self._on_hold)
             if self.control.stop_requested:
                 return True
-            self._step(batch.images, batch.labels)
+            self._step(batch)
             progress.step += 1
             progress.batch += 1
             if self.probes is not None and self.probes.due():
@@ -257,9 +258,9 @@ class Trainer:
         self.save_last()
         return False
 
-    def _step(self, images: Tensor, labels: Tensor) -> None:
+    def _step(self, batch: Batch) -> None:
         """One optimizer step, in as many micro-batches as the spec says. The mean is over the whole batch."""
-        progress = self.progress
+        progress, labels = self.progress, batch.labels
         lr = learning_rate(self.spec, progress.step, self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -267,9 +268,9 @@ class Trainer:
         asks_teacher = objective.needs_teacher(progress.epoch)
         # no piece of a single sample: batch normalisation cannot work on one
         count = max(1, min(self.spec.accumulate, len(labels) // 2))
-        pieces = list(zip(images.tensor_split(count), labels.tensor_split(count)))
+        pieces = list(zip(*(each.tensor_split(count) for each in (batch.images, labels, batch.indices))))
         measured: list[Piece] = []
-        for index, (part, targets) in enumerate(pieces):
+        for index, (part, targets, indices) in enumerate(pieces):
             share = len(targets) / len(labels)
             inputs = self.preprocess(part)
             last = index == len(pieces) - 1
@@ -278,11 +279,8 @@ class Trainer:
                 features: dict[str, Tensor] = {}
                 if asks_teacher and self.teacher is not None:
                     logits, features = self.teacher(inputs)
-                if last:
-                    loss, parts, outputs = self.module(inputs, targets, progress.epoch, logits, features)
-                else:
-                    with self.accelerator.no_sync(self.module):
-                        loss, parts, outputs = self.module(inputs, targets, progress.epoch, logits, features)
+                with nullcontext() if last else self.accelerator.no_sync(self.module):
+                    loss, parts, outputs = self.module(inputs, targets, progress.epoch, logits, features, indices)
             self.accelerator.backward(loss if count == 1 else loss * share)
             measured.append(Piece(share, loss.detach(), parts, told(outputs), targets))
         norm = None

@@ -12,7 +12,7 @@ from torch.nn import functional
 from kdstudio.engine.data import ArraySplit, Preprocess
 from kdstudio.engine.losses import soft_target_loss
 from kdstudio.engine.objective import DistillationModule
-from kdstudio.engine.terms import PairModule, StepOutputs
+from kdstudio.engine.terms import StepOutputs
 
 BATCH = 512
 
@@ -55,7 +55,7 @@ class Validation:
         }
         outputs = StepOutputs(logits, self.labels, self.teacher_logits)
         for term in module.objective.term_modules():
-            if not isinstance(term, PairModule) and not (term.needs_teacher and self.teacher_logits is None):
+            if term.outputs_only and not (term.needs_teacher and self.teacher_logits is None):
                 values[f"term.{term.name}"] = term(outputs)
         if self.teacher_logits is not None:
             values["agreement"] = (logits.argmax(1) == self.teacher_logits.argmax(1)).float().mean()

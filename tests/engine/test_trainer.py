@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from kdstudio.engine.data import Batch
 from kdstudio.engine.models import build_model
 from kdstudio.engine.run import execute
 from kdstudio.engine.trainer import Trainer
@@ -172,10 +173,10 @@ def test_the_baseline_is_the_same_student_without_the_teacher(lab: Any, monkeypa
     views: dict[str, list[bytes]] = {}
     original = Trainer._step
 
-    def step(trainer: Trainer, images: torch.Tensor, labels: torch.Tensor) -> None:
+    def step(trainer: Trainer, batch: Batch) -> None:
         start.setdefault(trainer.stage, {k: v.clone() for k, v in trainer.raw.student.state_dict().items()})
-        views.setdefault(trainer.stage, []).append(images.numpy().tobytes() + labels.numpy().tobytes())
-        original(trainer, images, labels)
+        views.setdefault(trainer.stage, []).append(batch.images.numpy().tobytes() + batch.labels.numpy().tobytes())
+        original(trainer, batch)
 
     monkeypatch.setattr(Trainer, "_step", step)
     data = {"source": "digits", "batch_size": 32, "train_limit": 160, "augment": ["jitter"]}

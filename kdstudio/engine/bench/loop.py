@@ -72,7 +72,7 @@ class Loop(Trainer):
         for _ in range(steps):
             batch = next(self._endless)
             self.control.poll(self._on_hold)
-            self._step(batch.images, batch.labels)
+            self._step(batch)
             self.progress.step += 1
             if self.probes is not None and self.probes.due():
                 self.snapshot()

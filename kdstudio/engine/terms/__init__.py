@@ -1,6 +1,6 @@
 """Terms: a loss with its weight, its pairs and whatever it learns. One file a family."""
 
-from kdstudio.engine.terms.base import StepOutputs, TermModule
+from kdstudio.engine.terms.base import Facts, StepOutputs, TermModule
 from kdstudio.engine.terms.features import HintModule
 from kdstudio.engine.terms.outputs import HardModule, SoftModule
 from kdstudio.engine.terms.pairs import PairModule
@@ -10,6 +10,7 @@ from kdstudio.engine.terms.table import OUTPUT_MODULES, PAIR_MODULES, make_term,
 __all__ = [
     "OUTPUT_MODULES",
     "PAIR_MODULES",
+    "Facts",
     "HardModule",
     "HintModule",
     "HintRegressor",

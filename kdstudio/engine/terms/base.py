@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from kdstudio.project.spec import TermBase
@@ -18,6 +19,8 @@ class StepOutputs:
         targets: (B) labels.
         teacher_logits: (B, C), None without a teacher.
         student_taps, teacher_taps: Captured features by layer name.
+        inputs: What both networks were given, None where it is not known.
+        indices: (B) int64, the samples' numbers in the training split, None where it is not known.
     """
 
     student_logits: Tensor
@@ -25,6 +28,8 @@ class StepOutputs:
     teacher_logits: Tensor | None = None
     student_taps: dict[str, Tensor] = field(default_factory=dict)
     teacher_taps: dict[str, Tensor] = field(default_factory=dict)
+    inputs: Tensor | None = None
+    indices: Tensor | None = None
 
     def teacher(self) -> Tensor:
         """The teacher's logits, where a term that needs them is computed."""
@@ -32,15 +37,36 @@ class StepOutputs:
         return self.teacher_logits
 
 
+@dataclass
+class Facts:
+    """What terms with state are told before the first step.
+
+    Attributes:
+        labels: (N) int64, of the training split in its order; empty where it is not known.
+        classes: Number of classes.
+        teacher: The teacher's network, None without one or where it is not at hand.
+    """
+
+    labels: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    classes: int = 0
+    teacher: nn.Module | None = None
+
+
 class TermModule(nn.Module):
     """One term of the objective. Its parameters (a regressor's, say) are trained with the student, not exported."""
 
-    needs_teacher = True
+    #: Whether logits and labels are all that the term looks at: then it is also computed on validation samples.
+    outputs_only = True
 
     def __init__(self, spec: TermBase, name: str) -> None:
         super().__init__()
         self.spec = spec
         self.name = name
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether the term looks at the teacher."""
+        return self.spec.asks_teacher
 
     @property
     def student_layers(self) -> list[str]:
@@ -55,3 +81,10 @@ class TermModule(nn.Module):
     def forward(self, outputs: StepOutputs) -> Tensor:
         """The unweighted loss, a scalar."""
         raise TypeError(f"{type(self).__name__} does not define its loss")
+
+    def own_loss(self, outputs: StepOutputs) -> Tensor | None:
+        """What the term's own parts learn from beside the term, a scalar that does not reach the student, or None.
+
+        Called after `forward` on the same outputs. It is no part of the total that is told.
+        """
+        return None

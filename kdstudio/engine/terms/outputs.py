@@ -45,7 +45,6 @@ class HardModule(TermModule):
         Hinton, Vinyals and Dean 2015, Distilling the Knowledge in a Neural Network (1503.02531), section 2.
     """
 
-    needs_teacher = False
     spec: HardTerm
 
     def forward(self, outputs: StepOutputs) -> Tensor:

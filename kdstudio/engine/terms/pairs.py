@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from kdstudio.engine.terms.base import StepOutputs, TermModule
+from kdstudio.engine.terms.base import Facts, StepOutputs, TermModule
 from kdstudio.engine.terms.regressor import HintRegressor
 from kdstudio.project.errors import ModelError
 from kdstudio.project.spec import JoinRule, PairTerm, fits
@@ -40,14 +40,24 @@ class PairModule(TermModule):
         spec, name: See `TermModule`.
         student_shapes, teacher_shapes: Output shapes by layer name, without the batch dimension.
         where: The term's place in the spec (``objective.2``), for messages.
+        facts: What terms with state need to know; None where only shapes are checked.
 
     Raises:
         ModelError: A pair whose shapes do not fit.
     """
 
     spec: PairTerm
+    outputs_only = False
 
-    def __init__(self, spec: PairTerm, name: str, student_shapes: Shapes, teacher_shapes: Shapes, where: str) -> None:
+    def __init__(
+        self,
+        spec: PairTerm,
+        name: str,
+        student_shapes: Shapes,
+        teacher_shapes: Shapes,
+        where: str,
+        facts: Facts | None = None,
+    ) -> None:
         super().__init__(spec, name)
         for index, pair in enumerate(spec.pairs):
             student, teacher = student_shapes[pair.student], teacher_shapes[pair.teacher]
@@ -88,8 +98,16 @@ class PairModule(TermModule):
 class RegressedModule(PairModule):
     """A term whose pairs have a regressor each."""
 
-    def __init__(self, spec: PairTerm, name: str, student_shapes: Shapes, teacher_shapes: Shapes, where: str) -> None:
-        super().__init__(spec, name, student_shapes, teacher_shapes, where)
+    def __init__(
+        self,
+        spec: PairTerm,
+        name: str,
+        student_shapes: Shapes,
+        teacher_shapes: Shapes,
+        where: str,
+        facts: Facts | None = None,
+    ) -> None:
+        super().__init__(spec, name, student_shapes, teacher_shapes, where, facts)
         self.regressors = nn.ModuleList(
             HintRegressor(student_shapes[pair.student], teacher_shapes[pair.teacher]) for pair in spec.pairs
         )

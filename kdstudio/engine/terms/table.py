@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kdstudio.engine.terms import features, outputs, relations
-from kdstudio.engine.terms.base import TermModule
+from kdstudio.engine.terms.base import Facts, TermModule
 from kdstudio.engine.terms.pairs import PairModule, Shapes
 from kdstudio.project import spec
 from kdstudio.project.spec import PairTerm, TermBase
@@ -37,7 +37,14 @@ def module_of(term: type[TermBase]) -> type[TermModule]:
     return OUTPUT_MODULES.get(term) or PAIR_MODULES[term]
 
 
-def make_term(term: TermBase, name: str, student_shapes: Shapes, teacher_shapes: Shapes, where: str) -> TermModule:
+def make_term(
+    term: TermBase,
+    name: str,
+    student_shapes: Shapes,
+    teacher_shapes: Shapes,
+    where: str,
+    facts: Facts | None = None,
+) -> TermModule:
     """The module of a term of the objective.
 
     Args:
@@ -45,10 +52,11 @@ def make_term(term: TermBase, name: str, student_shapes: Shapes, teacher_shapes:
         name: Its name among the terms of the objective.
         student_shapes, teacher_shapes: Output shapes of the tapped layers, without the batch dimension.
         where: The term's place in the spec (``objective.2``), for messages.
+        facts: What terms with state need to know; None where only shapes are checked.
 
     Raises:
         ModelError: A pair whose shapes do not fit.
     """
     if isinstance(term, PairTerm):
-        return PAIR_MODULES[type(term)](term, name, student_shapes, teacher_shapes, where)
+        return PAIR_MODULES[type(term)](term, name, student_shapes, teacher_shapes, where, facts)
     return OUTPUT_MODULES[type(term)](term, name)

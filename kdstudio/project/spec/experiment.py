@@ -85,7 +85,7 @@ class Experiment(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
         if self.teacher is None and needs_teacher(self.objective):
-            terms = ", ".join(term.term for term in self.objective if not isinstance(term, HardTerm))
+            terms = ", ".join(term.term for term in self.objective if term.asks_teacher)
             raise ValueError(
                 f"the objective has terms that need a teacher ({terms}), and there is none; "
                 "add 'teacher' or remove the terms"

@@ -64,8 +64,8 @@ JOIN_RULES: dict[str, JoinRule] = {
 
 
 def needs_teacher(terms: Sequence[TermBase]) -> bool:
-    return any(not isinstance(term, HardTerm) for term in terms)
+    return any(term.asks_teacher for term in terms)
 
 
 def needs_labels(terms: Sequence[TermBase]) -> bool:
-    return any(isinstance(term, (HardTerm, DecoupledTerm)) for term in terms)
+    return any(term.asks_labels for term in terms)

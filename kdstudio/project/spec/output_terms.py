@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,9 @@ from kdstudio.project.spec.terms import TermBase
 
 class HardTerm(TermBase):
     """Cross-entropy with the labels."""
+
+    asks_teacher: ClassVar[bool] = False
+    asks_labels: ClassVar[bool] = True
 
     term: Literal["hard"] = "hard"
     """Hard labels."""
@@ -49,6 +52,8 @@ class JSDTerm(TermBase):
 
 class DecoupledTerm(TermBase):
     """Decoupled distillation: the target's share and the other classes with a weight of their own each (DKD)."""
+
+    asks_labels: ClassVar[bool] = True
 
     term: Literal["decoupled"] = "decoupled"
     """Decoupled soft targets."""

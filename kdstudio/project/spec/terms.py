@@ -24,6 +24,10 @@ class WeightSchedule(Strict):
 class TermBase(Strict):
     """What every term shares."""
 
+    #: Whether the term looks at the teacher, and whether at the labels.
+    asks_teacher: ClassVar[bool] = True
+    asks_labels: ClassVar[bool] = False
+
     weight: float = Field(1.0, ge=0)
     """Weight of the term in the sum."""
     from_epoch: int = Field(0, ge=0)
