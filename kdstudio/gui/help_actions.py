@@ -47,7 +47,7 @@ class HelpActions:
         dialog.deleteLater()
 
     def palette(self) -> None:
-        """Opens the palette over every action that can be done now, experiments and runs."""
+        """Opens the palette over every action that can be done now, experiments, runs and settings."""
         from kdstudio.gui.dialogs.palette import CommandPalette, Entry
 
         window = self.window
@@ -63,9 +63,15 @@ class HelpActions:
             for summary in reversed(window.control.summaries):
                 text = status_words(summary.status, summary.state)
                 entries.append(Entry(summary.run.name, tr("run"), text, partial(window._run_chosen, summary.run)))
+            for label, section, field in window.setup_page.settings():
+                entries.append(Entry(label, tr("setting"), tr(section), partial(self._setting, field)))
         dialog = CommandPalette(entries, window)
         dialog.exec()
         dialog.deleteLater()
+
+    def _setting(self, path: str) -> None:
+        self.window.show_page("setup")
+        self.window.setup_page.show_field(path)
 
     def about(self) -> None:
         text = tr(

@@ -93,7 +93,9 @@ class ProjectTree(QTreeWidget):
 
     def _run_item(self, summary: RunSummary) -> QTreeWidgetItem:
         score = f"{100 * summary.score:.1f}" if summary.score is not None else ""
-        item = QTreeWidgetItem([summary.run.path.name, score])
+        # what is not final is told from what is, as the two are of other samples
+        shown = score if summary.scorecard or not score else tr("{score} so far", score=score)
+        item = QTreeWidgetItem([summary.run.path.name, shown])
         item.setData(0, DATA, summary.run)
         item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         name = status_icon(summary.status)

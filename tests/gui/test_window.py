@@ -163,6 +163,28 @@ def test_the_palette_finds_and_does(qtbot: QtBot, window: MainWindow) -> None:
     assert window.pages.currentWidget() is window.export
 
 
+def test_the_palette_finds_settings(qtbot: QtBot, window: MainWindow, digits: Project) -> None:
+    window.open_experiment(digits.path_of("hints"))
+    window.show_page("runs")
+
+    def type_and_enter(dialog: QDialog) -> None:
+        assert isinstance(dialog, CommandPalette)
+        qtbot.keyClicks(dialog.line, "weight decay")
+        found = [dialog.list.topLevelItem(row) for row in range(2)]
+        assert [[item.text(column) for column in range(3)] for item in found if item is not None] == [
+            ["Weight decay", "setting", "Teacher"],
+            ["Weight decay", "setting", "Training"],
+        ]
+        qtbot.keyClick(dialog.line, Qt.Key.Key_Down)
+        qtbot.keyClick(dialog.line, Qt.Key.Key_Return)
+
+    in_dialog(qtbot, CommandPalette, type_and_enter)
+    qtbot.keyClick(window, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
+    assert window.pages.currentWidget() is window.setup_page
+    box = window.setup_page.context.boxes["train.weight_decay"]
+    qtbot.waitUntil(box.isVisible)
+
+
 def test_letters_match_in_order() -> None:
     assert match("", "anything") == 0
     assert match("run", "Run") == 0

@@ -72,6 +72,7 @@ class NewProjectDialog(QDialog):
         browse.setAutoDefault(False)  # Enter in a line makes the project
         browse.clicked.connect(self._browse)
         place = QHBoxLayout()
+        place.setSpacing(8)
         place.addWidget(self.folder, 1)
         place.addWidget(browse)
         form = QFormLayout()

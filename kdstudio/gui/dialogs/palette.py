@@ -1,4 +1,4 @@
-"""The command palette: every action, experiment, run and panel, found by a few letters."""
+"""The command palette: every action, experiment, run and setting, found by a few letters."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class CommandPalette(QDialog):
         self.resize(560, 420)
         self.entries = entries
         self.line = QLineEdit()
-        self.line.setPlaceholderText(tr("Find an action, an experiment or a run"))
+        self.line.setPlaceholderText(tr("Find an action, an experiment, a run or a setting"))
         self.line.setAccessibleName(tr("Find"))
         self.line.textChanged.connect(self._filter)
         self.line.installEventFilter(self)

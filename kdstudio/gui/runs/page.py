@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from kdstudio.gui.language import tr
-from kdstudio.gui.runs.table import MOST_COMPARED, SORT, RunsModel
+from kdstudio.gui.runs.table import COLUMNS, MOST_COMPARED, SORT, RunsModel
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.tree import RUN_MENU
 from kdstudio.gui.widgets.empty import EmptyState
@@ -27,6 +27,11 @@ from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.summary import RunSummary
 
 LEAST_NAME = 120
+NAME_ENOUGH = 200
+#: Columns that are hidden, in this order, where names have no room.
+GIVE_WAY = tuple(
+    index for title in ("Seed", "Smaller", "Agrees %") for index, column in enumerate(COLUMNS) if column.title == title
+)
 HEAD_PADDING = 22
 
 
@@ -132,12 +137,19 @@ class RunsPage(QWidget):
                 self.table.setCurrentIndex(self.proxy.mapFromSource(self.model.index(row, 0)))
 
     def _fit(self) -> None:
-        """Names take what the other columns leave: all of them are to be seen without scrolling."""
+        """Names take what the other columns leave, and a few of those give way to them: nothing is to be scrolled."""
         table, header, last = self.table, self.table.horizontalHeader(), self.model.columnCount() - 1
-        others = sum(header.sectionSize(column) for column in range(1, last))
-        others += max(table.sizeHintForColumn(last), header.sectionSizeHint(last))
+        for column in GIVE_WAY:
+            header.showSection(column)
+        sizes = [header.sectionSize(column) for column in range(last)]
+        sizes.append(max(table.sizeHintForColumn(last), header.sectionSizeHint(last)))
         whole = max(table.sizeHintForColumn(0), header.sectionSizeHint(0)) + 20  # the tick is not in Qt's sum
-        table.setColumnWidth(0, max(LEAST_NAME, min(whole, table.viewport().width() - others)))
+        room = table.viewport().width() - sum(sizes[1:])
+        for column in GIVE_WAY:
+            if room < min(whole, NAME_ENOUGH):
+                header.hideSection(column)
+                room += sizes[column]
+        table.setColumnWidth(0, max(LEAST_NAME, min(whole, room)))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -363,6 +363,17 @@ class SetupPage(QWidget):
         section.refresh()
         QTimer.singleShot(0, self, functools.partial(reveal, section, self.context, path))
 
+    def settings(self) -> list[tuple[str, str, str]]:
+        """Label, section and dotted path of every field of the open experiment, in the order of the sections."""
+        if self.path is None:
+            return []
+        for spec in SECTIONS:
+            self.section(spec.name).refresh()
+        titles = {path: section_of(path).title for path in self.context.boxes}
+        order = [spec.title for spec in SECTIONS]
+        found = [(box.schema.label, titles[path], path) for path, box in self.context.boxes.items()]
+        return sorted(found, key=lambda field: order.index(field[1]))
+
     def field(self, path: str) -> Any:
         """The field at a dotted path, on screen."""
         self.show_field(path)

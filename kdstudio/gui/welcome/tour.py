@@ -120,7 +120,8 @@ class Tour(QWidget):
         elif lit.left() - MARGIN - size.width() >= 0:
             corner = QPoint(lit.left() - MARGIN - size.width(), lit.top())
         else:
-            corner = QPoint(lit.center().x() - size.width() // 2, lit.center().y() - size.height() // 2)
+            # no room beside it: in the corner, where the words cover least
+            corner = QPoint(lit.right() - MARGIN - size.width(), lit.bottom() - MARGIN - size.height())
         corner.setX(max(MARGIN, min(corner.x(), self.width() - size.width() - MARGIN)))
         corner.setY(max(MARGIN, min(corner.y(), self.height() - size.height() - MARGIN)))
         self.bubble.move(corner)

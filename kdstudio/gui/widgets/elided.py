@@ -7,6 +7,8 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QProgressBar
 
 LEAST = 24
+#: What the text's ink may be wider than its advance, which depends on the last letter.
+SLACK = 2
 
 
 class ElidedLabel(QLabel):
@@ -32,7 +34,7 @@ class ElidedLabel(QLabel):
     def sizeHint(self) -> QSize:
         hint, metrics = super().sizeHint(), self.fontMetrics()
         more = metrics.horizontalAdvance(self._whole) - metrics.horizontalAdvance(super().text())
-        return QSize(hint.width() + more, hint.height())
+        return QSize(hint.width() + more + SLACK, hint.height())
 
     def minimumSizeHint(self) -> QSize:
         return QSize(min(LEAST, self.sizeHint().width()), super().minimumSizeHint().height())
