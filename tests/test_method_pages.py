@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,18 +10,12 @@ import pytest
 from kdstudio.engine import losses
 from kdstudio.project.spec import Experiment, validate
 from kdstudio.project.yaml_io import parse_yaml
-
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+from tests.doc_scripts import DOCS, load_script
 
 
 @pytest.fixture(scope="module")
 def maker() -> Any:
-    spec = importlib.util.spec_from_file_location("make_methods", DOCS / "make_methods.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("make_methods")
 
 
 def test_the_pages_are_up_to_date(maker: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import functools
 import html
-import importlib.util
 import re
 import shutil
 import string
@@ -43,6 +42,7 @@ from kdstudio.gui.monitor.base import Panel
 from kdstudio.gui.words import status_words
 from kdstudio.project.folder import Project
 from kdstudio.project.runs.state import RunState, RunStatus
+from tests.doc_scripts import load_script
 from tests.gui.quality_kit import evaluated
 from tests.gui.synthetic import finished_run
 
@@ -61,12 +61,7 @@ NAMES = (
 @pytest.fixture(scope="module")
 def maker() -> ModuleType:
     """docs/make_catalogue.py."""
-    spec = importlib.util.spec_from_file_location("make_catalogue", ROOT / "docs/make_catalogue.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("make_catalogue")
 
 
 def _translate(top: ElementTree.Element, source: str, *forms: str) -> None:

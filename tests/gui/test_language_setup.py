@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +39,7 @@ from kdstudio.gui.setup.words import CHOICES, LABELS, TERMS, choice_text, empty_
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.folder import Project
 from kdstudio.project.spec import Experiment, JoinRule
+from tests.doc_scripts import load_script
 from tests.gui.setup_kit import STUDENT, TEACHER, SetupKit, data_answer, know_all, know_cnns
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,12 +75,7 @@ class Marker(QTranslator):
 @pytest.fixture(scope="module")
 def catalogue() -> set[str]:
     """All texts that a translator gets to see."""
-    spec = importlib.util.spec_from_file_location("make_catalogue", ROOT / "docs/make_catalogue.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return set(module.texts_of())
+    return set(load_script("make_catalogue").texts_of())
 
 
 @pytest.fixture
