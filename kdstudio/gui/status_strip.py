@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QStatusBar, QWidget
 
 from kdstudio.gui.language import tr
@@ -84,6 +84,7 @@ class StatusStrip:
         self.progress.setFixedWidth(290)
         self.left = QLabel()
         self.left.setObjectName("soft")
+        self.left.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.block = QWidget()
         row = QHBoxLayout(self.block)
         row.setContentsMargins(0, 0, 8, 0)
