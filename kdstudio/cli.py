@@ -21,6 +21,7 @@ VERBS = {
     "stop": "control",
     "stop-now": "control",
     "trust": "trust",
+    "queue": "queue",
     "evaluate": "evaluate",
     "export": "export",
     "compare": "compare",

@@ -113,7 +113,7 @@ def find_run(args: argparse.Namespace) -> RunFolder:
         if args.changes or args.out:
             raise InputError(f"{target}: a run's spec is frozen", fix="leave --set and --out away, or start a new run")
         return _resumable(folder, args.resume)
-    project, experiment = _experiment(target, args.changes)
+    project, experiment = project_and_experiment(target, args.changes)
     if args.resume:
         if args.out:
             runs = [RunFolder.open(args.out)]
@@ -161,7 +161,13 @@ def _resumable(folder: RunFolder, asked: bool) -> RunFolder:
     return folder
 
 
-def _experiment(target: Path, changes: list[str]) -> tuple[Project | None, Experiment]:
+def project_and_experiment(target: Path, changes: list[str]) -> tuple[Project | None, Experiment]:
+    """What a command's EXPERIMENT means; no project for a file outside of one.
+
+    Raises:
+        InputError: There is no such experiment.
+        SpecError: A wrong field.
+    """
     project: Project | None
     if target.is_dir():
         project = Project.open(target)
