@@ -129,7 +129,7 @@ def test_a_deleted_run_leaves_the_queue(queue: Queue) -> None:
 def test_a_damaged_file_is_told(queue: Queue, tmp_path: Path) -> None:
     queue.add(experiment())
     queue.path.write_text('{"entries": 3}')
-    with pytest.raises(InputError, match="queue.json: the queue cannot be read"):
+    with pytest.raises(InputError, match=r"queue\.json: the queue cannot be read"):
         queue.listed()
 
 
