@@ -26,6 +26,7 @@ FAMILIES = {
     "output_terms": "On the outputs",
     "feature_terms": "On features of layers",
     "relation_terms": "On relations between samples",
+    "trained_terms": "With parts that learn",
 }
 JOINS: dict[JoinRule, str] = {
     "regressor": "vectors, maps, or token sequences of one length; a learned regressor joins them, whatever their "

@@ -38,8 +38,7 @@ def test_every_term_has_a_whole_page(maker: Any) -> None:
 def test_every_loss_that_a_page_names_is_there_and_every_loss_is_named(maker: Any) -> None:
     named = {name for text in maker.pages().values() for name in re.findall(r"`(\w+_loss)`", text)}
     part_of_another = {"attention_map"}
-    without_a_term = {"partial_l2_loss"}  # its margin comes from the teacher's batch normalisation
-    assert named == set(losses.__all__) - part_of_another - without_a_term
+    assert named == set(losses.__all__) - part_of_another
 
 
 def test_every_example_is_a_valid_term(maker: Any) -> None:

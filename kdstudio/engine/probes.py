@@ -132,11 +132,13 @@ class Probes:
         if self.recorder.snapshots_waiting > 4:  # a disk that cannot follow must not fill the memory
             self._next = begin + self.spec.every_seconds
             return
-        training = student.training
+        modes = [(module, module.training) for module in (student, objective)]
         try:
+            objective.eval()  # what its terms have learned stays as it is
             arrays, meta = self._measure(student, objective)
         finally:
-            student.train(training)
+            for module, training in modes:
+                module.train(training)
         self.recorder.snapshot(arrays, step, epoch, stage, meta)
         now = time.monotonic()
         self._taken += 1
@@ -172,7 +174,7 @@ class Probes:
         for term in terms:
             outputs = StepOutputs(logits, logits, None, captured, self._teacher_pair_features)
             with torch.no_grad():
-                errors = torch.stack(term.pair_losses(outputs)).tolist()
+                errors = [float(error) for error in term.pair_losses(outputs)]
             for place, pair in enumerate(term.spec.pairs):
                 name = f"{pair.teacher} → {pair.student}"
                 if len(errors) == len(term.spec.pairs):  # not of a term on what lies between its pairs

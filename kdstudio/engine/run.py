@@ -16,9 +16,10 @@ from filelock import FileLock, Timeout
 from torch import nn
 
 from kdstudio.engine.control import Control, Interrupted, Parked, StoppedNow
-from kdstudio.engine.data import DataBundle, Preprocess, load_data
+from kdstudio.engine.data import Batches, DataBundle, Preprocess, load_data
 from kdstudio.engine.device import pick_device, pick_precision, pick_threads, seed_everything
 from kdstudio.engine.evaluate import predict
+from kdstudio.engine.first_stage import FirstStage
 from kdstudio.engine.networks import check_wiring, make_network
 from kdstudio.engine.objective import DistillationModule, Objective
 from kdstudio.engine.probes import Probes
@@ -178,7 +179,8 @@ class Session:
         teacher_model = self._untrained("teacher") if experiment.teacher else None
         student = self._untrained("student")
         self.shapes = check_wiring(experiment, teacher_model, student, self.bundle, self.preprocess)
-        self._objective()  # says now, not after the teacher's training, that two layers cannot be joined
+        # says now, not after the teacher's training, that two layers cannot be joined
+        self._objective(self._facts(teacher_model))
         if experiment.teacher is not None and teacher_model is not None:
             found = self._teacher(teacher_model)
             if found is None:
@@ -186,7 +188,10 @@ class Session:
             teacher_model = found
         if until == "teacher":
             raise Parked
-        outcome = self._student(teacher_model)
+        trained = self._student(teacher_model)
+        if trained is None:
+            return "stopped"
+        outcome = trained
         if outcome is Outcome.FINISHED and experiment.baseline:
             outcome = self._baseline()
         self._evaluate()
@@ -200,6 +205,9 @@ class Session:
         """Answers requests between the stages; a trainer has its own way."""
         phase = self.recorder.state.phase
         self.control.poll(lambda begins: self.recorder.update(phase="holding" if begins else phase))
+
+    def _facts(self, teacher: nn.Module | None) -> Facts:
+        return Facts(self.bundle.train.labels, len(self.bundle.classes), teacher)
 
     def _objective(self, facts: Facts | None = None) -> Objective:
         return Objective(self.experiment.objective, self.experiment.train.epochs, *self.shapes, facts)
@@ -261,17 +269,19 @@ class Session:
         finally:
             lock.release()
 
-    def _student(self, teacher_model: nn.Module | None) -> Outcome:
+    def _student(self, teacher_model: nn.Module | None) -> Outcome | None:
+        """Trains the student. None if a stop was asked for before its first step."""
         experiment = self.experiment
         student = self._untrained("student")
-        facts = Facts(self.bundle.train.labels, len(self.bundle.classes), teacher_model)
-        objective = self._objective(facts).to(self.device)
+        objective = self._objective(self._facts(teacher_model)).to(self.device)
         logits = None
         teacher = None
         if teacher_model is not None:
             teacher = Teacher(teacher_model, objective.layers("teacher"))
             self.stack.callback(teacher.close)
             logits = predict(teacher_model, self.preprocess, self.bundle.validation, self.device)
+            if not self._first_stages(objective, teacher):
+                return None
         probes = Probes(
             experiment.monitor, self.bundle, self.preprocess, self.recorder, self.device, teacher_model, logits
         )
@@ -281,6 +291,21 @@ class Session:
         meta = {"role": "student", "run": self.run.name, "best_epoch": trainer.progress.best_epoch}
         self._keep(self.run.student_dir, student, experiment.student, meta)
         return outcome
+
+    def _first_stages(self, objective: Objective, teacher: Teacher) -> bool:
+        """Trains what terms want trained before the student. False if a stop was asked for."""
+        spec = self.experiment.train
+        for term in objective.term_modules():
+            if term.first_epochs:
+                seed_everything(spec.seed, spec.deterministic)
+                batches = Batches(
+                    self.bundle.train, self.experiment.data.batch_size, spec.seed, self.device, self.experiment.data
+                )
+                folder = self.run.checkpoints_dir
+                stage = FirstStage(term, teacher, batches, self.preprocess, self.recorder, self.control, folder)
+                if not stage.run():
+                    return False
+        return True
 
     def _baseline(self) -> Outcome:
         """The same student from hard labels alone: same initial weights, same views, same budget."""

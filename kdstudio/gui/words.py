@@ -29,6 +29,8 @@ THEN = {
     ("baseline",): mark("{time}, then the baseline"),
     ("student", "baseline"): mark("{time}, then the student and the baseline"),
 }
+#: How the name of a term's first stage ends.
+FIRST = "-first"
 NAMES = {
     "teacher": mark("teacher"),
     "student": mark("student"),
@@ -44,11 +46,13 @@ def status_words(status: RunStatus, state: RunState) -> str:
     words = WORDS[status]
     if status is RunStatus.TRAINING and state.stage:
         words = TRAINING.get(state.stage, mark("Training the {stage}"))
-    return tr(words, step=state.step, stage=state.stage)
+    return tr(words, step=state.step, stage=network_word(state.stage))
 
 
 def network_word(name: str) -> str:
     """What a network, and the stage in which it trains, is called; one that is not known keeps its name."""
+    if name.endswith(FIRST):
+        return tr("first stage of {term}", term=name.removesuffix(FIRST))
     return tr(NAMES[name]) if name in NAMES else name
 
 
@@ -59,6 +63,7 @@ def split_word(name: str) -> str:
 
 def and_then(time: str, stage: str, baseline: bool) -> str:
     """A time that is left of a stage, and the stages that come after it."""
-    after = {"teacher": ["student", "baseline"], "student": ["baseline"]}.get(stage, [])
+    before = ["student", "baseline"]
+    after = {"teacher": before, "student": ["baseline"]}.get(stage, before if stage.endswith(FIRST) else [])
     coming = tuple(name for name in after if name != "baseline" or baseline)
     return tr(THEN[coming], time=time) if coming else time

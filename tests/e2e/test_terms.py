@@ -28,11 +28,14 @@ evaluate: {latency: false, test: false}
 objective:
 """
 PAIRS = "pairs: [{teacher: stage1, student: stage1}, {teacher: stage2, student: stage2}]"
+#: What overhauled features take of a teacher.
+NORMS = "pairs: [{teacher: stage1.bn, student: stage1}, {teacher: stage2.bn, student: stage2}]"
 
 
 def term(tag: str, more: str = "") -> str:
     """The term in YAML at its usual weight."""
-    parts = [f"term: {tag}", PAIRS if tag in JOIN_RULES else "", more]
+    pairs = NORMS if tag == "overhaul" else PAIRS
+    parts = [f"term: {tag}", pairs if tag in JOIN_RULES else "", more]
     return f"  - {{{', '.join(part for part in parts if part)}}}\n"
 
 
@@ -60,7 +63,11 @@ def test_every_term_trains(cnns: Project, command: Command, tag: str) -> None:
     assert (np.asarray(metrics.series("student", "train", "grad_norm").values) > 0).all()
     outputs_only = tag not in JOIN_RULES
     assert (metrics.length("student", "validation", f"term.{tag}") > 0) is outputs_only
-    assert not [key for key in load_file(found.student_dir / "model.safetensors") if "regressor" in key]
+    assert {key.split(".")[0] for key in load_file(found.student_dir / "model.safetensors")} == {
+        "stage1",
+        "stage2",
+        "fc",
+    }
 
 
 def test_all_terms_at_once_count_when_they_should(cnns: Project, command: Command) -> None:

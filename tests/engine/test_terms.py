@@ -10,7 +10,7 @@ import torch
 from kdstudio.engine import losses
 from kdstudio.engine.networks import check_wiring
 from kdstudio.engine.objective import Objective
-from kdstudio.engine.terms import OUTPUT_MODULES, PAIR_MODULES, HintRegressor, StepOutputs
+from kdstudio.engine.terms import OUTPUT_MODULES, PAIR_MODULES, Facts, HintRegressor, StepOutputs
 from kdstudio.engine.terms.pairs import REASONS, RegressedModule
 from kdstudio.engine.validate import Validation
 from kdstudio.project import spec
@@ -37,12 +37,13 @@ def outputs(batch: int = 8) -> StepOutputs:
         random(5),
         {name: random(*shape).requires_grad_() for name, shape in STUDENT.items()},
         {name: random(*shape) for name, shape in TEACHER.items()},
+        indices=torch.arange(batch),
     )
 
 
 def value(term: TermBase, data: StepOutputs) -> float:
     """The unweighted loss of a term in an objective."""
-    objective = Objective([term], 1, STUDENT, TEACHER)
+    objective = Objective([term], 1, STUDENT, TEACHER, Facts(data.targets, 5))
     total, parts = objective(data, 0)
     assert float(total.detach()) == pytest.approx(term.weight * float(parts[0, 0]), rel=1e-6)
     total.backward()
@@ -54,7 +55,8 @@ def test_every_term_of_the_spec_has_a_module() -> None:
     assert all(issubclass(term, PairTerm) for term in PAIR_MODULES)
     assert not any(issubclass(term, PairTerm) for term in OUTPUT_MODULES)
     regressed = {term for term, module in PAIR_MODULES.items() if issubclass(module, RegressedModule)}
-    assert regressed == {term for term in PAIR_MODULES if term.joins.endswith("regressor")}
+    trained = {spec.VariationalTerm, spec.ReviewTerm, spec.OverhaulTerm, spec.FactorTerm, spec.BoundaryTerm}
+    assert regressed | trained == {term for term in PAIR_MODULES if term.joins.endswith("regressor")}
 
 
 def test_output_terms_are_their_losses() -> None:

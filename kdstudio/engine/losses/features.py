@@ -58,6 +58,56 @@ def partial_l2_loss(student_features: Tensor, teacher_features: Tensor, margin: 
 
 
 @in_full_precision
+def boundary_loss(student_features: Tensor, teacher_features: Tensor, margin: float = 1.0) -> Tensor:
+    """Activation boundaries: a squared hinge that puts the student on the teacher's side of zero, by a margin.
+
+    Heo et al. 2019, AB (1811.03233), equation 4: the sum over neurons of (m + s)^2 where the teacher is not active
+    (t <= 0) and s > -m, and of (m - s)^2 where it is and s < m; the mean over the batch.
+
+    Args:
+        student_features: (B, ...), before the ReLU; a connector was already applied.
+        teacher_features: The same shape, before or after the ReLU; no gradient flows into it.
+        margin: m, above 0.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    check_same_shape("boundary_loss", "features", student_features, teacher_features, "use a connector that joins them")
+    student, teacher = both(student_features, teacher_features)
+    missing = torch.where(teacher > 0, margin - student, margin + student).clamp_min(0)
+    return missing.square().sum() / max(1, len(student))
+
+
+@in_full_precision
+def variational_loss(student_mean: Tensor, teacher_features: Tensor, variance: Tensor) -> Tensor:
+    """Variational information: the negative log-likelihood of the teacher's features, without its constant.
+
+    Ahn et al. 2019, VID (1904.05835), equation 4: the mean over all elements of ((t - mu(s))^2 / v + log v) / 2, with a
+    variance v for each channel.
+
+    Args:
+        student_mean: mu(s): (B, M, H, W), or (B, ..., D) for vectors and tokens.
+        teacher_features: The same shape; no gradient flows into it.
+        variance: (M) for maps, (D) otherwise; above 0.
+
+    Raises:
+        ValueError: The shapes do not fit.
+    """
+    check_same_shape(
+        "variational_loss", "features", student_mean, teacher_features, "use a predictor that gives the teacher's shape"
+    )
+    channel = 1 if student_mean.ndim == 4 else student_mean.ndim - 1
+    if variance.shape != student_mean.shape[channel : channel + 1]:
+        raise ValueError(
+            f"variational_loss: there are {tuple(variance.shape)} variances for features {tuple(student_mean.shape)}; "
+            "it needs one for each channel"
+        )
+    mean, teacher = both(student_mean, teacher_features)
+    spread = upcast(variance).reshape([-1 if place == channel else 1 for place in range(mean.ndim)])
+    return ((teacher - mean).square() / spread + spread.log()).mean() / 2
+
+
+@in_full_precision
 def cosine_loss(student_hidden: Tensor, teacher_hidden: Tensor, mask: Tensor | None = None) -> Tensor:
     """Cosine: the mean of 1 - cos(s, t) over positions.
 

@@ -122,6 +122,25 @@ def flow_loss(student_first: Tensor, student_second: Tensor, teacher_first: Tens
 
 
 @in_full_precision
+def factor_loss(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:
+    """Factor transfer: the mean absolute difference of the factors, each L2-normalised per sample.
+
+    Kim, Park and Kwak 2018, FT (1802.04977), equation 5 with p = 1.
+
+    Args:
+        student_factor: (B, M, H, W), of the translator.
+        teacher_factor: The same shape, of the paraphraser; no gradient flows into it.
+
+    Raises:
+        ValueError: They are no maps, or the shapes differ.
+    """
+    check_maps("factor_loss", student_factor, teacher_factor)
+    check_same_shape("factor_loss", "factors", student_factor, teacher_factor, "use a translator that joins them")
+    student, teacher = (direction(side.flatten(1), 1) for side in both(student_factor, teacher_factor))
+    return (student - teacher).abs().mean()
+
+
+@in_full_precision
 def hierarchical_context_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
     """Hierarchical context: the mean squared error at full size, and after average pooling to 4, 2 and 1.
 

@@ -9,10 +9,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from kdstudio.engine.losses.common import both, check_batches, direction, in_full_precision
+from kdstudio.engine.losses.common import both, check_batches, direction, in_full_precision, upcast
 
 #: Most entries of the (B, B, B) table of angles that are held at once.
 MOST_ANGLES = 2**22
+#: Keeps quotients and logarithms finite in `contrastive_loss`.
+TINY = 1e-7
 
 
 @in_full_precision
@@ -126,6 +128,37 @@ def correlation_congruence_loss(student_embeddings: Tensor, teacher_embeddings: 
         )
     difference = (student - teacher).abs()
     return (difference[:-1] * difference[1:]).sum() / max(1, len(difference) - 1)
+
+
+@in_full_precision
+def contrastive_loss(positives: Tensor, negatives: Tensor, samples: int, kept: Tensor | None = None) -> Tensor:
+    """Noise-contrastive estimation of one direction of CRD.
+
+    Tian, Krishnan and Isola 2020, CRD (1910.10699), equations 17 and 18: with K negatives a sample and the noise
+    distribution 1/N, h = g / (g + K/N); minus the sum of log h over the positives and of log(1 - h) over the negatives,
+    as a mean over the batch.
+
+    Args:
+        positives: (B), g of each sample with its positive: exp(cosine / temperature) / Z, not negative.
+        negatives: (B, K), g of each sample with each of its negatives.
+        samples: N, of the training set.
+        kept: (B, K) boolean, False where a column is no negative of the row; None for all. K is then the row's count.
+
+    Raises:
+        ValueError: The shapes do not fit.
+    """
+    if positives.ndim != 1 or negatives.ndim != 2 or len(positives) != len(negatives):
+        raise ValueError(
+            f"contrastive_loss: positives {tuple(positives.shape)} and negatives {tuple(negatives.shape)} are not (B) "
+            "and (B, K) of the same samples"
+        )
+    there, others = upcast(positives), upcast(negatives)
+    if kept is None:
+        kept = torch.ones_like(others, dtype=torch.bool)
+    noise = kept.sum(dim=1).to(there.dtype) / max(1, samples)
+    own = torch.log(there / (there + noise + TINY) + TINY)
+    rest = torch.log(noise[:, None] / (others + noise[:, None] + TINY) + TINY)
+    return -(own.sum() + torch.where(kept, rest, 0.0).sum()) / max(1, len(there))
 
 
 def _flat(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:

@@ -82,6 +82,24 @@ class TermModule(nn.Module):
         """The unweighted loss, a scalar."""
         raise TypeError(f"{type(self).__name__} does not define its loss")
 
+    @property
+    def first_epochs(self) -> int:
+        """Epochs of the first stage, in which some parts learn from the teacher alone; 0 without one."""
+        return 0
+
+    @property
+    def first_lr(self) -> float:
+        """Learning rate of the first stage."""
+        return 0.0
+
+    def first_parts(self) -> nn.Module:
+        """What the first stage trains."""
+        raise TypeError(f"{type(self).__name__} has no first stage")
+
+    def first_loss(self, outputs: StepOutputs) -> Tensor:
+        """The first stage's loss, a scalar; of the outputs only the teacher's side is there."""
+        raise TypeError(f"{type(self).__name__} has no first stage")
+
     def own_loss(self, outputs: StepOutputs) -> Tensor | None:
         """What the term's own parts learn from beside the term, a scalar that does not reach the student, or None.
 

@@ -41,10 +41,14 @@ class HintRegressor(nn.Module):
             self.map = nn.Linear(student_shape[-1], teacher_shape[-1])
 
     def forward(self, features: Tensor) -> Tensor:
-        if self.size is not None:
-            height, width = features.shape[-2:]
-            if height >= self.size[0] and width >= self.size[1]:
-                features = functional.adaptive_avg_pool2d(features, self.size)
-            else:
-                features = functional.interpolate(features, self.size, mode="bilinear", align_corners=False)
-        return self.map(features)
+        return self.map(features if self.size is None else resized(features, self.size))
+
+
+def resized(features: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Maps (B, M, H, W) at another size: averaged where they are larger, enlarged between pixels where not."""
+    height, width = features.shape[-2:]
+    if (height, width) == tuple(size):
+        return features
+    if height >= size[0] and width >= size[1]:
+        return functional.adaptive_avg_pool2d(features, (size[0], size[1]))
+    return functional.interpolate(features, (size[0], size[1]), mode="bilinear", align_corners=False)

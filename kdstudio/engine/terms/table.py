@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kdstudio.engine.terms import features, outputs, relations
+from kdstudio.engine.terms import contrast, factors, features, fusion, outputs, relations, trained
 from kdstudio.engine.terms.base import Facts, TermModule
 from kdstudio.engine.terms.pairs import PairModule, Shapes
 from kdstudio.project import spec
@@ -29,6 +29,12 @@ PAIR_MODULES: dict[type[TermBase], type[PairModule]] = {
     spec.SimilarityTerm: relations.SimilarityModule,
     spec.ProbabilisticTerm: relations.ProbabilisticModule,
     spec.CongruenceTerm: relations.CongruenceModule,
+    spec.VariationalTerm: trained.VariationalModule,
+    spec.ContrastiveTerm: contrast.ContrastiveModule,
+    spec.ReviewTerm: fusion.ReviewModule,
+    spec.OverhaulTerm: trained.OverhaulModule,
+    spec.FactorTerm: factors.FactorModule,
+    spec.BoundaryTerm: trained.BoundaryModule,
 }
 
 

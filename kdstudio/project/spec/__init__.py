@@ -32,6 +32,14 @@ from kdstudio.project.spec.relation_terms import (
 )
 from kdstudio.project.spec.terms import LayerPair, PairTerm, TermBase, WeightSchedule
 from kdstudio.project.spec.train import TrainSpec
+from kdstudio.project.spec.trained_terms import (
+    BoundaryTerm,
+    ContrastiveTerm,
+    FactorTerm,
+    OverhaulTerm,
+    ReviewTerm,
+    VariationalTerm,
+)
 
 __all__ = [
     "JOIN_RULES",
@@ -39,8 +47,10 @@ __all__ = [
     "SPEC_VERSION",
     "AngleTerm",
     "AttentionTerm",
+    "BoundaryTerm",
     "CongruenceTerm",
     "ContextTerm",
+    "ContrastiveTerm",
     "CorrelationTerm",
     "CosineTerm",
     "DataBase",
@@ -50,6 +60,7 @@ __all__ = [
     "DistanceTerm",
     "EvaluateSpec",
     "Experiment",
+    "FactorTerm",
     "FlowTerm",
     "HardTerm",
     "HintTerm",
@@ -62,10 +73,12 @@ __all__ = [
     "ModelSpec",
     "MonitorSpec",
     "NumpyFile",
+    "OverhaulTerm",
     "PairTerm",
     "ProbabilisticTerm",
     "ProjectFile",
     "ReverseKLTerm",
+    "ReviewTerm",
     "SelectivityTerm",
     "SimilarityTerm",
     "SoftTerm",
@@ -76,6 +89,7 @@ __all__ = [
     "Term",
     "TermBase",
     "TrainSpec",
+    "VariationalTerm",
     "WeightSchedule",
     "fits",
     "needs_labels",

@@ -33,6 +33,14 @@ from kdstudio.project.spec.relation_terms import (
     SimilarityTerm,
 )
 from kdstudio.project.spec.terms import PairTerm, TermBase
+from kdstudio.project.spec.trained_terms import (
+    BoundaryTerm,
+    ContrastiveTerm,
+    FactorTerm,
+    OverhaulTerm,
+    ReviewTerm,
+    VariationalTerm,
+)
 from kdstudio.project.spec.walk import models_in, tags_of
 
 Term = Annotated[
@@ -53,7 +61,13 @@ Term = Annotated[
     | AngleTerm
     | SimilarityTerm
     | ProbabilisticTerm
-    | CongruenceTerm,
+    | CongruenceTerm
+    | VariationalTerm
+    | ContrastiveTerm
+    | ReviewTerm
+    | OverhaulTerm
+    | FactorTerm
+    | BoundaryTerm,
     Field(discriminator="term"),
 ]
 

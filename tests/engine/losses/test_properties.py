@@ -37,6 +37,8 @@ CASES = {
     "neuron_selectivity_loss": Case(losses.neuron_selectivity_loss, MAPS),
     "flow_loss": Case(lambda s, t: losses.flow_loss(s, s.flip(1), t, t.flip(1)), MAPS),
     "hierarchical_context_loss": Case(losses.hierarchical_context_loss, MAPS),
+    "factor_loss": Case(losses.factor_loss, MAPS),
+    "variational_loss": Case(lambda s, t: losses.variational_loss(s, t, torch.ones(6)), MAPS),
     "relational_distance_loss": Case(losses.relational_distance_loss, ROWS),
     "relational_angle_loss": Case(losses.relational_angle_loss, ROWS),
     "similarity_preserving_loss": Case(losses.similarity_preserving_loss, ROWS),
@@ -51,7 +53,8 @@ def sides(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> tuple[t
 
 
 def test_every_loss_is_here() -> None:
-    assert set(CASES) == set(losses.__all__) - {"attention_map"}
+    elsewhere = {"boundary_loss", "contrastive_loss"}  # equal sides are not what they ask for: see test_trained.py
+    assert set(CASES) == set(losses.__all__) - {"attention_map"} - elsewhere
 
 
 @every_loss
