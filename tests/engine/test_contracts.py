@@ -98,9 +98,11 @@ def test_hooks_leave_and_no_activation_outlives_its_step(
     trainers: list[Trainer] = []
     original = DistillationModule.forward
 
-    def forward(module: DistillationModule, inputs: Any, targets: Any, epoch: int, logits: Any, taps: Any) -> Any:
+    def forward(
+        module: DistillationModule, inputs: Any, targets: Any, epoch: int, logits: Any, taps: Any, numbers: Any
+    ) -> Any:
         alive.extend(weakref.ref(tensor) for tensor in (inputs, logits, *taps.values()) if tensor is not None)
-        return original(module, inputs, targets, epoch, logits, taps)
+        return original(module, inputs, targets, epoch, logits, taps, numbers)
 
     def look(trainer: Trainer) -> None:
         trainers[:] = [trainer]
