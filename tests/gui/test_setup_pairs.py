@@ -12,11 +12,12 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialogButtonBox
 
 from kdstudio.engine.terms import HintRegressor
-from kdstudio.gui.setup.joins import first_pairs, join, middle, suggested, suggestions
+from kdstudio.gui.setup.joins import join
 from kdstudio.gui.setup.pair_dialog import PairDialog
 from kdstudio.gui.theme import Theme
 from kdstudio.project.errors import ModelError
 from kdstudio.project.folder import Project
+from kdstudio.project.pairing import first_pairs, middle, suggested, suggestions
 from kdstudio.project.spec import JoinRule
 from tests.gui.setup_kit import LEFT, STUDENT, TEACHER, SetupKit, know_all, model_answer
 

@@ -14,9 +14,10 @@ from PySide6.QtCore import QObject, Signal
 
 from kdstudio.gui.engine_client import EngineClient
 from kdstudio.gui.language import mark, tr
-from kdstudio.gui.setup.joins import join, shapes_of
+from kdstudio.gui.setup.joins import join
 from kdstudio.project.errors import KDStudioError, SpecError
 from kdstudio.project.folder import Project
+from kdstudio.project.pairing import shapes_of
 from kdstudio.project.spec import JOIN_RULES, DataSpec, JoinRule, ModelSpec, TeacherSpec, suggestion, validate
 
 EXAMPLES = 8

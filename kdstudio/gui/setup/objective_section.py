@@ -11,12 +11,12 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWid
 from kdstudio.gui.language import tr
 from kdstudio.gui.setup.balance import BalanceCard, names_of
 from kdstudio.gui.setup.context import Context
-from kdstudio.gui.setup.joins import first_pairs
 from kdstudio.gui.setup.schema import complete, fields_of, variants_of
 from kdstudio.gui.setup.section import Section
 from kdstudio.gui.setup.temperature import TemperatureCard
 from kdstudio.gui.setup.terms import TermCard
 from kdstudio.gui.setup.words import term_inside, term_words
+from kdstudio.project.pairing import first_pairs
 from kdstudio.project.spec import JOIN_RULES, Experiment, JoinRule
 
 

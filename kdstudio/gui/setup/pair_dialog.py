@@ -26,9 +26,10 @@ from PySide6.QtWidgets import (
 
 from kdstudio.gui.icons import icon
 from kdstudio.gui.language import mark, tr, trn
-from kdstudio.gui.setup.joins import join, modules_of, shape_text, shapes_of, suggestions
+from kdstudio.gui.setup.joins import join, shape_text
 from kdstudio.gui.setup.words import label_of
 from kdstudio.gui.theme import Theme
+from kdstudio.project.pairing import modules_of, shapes_of, suggestions
 from kdstudio.project.spec import JoinRule
 
 NAME = Qt.ItemDataRole.UserRole

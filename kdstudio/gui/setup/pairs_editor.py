@@ -10,9 +10,10 @@ from PySide6.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout
 from kdstudio.gui.language import tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.editors import Editor
-from kdstudio.gui.setup.joins import join, shapes_of
+from kdstudio.gui.setup.joins import join
 from kdstudio.gui.setup.pair_dialog import PairDialog
 from kdstudio.gui.setup.schema import FieldSchema
+from kdstudio.project.pairing import shapes_of
 from kdstudio.project.spec import JOIN_RULES, JoinRule
 
 

@@ -12,8 +12,8 @@ from PySide6.QtWidgets import QMenu, QPushButton
 from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.facts import Facts
-from kdstudio.gui.setup.joins import middle, suggestions
 from kdstudio.gui.setup.schema import complete
+from kdstudio.project.pairing import middle, suggestions
 from kdstudio.project.spec import HardTerm, HintTerm, ModelSpec, SoftTerm, StudentSpec, TeacherSpec
 
 Changes = dict[str, Any]
