@@ -76,11 +76,17 @@ class FirstStage:
         resumed = self._resume(optimizer)
         if self.epoch < epochs:
             total = epochs * len(self.batches)
+            earlier = self.recorder.state.stage
             self.recorder.update(
                 phase="training", stage=self.name, step=self.step, total_steps=total, epoch=self.epoch,
                 total_epochs=epochs, progress=None, message="",
             )  # fmt: skip
-            self.recorder.event("resume" if resumed else "stage", self.name, self.step, self.epoch, self.name)
+            if resumed:
+                self.recorder.event("resume", self.name, self.step - 1, self.epoch)
+            else:
+                if earlier == self.name:  # killed before its first checkpoint: what it recorded is void
+                    self.recorder.event("resume", self.name, -1, 0)
+                self.recorder.event("stage", self.name, 0, 0, f"{self.name} starts")
             try:
                 while self.epoch < epochs:
                     if not self._epoch(optimizer, total):

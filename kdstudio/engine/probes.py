@@ -15,7 +15,7 @@ from kdstudio.engine.models import layer_names
 from kdstudio.engine.objective import Objective
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.taps import Taps
-from kdstudio.engine.terms import StepOutputs
+from kdstudio.engine.terms import PairModule, StepOutputs
 from kdstudio.project.spec import MonitorSpec
 
 #: Snapshots may take at most this share of the training time.
@@ -173,8 +173,7 @@ class Probes:
         meta = {"teacher_layers": self._teacher_layers, "student_layers": layers, "pair_cka": {}, "pair_error": {}}
         for term in terms:
             outputs = StepOutputs(logits, logits, None, captured, self._teacher_pair_features)
-            with torch.no_grad():
-                errors = [float(error) for error in term.pair_losses(outputs)]
+            errors = _pair_errors(term, outputs)
             for place, pair in enumerate(term.spec.pairs):
                 name = f"{pair.teacher} → {pair.student}"
                 if len(errors) == len(term.spec.pairs):  # not of a term on what lies between its pairs
@@ -182,6 +181,17 @@ class Probes:
                 row, column = self._teacher_layers.index(pair.teacher), layers.index(pair.student)
                 meta["pair_cka"][name] = float(table[row, column])
         return arrays, meta
+
+
+def _pair_errors(term: PairModule, outputs: StepOutputs) -> list[float]:
+    """The loss of each pair. The term is in eval mode for it: its statistics stay as they are."""
+    training = term.training
+    term.eval()
+    try:
+        with torch.no_grad():
+            return [float(error) for error in term.pair_losses(outputs)]
+    finally:
+        term.train(training)
 
 
 def balanced_order(labels: np.ndarray) -> np.ndarray:

@@ -13,8 +13,6 @@ from kdstudio.engine.losses.common import both, check_batches, direction, in_ful
 
 #: Most entries of the (B, B, B) table of angles that are held at once.
 MOST_ANGLES = 2**22
-#: Keeps quotients and logarithms finite in `contrastive_loss`.
-TINY = 1e-7
 
 
 @in_full_precision
@@ -139,8 +137,8 @@ def contrastive_loss(positives: Tensor, negatives: Tensor, samples: int, kept: T
     as a mean over the batch.
 
     Args:
-        positives: (B), g of each sample with its positive: exp(cosine / temperature) / Z, not negative.
-        negatives: (B, K), g of each sample with each of its negatives.
+        positives: (B), log g of each sample with its positive: cosine / temperature - log Z.
+        negatives: (B, K), log g of each sample with each of its negatives.
         samples: N, of the training set.
         kept: (B, K) boolean, False where a column is no negative of the row; None for all. K is then the row's count.
 
@@ -155,10 +153,10 @@ def contrastive_loss(positives: Tensor, negatives: Tensor, samples: int, kept: T
     there, others = upcast(positives), upcast(negatives)
     if kept is None:
         kept = torch.ones_like(others, dtype=torch.bool)
-    noise = kept.sum(dim=1).to(there.dtype) / max(1, samples)
-    own = torch.log(there / (there + noise + TINY) + TINY)
-    rest = torch.log(noise[:, None] / (others + noise[:, None] + TINY) + TINY)
-    return -(own.sum() + torch.where(kept, rest, 0.0).sum()) / max(1, len(there))
+    noise = (kept.sum(dim=1).to(there.dtype) / max(1, samples)).clamp_min(torch.finfo(there.dtype).tiny).log()
+    own = functional.softplus(noise - there)  # -log of g / (g + K/N)
+    rest = functional.softplus(others - noise[:, None])  # -log of (K/N) / (g + K/N)
+    return (own.sum() + torch.where(kept, rest, 0.0).sum()) / max(1, len(there))
 
 
 def _flat(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:

@@ -53,7 +53,7 @@ class Contrast(nn.Module):
         for side in ("student", "teacher"):
             memory = torch.empty(self.samples, spec.dimensions).uniform_(-bound, bound)
             self.register_buffer(f"{side}_memory", memory)
-            self.register_buffer(f"{side}_scale", torch.full((), -1.0))
+            self.register_buffer(f"{side}_scale", torch.full((), float("nan")))
 
     def forward(self, student: Tensor, teacher: Tensor, indices: Tensor) -> Tensor:
         """The loss of both directions; in training the memory takes in the batch.
@@ -95,15 +95,16 @@ class Contrast(nn.Module):
         """One network's anchors against the other's memory."""
         memory: Tensor = getattr(self, f"{side}_memory").clone()  # the batch is taken in while this waits for backward
         scale: Tensor = getattr(self, f"{side}_scale")
-        scores = torch.exp(anchors @ memory.t() / self.spec.temperature)  # (B, N): cheaper than to gather (B, K, D)
+        scores = anchors @ memory.t() / self.spec.temperature  # (B, N): cheaper than to gather (B, K, D)
         there = scores.gather(1, positives[:, None])[:, 0]
         others = scores.gather(1, negatives)
-        # Z is set once, from the first batch, as in the paper's code
-        mean = torch.cat([there[:, None], others], dim=1).detach().mean() * self.samples
-        chosen = torch.where(scale < 0, mean, scale)
+        # log Z is set once, from the first batch, as in the paper's code
+        both = torch.cat([there[:, None], others], dim=1).detach()
+        mean = both.flatten().logsumexp(0) + math.log(self.samples / both.numel())
+        chosen = torch.where(scale.isnan(), mean, scale)
         if self.training and torch.is_grad_enabled():
             scale.copy_(chosen)
-        return contrastive_loss(there / chosen, others / chosen, self.samples)
+        return contrastive_loss(there - chosen, others - chosen, self.samples)
 
     def _remember(self, side: str, fresh: Tensor, indices: Tensor) -> None:
         memory: Tensor = getattr(self, f"{side}_memory")

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from kdstudio.engine.losses import factor_loss, hint_loss
 from kdstudio.engine.terms.base import Facts, StepOutputs
 from kdstudio.engine.terms.pairs import PairModule, Shapes
-from kdstudio.engine.terms.regressor import resized
+from kdstudio.engine.terms.regressor import MapNorm, resized
 from kdstudio.project.spec import FactorTerm, PairTerm
 
 
 def _layer(inputs: int, outputs: int) -> list[nn.Module]:
-    return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.1)]
+    return [nn.Conv2d(inputs, outputs, 3, padding=1), MapNorm(outputs), nn.LeakyReLU(0.1)]
 
 
 class Paraphraser(nn.Module):

@@ -9,7 +9,7 @@ from torch.nn import functional
 from kdstudio.engine.losses import hierarchical_context_loss
 from kdstudio.engine.terms.base import Facts, StepOutputs
 from kdstudio.engine.terms.pairs import PairModule, Shape, Shapes
-from kdstudio.engine.terms.regressor import resized
+from kdstudio.engine.terms.regressor import MapNorm, resized
 from kdstudio.project.spec import PairTerm, ReviewTerm
 
 
@@ -25,10 +25,10 @@ class AttentionFusion(nn.Module):
     def __init__(self, student_shape: Shape, teacher_shape: Shape, width: int, fuses: bool) -> None:
         super().__init__()
         self.size = teacher_shape[1:]
-        self.narrow = nn.Sequential(nn.Conv2d(student_shape[0], width, 1, bias=False), nn.BatchNorm2d(width))
+        self.narrow = nn.Sequential(nn.Conv2d(student_shape[0], width, 1, bias=False), MapNorm(width))
         self.share = nn.Sequential(nn.Conv2d(2 * width, 2, 1), nn.Sigmoid()) if fuses else None
         self.widen = nn.Sequential(
-            nn.Conv2d(width, teacher_shape[0], 3, padding=1, bias=False), nn.BatchNorm2d(teacher_shape[0])
+            nn.Conv2d(width, teacher_shape[0], 3, padding=1, bias=False), MapNorm(teacher_shape[0])
         )
 
     def forward(self, features: Tensor, later: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -44,6 +44,16 @@ class HintRegressor(nn.Module):
         return self.map(features if self.size is None else resized(features, self.size))
 
 
+class MapNorm(nn.BatchNorm2d):
+    """Batch normalisation that takes its running statistics where a batch has a single value for each channel."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        if self.training and features.numel() == features.shape[1]:
+            mean, variance = self.running_mean, self.running_var
+            return functional.batch_norm(features, mean, variance, self.weight, self.bias, False, 0.0, self.eps)
+        return super().forward(features)
+
+
 def resized(features: Tensor, size: tuple[int, ...]) -> Tensor:
     """Maps (B, M, H, W) at another size: averaged where they are larger, enlarged between pixels where not."""
     height, width = features.shape[-2:]

@@ -11,7 +11,7 @@ from torch.nn import functional
 from kdstudio.engine.losses import boundary_loss, partial_l2_loss, variational_loss
 from kdstudio.engine.terms.base import Facts, StepOutputs
 from kdstudio.engine.terms.pairs import PairModule, Shape, Shapes
-from kdstudio.engine.terms.regressor import resized
+from kdstudio.engine.terms.regressor import MapNorm, resized
 from kdstudio.project.errors import ModelError
 from kdstudio.project.spec import BoundaryTerm, PairTerm, VariationalTerm
 
@@ -60,7 +60,7 @@ class Connector(nn.Module):
             self.map: nn.Module = nn.Linear(student_shape[-1], teacher_shape[-1])
         else:
             conv = nn.Conv2d(student_shape[0], teacher_shape[0], 1, bias=False)
-            self.map = nn.Sequential(conv, nn.BatchNorm2d(teacher_shape[0]))
+            self.map = nn.Sequential(conv, MapNorm(teacher_shape[0]))
 
     def forward(self, features: Tensor) -> Tensor:
         return self.map(features if self.size is None else resized(features, self.size))
@@ -103,7 +103,8 @@ class VariationalModule(PairModule):
         self.predictors = nn.ModuleList(
             Predictor(student_shapes[pair.student], teacher_shapes[pair.teacher]) for pair in spec.pairs
         )
-        start = math.log(math.expm1(self.spec.start_variance - LEAST_VARIANCE))
+        spread = self.spec.start_variance - LEAST_VARIANCE
+        start = spread + math.log(-math.expm1(-spread))  # where softplus gives it
         self.raw_variances = nn.ParameterList(
             nn.Parameter(torch.full((_channels(teacher_shapes[pair.teacher]),), start)) for pair in spec.pairs
         )
