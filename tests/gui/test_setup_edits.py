@@ -15,7 +15,7 @@ from kdstudio.gui.setup.schema import complete, lean
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.folder import Project
 from kdstudio.project.spec import Experiment
-from tests.gui.setup_kit import STUDENT, TEACHER, SetupKit, data_answer, know_all
+from tests.gui.setup_kit import STUDENT, TEACHER, SetupKit, data_answer, know_all, know_cnns
 
 # -- the document ----------------------------------------------------------------------------------------------
 
@@ -161,9 +161,13 @@ def click_preset(setup: SetupKit, name: str) -> None:
     setup.qtbot.mouseClick(menu, Qt.MouseButton.LeftButton, pos=menu.actionGeometry(action).center())
 
 
+#: Presets with terms on maps, which perceptrons have none of.
+ON_MAPS = ("Flow of the solution, two stages", "Factor transfer, two stages")
+
+
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_a_preset_makes_an_experiment_that_can_run_and_is_undone(setup: SetupKit, preset: Any) -> None:
-    know_all(setup)
+    know_cnns(setup) if preset.name in ON_MAPS else know_all(setup)
     before = setup.page.document.value
     click_preset(setup, preset.name)
     setup.settle()
@@ -179,6 +183,23 @@ def test_a_preset_makes_an_experiment_that_can_run_and_is_undone(setup: SetupKit
     assert all(path.startswith(allowed) for path in changed), changed
     setup.page.undo_stack.undo()
     assert setup.page.document.value == before
+
+
+def test_presets_of_first_stages(setup: SetupKit) -> None:
+    know_cnns(setup)
+    epochs = setup.value("train.epochs")
+    stages = [{"teacher": name, "student": name} for name in ("stage1", "stage2")]
+    for name, tag, pairs, after in (
+        ("Activation boundaries, two stages", "boundary", stages, ["hard", "soft"]),
+        ("Flow of the solution, two stages", "flow", stages, ["hard"]),
+    ):
+        click_preset(setup, name)
+        first, *rest = setup.value("objective")
+        assert (first["term"], first["until_epoch"], first["pairs"]) == (tag, epochs // 4, pairs)
+        assert [(term["term"], term["from_epoch"]) for term in rest] == [(word, epochs // 4) for word in after]
+    click_preset(setup, "Factor transfer, two stages")
+    hard, factor = setup.value("objective")
+    assert (hard["weight"], factor["weight"], factor["paraphraser_epochs"]) == (1, 200, 30)
 
 
 def test_presets_say_what_was_published(setup: SetupKit) -> None:

@@ -13,8 +13,19 @@ from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.facts import Facts
 from kdstudio.gui.setup.schema import complete
-from kdstudio.project.pairing import middle, suggestions
-from kdstudio.project.spec import HardTerm, HintTerm, ModelSpec, SoftTerm, StudentSpec, TeacherSpec
+from kdstudio.project.pairing import first_pairs, suggestions
+from kdstudio.project.spec import (
+    BoundaryTerm,
+    FactorTerm,
+    FlowTerm,
+    HardTerm,
+    HintTerm,
+    ModelSpec,
+    PairTerm,
+    SoftTerm,
+    StudentSpec,
+    TeacherSpec,
+)
 
 Changes = dict[str, Any]
 #: FitNets in the benchmarks that train hint and labels together (1910.10699).
@@ -48,13 +59,19 @@ def _soft(weight: float, temperature: float, **more: Any) -> dict[str, Any]:
 
 def _hint(weight: float, value: dict[str, Any], facts: Facts, **more: Any) -> dict[str, Any]:
     """A hint over the pairs that a hint has; else over the pair in the middle, where the layers are known."""
-    hints = [term for term in _terms(value) if term.get("term") == "hint"]
-    pairs: list[dict[str, str]] = next((term["pairs"] for term in hints if term.get("pairs")), [])
+    return _paired(HintTerm, value, facts, weight=weight, **more)
+
+
+def _paired(model: type[PairTerm], value: dict[str, Any], facts: Facts, **more: Any) -> dict[str, Any]:
+    """A term over the pairs that such a term has; else over those that suit it, where the layers are known."""
+    tag = model.model_fields["term"].default
+    had = [term for term in _terms(value) if term.get("term") == tag]
+    pairs: list[dict[str, str]] = next((term["pairs"] for term in had if term.get("pairs")), [])
     teacher, student = facts.teacher.known, facts.student.known
     if not pairs and teacher is not None and student is not None:
-        pair = middle(suggestions(teacher, student))
-        pairs = [{"teacher": pair[0], "student": pair[1]}] if pair else []
-    return complete(HintTerm, {"term": "hint", "weight": weight, "pairs": pairs, **more})
+        found = (suggestions if model is BoundaryTerm else first_pairs)(teacher, student, model.joins)
+        pairs = [{"teacher": one, "student": other} for one, other in found]
+    return complete(model, {"term": tag, "pairs": pairs, **more})
 
 
 def _terms(value: dict[str, Any]) -> list[dict[str, Any]]:
@@ -87,14 +104,31 @@ def _hinton_mnist(value: dict[str, Any], facts: Facts) -> Changes:
 
 
 def _two_stage(value: dict[str, Any], facts: Facts) -> Changes:
-    first = max(1, _epochs(value) // 4)
-    return {
-        "objective": [
-            _hint(1.0, value, facts, until_epoch=first),
-            _hard(0.1, from_epoch=first),
-            _soft(0.9, 4.0, from_epoch=first),
-        ]
-    }
+    first = _first_stage(value)
+    return {"objective": [_hint(1.0, value, facts, until_epoch=first), *_soft_after(first)]}
+
+
+def _first_stage(value: dict[str, Any]) -> int:
+    """Epochs of a first stage: a quarter."""
+    return max(1, _epochs(value) // 4)
+
+
+def _soft_after(first: int) -> list[dict[str, Any]]:
+    return [_hard(0.1, from_epoch=first), _soft(0.9, 4.0, from_epoch=first)]
+
+
+def _boundaries(value: dict[str, Any], facts: Facts) -> Changes:
+    first = _first_stage(value)
+    return {"objective": [_paired(BoundaryTerm, value, facts, until_epoch=first), *_soft_after(first)]}
+
+
+def _flow(value: dict[str, Any], facts: Facts) -> Changes:
+    first = _first_stage(value)
+    return {"objective": [_paired(FlowTerm, value, facts, until_epoch=first), _hard(1.0, from_epoch=first)]}
+
+
+def _factors(value: dict[str, Any], facts: Facts) -> Changes:
+    return {"objective": [_hard(1.0), _paired(FactorTerm, value, facts)]}
 
 
 def _joint(value: dict[str, Any], facts: Facts) -> Changes:
@@ -147,6 +181,24 @@ PRESETS = (
         mark("1 hard + 100 hint"),
         mark("As in later benchmarks: the hint beside the labels all the time. Sets the objective."),
         _joint,
+    ),
+    Preset(
+        mark("Activation boundaries, two stages"),
+        mark("first the boundaries, then 0.1 hard + 0.9 soft"),
+        mark("As published (1811.03233): a quarter of the epochs for which neurons are active. Sets the objective."),
+        _boundaries,
+    ),
+    Preset(
+        mark("Flow of the solution, two stages"),
+        mark("first the flow, then hard labels"),
+        mark("As published (FSP, CVPR 2017): a quarter of the epochs for the flow alone. Sets the objective."),
+        _flow,
+    ),
+    Preset(
+        mark("Factor transfer, two stages"),
+        mark("first the paraphraser, then 1 hard + 200 factor"),
+        mark("As published (1802.04977): 30 epochs for the paraphraser, before the student's own. Sets the objective."),
+        _factors,
     ),
     Preset(
         mark("Hard labels only"),
