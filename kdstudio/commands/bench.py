@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 from kdstudio import __version__
+from kdstudio.commands import bench_methods
 from kdstudio.project.errors import InputError, KDStudioError
 from kdstudio.project.spec import suggestion
 
@@ -30,15 +31,22 @@ NEED_SCREEN = {"start", "curves", "live", "memory"}
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("bench", help="measure what things cost on this computer")
-    parser.add_argument("what", nargs="*", help=f"which: {', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument(
+        "what",
+        nargs="*",
+        help=f"which: {', '.join(BENCHMARKS)} (default: all); or: methods EXPERIMENT, which compares methods",
+    )
     parser.add_argument("--quick", action="store_true", help="a few repetitions, to see that it works")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object")
     form.add_argument("--markdown", action="store_true", help="print Markdown tables, as in docs/benchmarks.md")
+    bench_methods.add_options(parser.add_argument_group("of bench methods EXPERIMENT"))
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # in this process: how one is started
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.what[:1] == ["methods"]:
+        return bench_methods.run(args)
     unknown = [name for name in args.what if name not in BENCHMARKS]
     if unknown:
         fix = suggestion(unknown[0], BENCHMARKS) or f"there are: {', '.join(BENCHMARKS)}"
