@@ -37,6 +37,15 @@ JOINS: dict[JoinRule, str] = {
     "equal": "any, of the same shape in both networks",
     "width": "any, of the same number of values in both networks",
     "any": "any that give more than one number, whatever their shapes",
+    "prediction": "vectors, maps, or token sequences of one length; a learned prediction joins them, whatever their "
+    "widths and the maps' sizes",
+    "connector": "vectors, maps, or token sequences of one length; a learned connector joins them, whatever their "
+    "widths and the maps' sizes",
+    "map-connector": "maps; a learned connector joins them, whatever their channels and sizes. The teacher's layer "
+    "ends in a batch normalisation",
+    "fusion": "maps; the learned fusion joins them, whatever their channels and sizes",
+    "factors": "maps; factors of as many channels are learned on both sides, whatever the maps' channels and sizes",
+    "embedding": "any that give more than one number, whatever their shapes",
 }
 ALWAYS = "`from_epoch`, `until_epoch` and `schedule` say when a term counts, for this one as for every other."
 
@@ -79,6 +88,7 @@ def example(tag: str, model: type[TermBase]) -> str:
     """The term in YAML, with the defaults of its own settings."""
     parts = [f"term: {tag}"]
     parts += [f"{name}: {default:g}" for name, default in own(model).items() if isinstance(default, (int, float))]
+    parts += [f"{name}: {default}" for name, default in own(model).items() if isinstance(default, str)]
     if issubclass(model, PairTerm):
         pairs = ["{teacher: layer3, student: layer3}"]
         if model.model_fields["pairs"].metadata[0].min_length > 1:
@@ -98,7 +108,8 @@ def settings(model: type[BaseModel]) -> list[str]:
     rows = []
     for name, default in own(model).items():
         field = model.model_fields[name]
-        shown = "" if default is PydanticUndefined or get_origin(field.annotation) is list else f"{default:g}"
+        plain = default is not PydanticUndefined and get_origin(field.annotation) is not list
+        shown = "" if not plain else default if isinstance(default, str) else f"{default:g}"
         rows.append(f"| `{name}` | {shown} | {field.description} |")
     return rows
 

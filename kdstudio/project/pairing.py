@@ -7,6 +7,10 @@ from typing import Any
 from kdstudio.project.spec import JoinRule, fits
 
 Shape = tuple[int, ...]
+#: Rules of terms that are meant for every stage of a network.
+EVERY_STAGE: tuple[JoinRule, ...] = (
+    "maps", "map-regressor", "channels", "prediction", "connector", "map-connector", "fusion",
+)  # fmt: skip
 
 
 def shapes_of(report: dict[str, Any] | None) -> dict[str, Shape]:
@@ -36,12 +40,12 @@ def suggestions(
 
 
 def first_pairs(teacher: dict[str, Any], student: dict[str, Any], rule: JoinRule) -> list[tuple[str, str]]:
-    """What a new term begins with: a hint with the middle, terms on maps with every stage, others with the last one."""
+    """What a new term begins with: a hint with the middle, terms on stages with every one, others with the last one."""
     pairs = suggestions(teacher, student, rule)
     if rule == "regressor":
         chosen = middle(pairs)
         return [chosen] if chosen else []
-    return pairs if rule in ("maps", "map-regressor", "channels") else pairs[-1:]
+    return pairs if rule in EVERY_STAGE else pairs[-1:]
 
 
 def suggested(

@@ -12,6 +12,8 @@ from torch import nn
 
 from kdstudio.engine.control import Control
 from kdstudio.engine.first_stage import FirstStage
+from kdstudio.engine.models.cifar import CifarResNet
+from kdstudio.engine.models.simple import CNN
 from kdstudio.engine.objective import DistillationModule, Objective
 from kdstudio.engine.optim import build_optimizer
 from kdstudio.engine.run import execute
@@ -100,11 +102,22 @@ def test_margins_are_the_means_of_what_is_negative() -> None:
 
 
 def test_overhauled_features_need_a_normalisation(lab: Any) -> None:
-    term = {"term": "overhaul", "pairs": LAST}
-    with pytest.raises(ModelError, match=r"objective\.1\.pairs\.0\.teacher: .* and this is a ConvStage") as caught:
+    term = {"term": "overhaul", "pairs": [{"teacher": "stage2.conv", "student": "stage2"}]}
+    with pytest.raises(ModelError, match=r"objective\.1\.pairs\.0\.teacher: .* ends in Conv2d") as caught:
         lab.run(**CNNS, objective=[{"term": "hard"}, term])
     assert "stage" not in [event[1] for event in lab.events(lab.project.runs()[0])]  # before the teacher's training
     assert "bn2" in caught.value.fix
+
+
+def test_the_normalisation_that_a_layer_ends_in() -> None:
+    resnet, cnn = CifarResNet(14, 1, 5), CNN(1, [4, 6], 5)
+    for number, norm in enumerate((resnet.layer2[-1].bn2, resnet.layer3[-1].bn2, cnn.stage2.bn)):
+        torch.nn.init.constant_(norm.bias, -1.0 - number)
+    assert margins(resnet.layer2, "")[0] == margins(resnet.layer2[-1].bn2, "")[0] < -1
+    assert margins(resnet.layer3, "")[0] == margins(resnet.layer3[-1].bn2, "")[0] < -2
+    assert margins(cnn.stage2, "")[0] == margins(cnn.stage2.bn, "")[0] < -3
+    plain = nn.Sequential(nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3, affine=False), nn.ReLU())
+    assert margins(plain, "").tolist() == pytest.approx([-math.sqrt(2 / math.pi)] * 3)
 
 
 def contrast(**fields: Any) -> Contrast:
@@ -112,7 +125,7 @@ def contrast(**fields: Any) -> Contrast:
     return Contrast(spec.ContrastiveTerm(pairs=[PAIR], dimensions=4, **fields), 5, 7, LABELS)
 
 
-@pytest.mark.parametrize("fields", [{}, {"negatives": 3}, {"relaxed": True}], ids=str)
+@pytest.mark.parametrize("fields", [{}, {"negatives": 3}, {"positives": "relaxed"}], ids=str)
 def test_negatives_are_of_other_classes_and_positives_of_the_same(fields: dict[str, Any]) -> None:
     made = contrast(**fields)
     for _ in range(20):
@@ -120,7 +133,7 @@ def test_negatives_are_of_other_classes_and_positives_of_the_same(fields: dict[s
         assert negatives.shape == (10, 3 if fields.get("negatives") else 6)
         assert (LABELS[negatives] != LABELS[:, None]).all()
         assert (LABELS[positives] == LABELS).all()
-    assert bool((positives == torch.arange(10)).all()) is not fields.get("relaxed", False)
+    assert bool((positives == torch.arange(10)).all()) is not ("positives" in fields)
 
 
 def test_all_others_are_negatives_where_the_classes_are_equal() -> None:
@@ -176,7 +189,7 @@ def test_the_last_pair_counts_most() -> None:
 
 LIVELY = [
     {"term": "hard"},
-    {"term": "contrastive", "relaxed": True, "negatives": 50, "dimensions": 16, "pairs": LAST},
+    {"term": "contrastive", "positives": "relaxed", "negatives": 50, "dimensions": 16, "pairs": LAST},
     {"term": "review", "pairs": [{"teacher": "stage1", "student": "stage1"}, *LAST]},
     {"term": "factor", "paraphraser_epochs": 2, "pairs": LAST},
 ]

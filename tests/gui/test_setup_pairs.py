@@ -77,6 +77,13 @@ def test_each_rule_is_said() -> None:
         ("equal", (8,), (8,), "number by number, 8"),
         ("width", (16,), (4, 2, 2), "number by number, 16"),
         ("any", (16,), large, "by relations between samples; the sizes need not agree"),
+        ("prediction", small, (32, 4, 4), "three 1 × 1 convolutions, 16 to 32 channels, and a variance for each"),
+        ("prediction", (16,), (32,), "a linear map, 16 to 32 numbers, and a variance for each"),
+        ("connector", (16,), (32,), "a linear map, 16 to 32 numbers"),
+        ("map-connector", small, large, "1 × 1 convolution and batch normalisation, 16 to 32 channels; the student's"),
+        ("fusion", small, large, "16 channels, fused with those of later layers, then a 3 × 3 convolution to"),
+        ("factors", small, large, "factors of the teacher's 32 channels, and a translator of the student's 16"),
+        ("embedding", (16,), large, "a linear map on each side, from 16 and 2048 numbers, to one width"),
     ]
     for rule, student, teacher, words in said:
         found = join(student, teacher, rule)

@@ -78,7 +78,7 @@ class Contrast(nn.Module):
         labels = self.labels[indices]
         start, count = self.starts[labels], self.counts[labels]
         positives = indices
-        if self.spec.relaxed:
+        if self.spec.positives == "relaxed":
             chance = torch.rand(len(indices), device=indices.device)
             positives = self.order[start + (chance * count).long().clamp_max(count - 1)]
         if self.all_others:

@@ -30,6 +30,18 @@ REASONS: dict[JoinRule, tuple[str, str]] = {
         "choose layers of the same width, for example the last ones, or use a hint, which has a regressor",
     ),
     "any": ("a layer that gives one number a sample has nothing to relate", "choose another layer"),
+    "prediction": (
+        "a prediction joins vector with vector, map with map, and token sequences of one length",
+        "choose two layers of one kind",
+    ),
+    "connector": (
+        "a connector joins vector with vector, map with map, and token sequences of one length",
+        "choose two layers of one kind",
+    ),
+    "map-connector": ("the term compares maps (channels, height, width)", "choose layers that give maps"),
+    "fusion": ("the term compares maps (channels, height, width)", "choose layers that give maps"),
+    "factors": ("the term compares maps (channels, height, width)", "choose layers that give maps"),
+    "embedding": ("a layer that gives one number a sample has nothing to embed", "choose another layer"),
 }
 
 

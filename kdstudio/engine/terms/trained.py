@@ -18,6 +18,8 @@ from kdstudio.project.spec import BoundaryTerm, PairTerm, VariationalTerm
 #: A variance is never below this.
 LEAST_VARIANCE = 1e-5
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
+#: What may stand behind a normalisation that a layer ends in.
+BEHIND = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Dropout, nn.Dropout2d, nn.Identity)
 
 
 class Predictor(nn.Module):
@@ -152,9 +154,11 @@ class OverhaulModule(ConnectedModule):
         0.001 beside hard labels of weight 1.
 
     Traps:
-        The teacher's layer has to be a batch normalisation whose output goes into a ReLU (bn2 of a stage's last block;
-        "Show all parts" lists it): margins are read from it. The paper's code runs the teacher in train mode, so that
-        its batch statistics change; here it stays in eval mode, as for every other term.
+        The teacher's layer has to be, or to end in, a batch normalisation: margins are read from it. Best is the
+        normalisation itself, whose output goes into a ReLU (bn2 of a stage's last block; "Show all parts" lists it):
+        behind the ReLU, as at the end of a stage, nothing is negative, and the margin has no effect. The paper's code
+        runs the teacher in train mode, so that its batch statistics change; here it stays in eval mode, as for every
+        other term.
 
     Paper:
         Heo et al. 2019, A Comprehensive Overhaul of Feature Distillation (1904.01866), section 3.
@@ -186,31 +190,42 @@ def margins(layer: nn.Module, where: str) -> Tensor:
     """(channels), the expected value of a normalised channel where it is negative: E[t | t < 0], t ~ N(shift, scale^2).
 
     Args:
-        layer: A batch normalisation, or a sequence that ends in one.
+        layer: A batch normalisation, or a layer that ends in one; a ReLU behind it or a shortcut does not count.
         where: The layer's place in the spec, for messages.
 
     Raises:
-        ModelError: The layer is no batch normalisation.
+        ModelError: The layer ends in something else.
     """
-    last = layer
-    while isinstance(last, nn.Sequential) and len(last):
-        last = last[-1]
-    if not isinstance(last, NORMS) or last.weight is None:
+    last = _last(layer)
+    if not isinstance(last, NORMS):
         raise ModelError(
-            f"{where}: overhauled features need a batch normalisation of the teacher, and this is a "
+            f"{where}: overhauled features need a batch normalisation of the teacher, and this layer ends in "
             f"{type(last).__name__}",
             why="the margin of each channel is read from its scale and shift",
-            fix="choose the normalisation before the ReLU, such as layer3.0.bn2; the pair picker lists it under "
-            "'Show all parts'",
+            fix="choose a normalisation before a ReLU, such as layer3.0.bn2 (the pair picker lists it under 'Show all "
+            "parts'), or a layer that ends in one",
             kind="pair",
         )
-    shift, scale = last.bias.detach().double(), last.weight.detach().double().abs().clamp_min(1e-12)
+    if last.weight is None:  # it has neither scale nor shift
+        shift, scale = torch.zeros(last.num_features).double(), torch.ones(last.num_features).double()
+    else:
+        shift, scale = last.bias.detach().double(), last.weight.detach().double().abs().clamp_min(1e-12)
     ratio = -shift / scale
     density = torch.exp(-ratio.square() / 2) / math.sqrt(2 * math.pi)
     below = torch.special.ndtr(ratio)
     # where almost nothing is negative the expectation is just below zero; the quotient would be 0 / 0
     expected = torch.where(below > 1e-6, shift - scale * density / below.clamp_min(1e-6), -3 * scale)
     return expected.clamp_max(0).float()
+
+
+def _last(layer: nn.Module) -> nn.Module:
+    """The part that a layer ends in, but for what stands behind a normalisation, and for a shortcut."""
+    inner = [part for name, part in layer.named_children() if not isinstance(part, BEHIND) and not _is_shortcut(name)]
+    return _last(inner[-1]) if inner else layer
+
+
+def _is_shortcut(name: str) -> bool:
+    return any(word in name.lower() for word in ("downsample", "shortcut"))
 
 
 class BoundaryModule(ConnectedModule):

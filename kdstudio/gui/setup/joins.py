@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,14 @@ from kdstudio.gui.language import mark, tr
 from kdstudio.project.spec import JoinRule, fits
 
 Shape = tuple[int, ...]
+#: The parts between two maps, by the rule.
+PARTS: dict[str, str] = {
+    "prediction": mark("three 1 × 1 convolutions, {before} to {after} channels, and a variance for each"),
+    "connector": mark("1 × 1 convolution and batch normalisation, {before} to {after} channels"),
+    "map-connector": mark("1 × 1 convolution and batch normalisation, {before} to {after} channels"),
+    "fusion": mark("{before} channels, fused with those of later layers, then a 3 × 3 convolution to {after} channels"),
+    "factors": mark("factors of the teacher's {after} channels, and a translator of the student's {before}"),
+}
 #: What a term asks of two layers, by its rule: where they do not fit.
 WANTED: dict[JoinRule, str] = {
     "regressor": mark("vectors go with vectors, maps with maps, tokens with as many tokens"),
@@ -18,6 +27,12 @@ WANTED: dict[JoinRule, str] = {
     "equal": mark("this term has no regressor and takes layers of the same shape"),
     "width": mark("this term has no regressor and takes layers of the same width"),
     "any": mark("this term takes layers that give more than one number"),
+    "prediction": mark("vectors go with vectors, maps with maps, tokens with as many tokens"),
+    "connector": mark("vectors go with vectors, maps with maps, tokens with as many tokens"),
+    "map-connector": mark("this term takes maps"),
+    "fusion": mark("this term takes maps"),
+    "factors": mark("this term takes maps"),
+    "embedding": mark("this term takes layers that give more than one number"),
 }
 
 
@@ -43,6 +58,11 @@ def join(student: Shape, teacher: Shape, rule: JoinRule = "regressor") -> Join:
         return Join(True, _regressor(student, teacher))
     if rule in ("maps", "channels"):
         return Join(True, _maps(student, teacher, rule))
+    if rule == "embedding":
+        words = mark("a linear map on each side, from {before} and {after} numbers, to one width")
+        return Join(True, tr(words, before=math.prod(student), after=math.prod(teacher)))
+    if rule in PARTS:
+        return Join(True, _parts(student, teacher, rule))
     if rule == "any":
         return Join(True, tr("by relations between samples; the sizes need not agree"))
     return Join(True, tr("number by number, {shape}", shape=shape_text(student)))
@@ -56,6 +76,18 @@ def _maps(student: Shape, teacher: Shape, rule: JoinRule) -> str:
         return tr("maps of {size} on both sides; channels need not agree", size=shape_text(student[1:]))
     size = shape_text([min(sides) for sides in zip(student[1:], teacher[1:])])
     return tr("the larger map is averaged down to {size}; channels need not agree", size=size)
+
+
+def _parts(student: Shape, teacher: Shape, rule: JoinRule) -> str:
+    """What of a term's own stands between two layers."""
+    if len(student) != 3:
+        how = _regressor(student, teacher)
+        return tr("{how}, and a variance for each", how=how) if rule == "prediction" else how
+    how = tr(PARTS[rule], before=student[0], after=teacher[0])
+    if student[1:] == teacher[1:]:
+        return how
+    words = mark("{how}; the student's side goes from {size} to {wanted}")
+    return tr(words, how=how, size=shape_text(student[1:]), wanted=shape_text(teacher[1:]))
 
 
 def _regressor(student: Shape, teacher: Shape) -> str:

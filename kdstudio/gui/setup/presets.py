@@ -13,7 +13,7 @@ from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.facts import Facts
 from kdstudio.gui.setup.schema import complete
-from kdstudio.project.pairing import first_pairs, suggestions
+from kdstudio.project.pairing import first_pairs
 from kdstudio.project.spec import (
     BoundaryTerm,
     FactorTerm,
@@ -69,7 +69,7 @@ def _paired(model: type[PairTerm], value: dict[str, Any], facts: Facts, **more: 
     pairs: list[dict[str, str]] = next((term["pairs"] for term in had if term.get("pairs")), [])
     teacher, student = facts.teacher.known, facts.student.known
     if not pairs and teacher is not None and student is not None:
-        found = (suggestions if model is BoundaryTerm else first_pairs)(teacher, student, model.joins)
+        found = first_pairs(teacher, student, model.joins)
         pairs = [{"teacher": one, "student": other} for one, other in found]
     return complete(model, {"term": tag, "pairs": pairs, **more})
 

@@ -9,7 +9,12 @@ Shape = tuple[int, ...]
 
 #: How a term joins two layers: by a `regressor` (`map-regressor`: of maps only), or as they are: `maps` of any size
 #: and any number of channels, maps with the same `channels`, `equal` shapes, the same `width` after flattening, `any`.
-JoinRule = Literal["regressor", "map-regressor", "maps", "channels", "equal", "width", "any"]
+#: By other parts that learn: a `prediction` or a `connector`, which go where a regressor goes; a `map-connector`, a
+#: `fusion` or `factors`, for maps; an `embedding`, for any.
+JoinRule = Literal[
+    "regressor", "map-regressor", "maps", "channels", "equal", "width", "any",
+    "prediction", "connector", "map-connector", "fusion", "factors", "embedding",
+]  # fmt: skip
 
 
 def fits(rule: JoinRule, student: Shape, teacher: Shape) -> bool:
@@ -17,14 +22,14 @@ def fits(rule: JoinRule, student: Shape, teacher: Shape) -> bool:
     if not student or not teacher:
         return False
     maps = len(student) == len(teacher) == 3
-    if rule == "regressor":
+    if rule in ("regressor", "prediction", "connector"):
         vectors = len(student) == len(teacher) == 1
         tokens = len(student) == len(teacher) == 2 and student[0] == teacher[0]
         return maps or vectors or tokens
-    if rule in ("maps", "map-regressor"):
+    if rule in ("maps", "map-regressor", "map-connector", "fusion", "factors"):
         return maps
     if rule == "channels":
         return maps and student[0] == teacher[0]
     if rule == "equal":
         return student == teacher
-    return rule == "any" or math.prod(student) == math.prod(teacher)
+    return rule in ("any", "embedding") or math.prod(student) == math.prod(teacher)

@@ -13,7 +13,7 @@ from kdstudio.project.spec.terms import LayerPair, PairTerm
 class VariationalTerm(PairTerm):
     """Variational information: the teacher's features are predicted, with a learned variance for each channel (VID)."""
 
-    joins: ClassVar[JoinRule] = "regressor"
+    joins: ClassVar[JoinRule] = "prediction"
 
     weight: float = Field(1.0, ge=0)
     """Weight of the term in the sum (usual 1)."""
@@ -28,7 +28,7 @@ class VariationalTerm(PairTerm):
 class ContrastiveTerm(PairTerm):
     """Contrastive representation: the same sample's features agree, other samples' do not, by a memory (CRD)."""
 
-    joins: ClassVar[JoinRule] = "any"
+    joins: ClassVar[JoinRule] = "embedding"
     asks_labels: ClassVar[bool] = True
 
     weight: float = Field(0.8, ge=0)
@@ -43,8 +43,8 @@ class ContrastiveTerm(PairTerm):
     """Temperature of the similarities (usual 0.07)."""
     memory_momentum: float = Field(0.5, ge=0, lt=1)
     """Share of the memory that is kept when a sample is seen again (usual 0.5)."""
-    relaxed: bool = False
-    """Whether any sample of the same class counts as the same one, not the sample alone."""
+    positives: Literal["exact", "relaxed"] = "exact"
+    """What counts as the same: the sample itself (exact), or any sample of its class (relaxed)."""
     pairs: list[LayerPair] = Field(min_length=1)
     """The layer pairs, usually the last features; each has heads and a memory of its own, and the losses are added."""
 
@@ -52,7 +52,7 @@ class ContrastiveTerm(PairTerm):
 class ReviewTerm(PairTerm):
     """Knowledge review: later layers of the student are fused into earlier ones and led to the teacher's (ReviewKD)."""
 
-    joins: ClassVar[JoinRule] = "map-regressor"
+    joins: ClassVar[JoinRule] = "fusion"
 
     weight: float = Field(1.0, ge=0)
     """Weight of the term in the sum (usual 0.6 to 8)."""
@@ -67,7 +67,7 @@ class ReviewTerm(PairTerm):
 class OverhaulTerm(PairTerm):
     """Overhauled features: before the ReLU, with a margin from the teacher's batch normalisation (OFD)."""
 
-    joins: ClassVar[JoinRule] = "map-regressor"
+    joins: ClassVar[JoinRule] = "map-connector"
 
     weight: float = Field(0.001, ge=0)
     """Weight of the term in the sum (usual 0.001: the loss is a sum over all places)."""
@@ -80,7 +80,7 @@ class OverhaulTerm(PairTerm):
 class FactorTerm(PairTerm):
     """Factor transfer: the teacher's maps in fewer channels, by a paraphraser that is trained first (FT)."""
 
-    joins: ClassVar[JoinRule] = "map-regressor"
+    joins: ClassVar[JoinRule] = "factors"
 
     weight: float = Field(200.0, ge=0)
     """Weight of the term in the sum (usual 200 to 500)."""
@@ -99,7 +99,7 @@ class FactorTerm(PairTerm):
 class BoundaryTerm(PairTerm):
     """Activation boundaries: the same neurons are active, whatever their values (AB)."""
 
-    joins: ClassVar[JoinRule] = "regressor"
+    joins: ClassVar[JoinRule] = "connector"
 
     weight: float = Field(0.001, ge=0)
     """Weight of the term in the sum (usual 0.001: the loss is a sum over all neurons)."""

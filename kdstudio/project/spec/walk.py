@@ -26,11 +26,16 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
     return [member for member in members(annotation) if is_model(member)]
 
 
+#: The keys that tell a union's models apart.
+TAG_KEYS = ("source", "term")
+
+
 def tags_of(model: type[BaseModel]) -> set[str]:
-    """The values of the model's literal fields: what pydantic uses as a union's tag."""
+    """The values of the model's key that pydantic uses as a union's tag; a choice among its other fields is none."""
     found: set[str] = set()
-    for field in model.model_fields.values():
-        if get_origin(field.annotation) is Literal:
+    for key in TAG_KEYS:
+        field = model.model_fields.get(key)
+        if field is not None and get_origin(field.annotation) is Literal:
             found.update(str(value) for value in get_args(field.annotation))
     return found
 
