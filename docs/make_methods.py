@@ -24,6 +24,7 @@ SECTIONS = ("Equation", "When it helps", "Usual weights", "Traps", "Paper")
 NOTE = "<!-- Made by docs/make_methods.py from the docstrings in kdstudio/engine/terms. Change those. -->"
 FAMILIES = {
     "output_terms": "On the outputs",
+    "network_terms": "With several networks",
     "feature_terms": "On features of layers",
     "relation_terms": "On relations between samples",
     "trained_terms": "With parts that learn",

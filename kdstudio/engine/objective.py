@@ -66,6 +66,11 @@ class Objective(nn.Module):
             term.needs_teacher and weight is not None for term, weight in zip(self.term_modules(), self.weights(epoch))
         )
 
+    def needs_others(self, epoch: int) -> bool:
+        """Whether any term of the epoch looks at the further teachers."""
+        pairs = zip(self.term_modules(), self.weights(epoch))
+        return any(term.needs_others and weight is not None for term, weight in pairs)
+
     def trains_outputs(self, epoch: int) -> bool:
         """Whether a term on the logits counts in the epoch: without one the score says nothing about progress."""
         pairs = zip(self.term_modules(), self.weights(epoch))
@@ -144,6 +149,7 @@ class DistillationModule(nn.Module):
         teacher_logits: Tensor | None,
         teacher_taps: dict[str, Tensor],
         indices: Tensor | None = None,
+        other_logits: list[Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """One forward pass of the student and its objective.
 
@@ -152,6 +158,8 @@ class DistillationModule(nn.Module):
         """
         with Taps(self.student, self.objective.layers("student", epoch), "the student") as taps:
             logits = self.student(inputs)
-            outputs = StepOutputs(logits, targets, teacher_logits, taps.take(), teacher_taps, inputs, indices)
+            outputs = StepOutputs(
+                logits, targets, teacher_logits, taps.take(), teacher_taps, inputs, indices, other_logits or []
+            )
         total, parts = self.objective(outputs, epoch)
         return total, parts, logits.detach()

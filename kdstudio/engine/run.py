@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from kdstudio.engine.validate import Validation
 from kdstudio.project.errors import KDStudioError, OutOfMemoryError, RunBusyError
 from kdstudio.project.folder import Project
 from kdstudio.project.runs.folder import RunFolder, write_bytes
-from kdstudio.project.spec import Experiment, HardTerm, ModelSpec, TrainSpec
+from kdstudio.project.spec import Experiment, HardTerm, ModelSpec, TeacherSpec, TrainSpec
 
 logger = logging.getLogger("kdstudio")
 
@@ -160,6 +160,7 @@ class Session:
         self.experiment: Experiment = run.experiment()
         self.root = run.project_root
         self.trusted = Project.open(self.root).trusted if (self.root / "project.yaml").exists() else False
+        self.others: list[nn.Module] = []
         self.device = pick_device(self.experiment.train.device)
         pick_precision(self.experiment.train, self.device)
         if self.experiment.teacher is not None:
@@ -182,10 +183,12 @@ class Session:
         # says now, not after the teacher's training, that two layers cannot be joined
         self._objective(self._facts(teacher_model))
         if experiment.teacher is not None and teacher_model is not None:
-            found = self._teacher(teacher_model)
+            found = self._teacher(teacher_model, experiment.teacher)
             if found is None:
                 return "stopped"
             teacher_model = found
+            if not self._further_teachers():
+                return "stopped"
         if until == "teacher":
             raise Parked
         trained = self._student(teacher_model)
@@ -207,7 +210,11 @@ class Session:
         self.control.poll(lambda begins: self.recorder.update(phase="holding" if begins else phase))
 
     def _facts(self, teacher: nn.Module | None) -> Facts:
-        return Facts(self.bundle.train.labels, len(self.bundle.classes), teacher)
+        return Facts(self.bundle.train.labels, len(self.bundle.classes), teacher, self._peer)
+
+    def _peer(self, spec: ModelSpec, seed: int) -> nn.Module:
+        train = self.experiment.train
+        return make_network(spec, self.bundle, self.root, self.trusted, seed, train.deterministic, "peers")
 
     def _objective(self, facts: Facts | None = None) -> Objective:
         return Objective(self.experiment.objective, self.experiment.train.epochs, *self.shapes, facts)
@@ -221,29 +228,41 @@ class Session:
 
     # -- stages ----------------------------------------------------------------------------------------------
 
-    def _teacher(self, model: nn.Module) -> nn.Module | None:
-        """The trained teacher, from the store, from its weights or trained now. None if a stop was asked for."""
-        spec = self.experiment.teacher
-        assert spec is not None
+    def _further_teachers(self) -> bool:
+        """Gets the teachers beside the first one, each as a stage of its own. False if a stop was asked for."""
+        for number, spec in enumerate(self.experiment.teachers, 2):
+            pick_precision(spec.train, self.device, f"teachers.{number - 2}.train")
+            train, stage = spec.train, f"teacher-{number}"
+            model = make_network(
+                spec, self.bundle, self.root, self.trusted, train.seed, train.deterministic, f"teachers.{number - 2}"
+            )
+            found = self._teacher(model.to(self.device), spec, stage)
+            if found is None:
+                return False
+            self.others.append(found)
+        return True
+
+    def _teacher(self, model: nn.Module, spec: TeacherSpec, stage: str = "teacher") -> nn.Module | None:
+        """A trained teacher, from the store, from its weights or trained now. None if a stop was asked for."""
         key = teacher_key(spec, self.experiment.data, self.bundle, self.root)
         folder = teacher_folder(self.root, spec, key)
         with self._teacher_lock(folder):
             if (folder / "student.json").exists():
-                logger.info("teacher: found %s", folder.name)
+                logger.info("%s: found %s", stage, folder.name)
                 model = load_teacher(folder, self.trusted).to(self.device)
             elif spec.weights is not None or spec.pretrained:
                 self._keep(folder, model, spec, {"role": "teacher", "weights": spec.weights or "pretrained"})
             else:
-                logger.info("teacher: training %s first", spec.model)
+                logger.info("%s: training %s first", stage, spec.model)
                 objective = Objective([HardTerm()], spec.train.epochs).to(self.device)
-                trainer = self._trainer("teacher", model, objective, None, spec.train, None, None)
+                trainer = self._trainer(stage, model, objective, None, spec.train, None, None)
                 if trainer.run() is Outcome.STOPPED:
                     return None
                 trainer.load_best()
                 meta = {"role": "teacher", "validation_accuracy": trainer.progress.best, "seed": spec.train.seed}
                 self._keep(folder, model, spec, meta)
         reference = f'{{"folder": "{os.path.relpath(folder, self.run.path)}"}}\n'
-        write_bytes(self.run.path / "teacher.json", reference.encode())
+        write_bytes(self.run.path / f"{stage}.json", reference.encode())
         return model
 
     @contextmanager
@@ -285,7 +304,8 @@ class Session:
         probes = Probes(
             experiment.monitor, self.bundle, self.preprocess, self.recorder, self.device, teacher_model, logits
         )
-        trainer = self._trainer("student", student, objective, teacher, experiment.train, logits, probes)
+        others = [Teacher(model, []) for model in self.others]
+        trainer = self._trainer("student", student, objective, teacher, experiment.train, logits, probes, others)
         outcome = trainer.run()
         trainer.load_best()
         meta = {"role": "student", "run": self.run.name, "best_epoch": trainer.progress.best_epoch}
@@ -334,6 +354,7 @@ class Session:
         spec: TrainSpec,
         teacher_logits: torch.Tensor | None,
         probes: Probes | None,
+        others: Sequence[Teacher] = (),
     ) -> Trainer:
         """A trainer for a stage, at its last checkpoint where there is one."""
         # after the stages before it, so that a stage's dropout does not depend on whether they ran in this process
@@ -350,14 +371,21 @@ class Session:
             control=self.control,
             checkpoints=self.run.checkpoints_dir,
             accelerator=make_accelerator(self.device, spec),
-            validation=Validation(self.bundle.validation, self.preprocess, self.device, teacher_logits),
+            validation=Validation(
+                self.bundle.validation, self.preprocess, self.device, teacher_logits, self._said(others)
+            ),
             probes=probes,
+            others=others,
         )
         if not trainer.resume():
             if self.recorder.state.stage == stage:  # killed before its first checkpoint: what it recorded is void
                 self.recorder.event("resume", stage, -1, 0)
             self.recorder.event("stage", stage, 0, 0, f"{stage} starts")
         return trainer
+
+    def _said(self, teachers: Sequence[Teacher]) -> list[torch.Tensor]:
+        """What further teachers say of the validation samples."""
+        return [predict(each.model, self.preprocess, self.bundle.validation, self.device) for each in teachers]
 
     def _keep(self, folder: Path, model: nn.Module, spec: ModelSpec, meta: dict[str, object]) -> None:
         save_student(

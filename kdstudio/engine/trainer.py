@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,7 @@ class Trainer:
         accelerator: Devices, precision and the gradient scaler.
         validation: Scores the network at the end of each epoch.
         probes: Snapshots for the panels, None for stages that show none.
+        others: Further teachers.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Trainer:
         accelerator: Accelerator,
         validation: Validation,
         probes: Probes | None = None,
+        others: Sequence[Teacher] = (),
     ) -> None:
         self.stage = stage
         self.spec = spec
@@ -104,6 +107,7 @@ class Trainer:
         self.accelerator = accelerator
         self.validation = validation
         self.probes = probes
+        self.others = list(others)
         self.preprocess = preprocess
         self.device = accelerator.device
         self.batches = Batches(bundle.train, data.batch_size, spec.seed, self.device, data)
@@ -279,8 +283,13 @@ class Trainer:
                 features: dict[str, Tensor] = {}
                 if asks_teacher and self.teacher is not None:
                     logits, features = self.teacher(inputs)
+                others: list[Tensor] = []
+                if self.others and objective.needs_others(progress.epoch):
+                    others = [other(inputs)[0] for other in self.others]
                 with nullcontext() if last else self.accelerator.no_sync(self.module):
-                    loss, parts, outputs = self.module(inputs, targets, progress.epoch, logits, features, indices)
+                    loss, parts, outputs = self.module(
+                        inputs, targets, progress.epoch, logits, features, indices, others
+                    )
             self.accelerator.backward(loss if count == 1 else loss * share)
             measured.append(Piece(share, loss.detach(), parts, told(outputs), targets))
         norm = None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from kdstudio.engine.data import ArraySplit, Preprocess
@@ -25,15 +25,22 @@ class Validation:
         preprocess: Makes network inputs of stored samples; on the device.
         device: Where the network is.
         teacher_logits: (N, C) of the same samples in the same order, for agreement and KL; None without a teacher.
+        other_logits: The same of each further teacher.
     """
 
     def __init__(
-        self, split: ArraySplit, preprocess: Preprocess, device: torch.device, teacher_logits: Tensor | None
+        self,
+        split: ArraySplit,
+        preprocess: Preprocess,
+        device: torch.device,
+        teacher_logits: Tensor | None,
+        other_logits: Sequence[Tensor] = (),
     ) -> None:
         self.split = split
         self.preprocess = preprocess
         self.device = device
         self.labels = split.labels.to(device)
+        self.other_logits = [logits.to(device) for logits in other_logits]
         self.teacher_logits = None if teacher_logits is None else teacher_logits.to(device)
 
     def score(self, module: DistillationModule, accelerator: Accelerator) -> dict[str, float]:
@@ -44,16 +51,18 @@ class Validation:
         """
         module.eval()
         with torch.no_grad(), accelerator.autocast():
-            parts = [
-                module.student(self.preprocess(images.to(self.device))).float()
-                for images in self.split.images.split(BATCH)
-            ]
-        logits = torch.cat(parts)
+            logits = self._logits(module.student)
+            watched = {
+                f"{name}_accuracy": (self._logits(network).argmax(1) == self.labels).float().mean()
+                for term in module.objective.term_modules()
+                for name, network in term.watched().items()
+            }
         values = {
             "loss": functional.cross_entropy(logits, self.labels),
             "accuracy": (logits.argmax(1) == self.labels).float().mean(),
         }
-        outputs = StepOutputs(logits, self.labels, self.teacher_logits)
+        values |= watched
+        outputs = StepOutputs(logits, self.labels, self.teacher_logits, other_logits=self.other_logits)
         for term in module.objective.term_modules():
             if term.outputs_only and not (term.needs_teacher and self.teacher_logits is None):
                 values[f"term.{term.name}"] = term(outputs)
@@ -61,6 +70,10 @@ class Validation:
             values["agreement"] = (logits.argmax(1) == self.teacher_logits.argmax(1)).float().mean()
             values["kl"] = soft_target_loss(logits, self.teacher_logits, 1.0)
         return dict(zip(values, torch.stack(list(values.values())).tolist()))
+
+    def _logits(self, network: nn.Module) -> Tensor:
+        parts = [network(self.preprocess(images.to(self.device))).float() for images in self.split.images.split(BATCH)]
+        return torch.cat(parts)
 
     @staticmethod
     def criterion(values: Mapping[str, float]) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from kdstudio.project.spec import TermBase
+from kdstudio.project.spec import ModelSpec, TermBase
 
 
 @dataclass
@@ -21,6 +22,7 @@ class StepOutputs:
         student_taps, teacher_taps: Captured features by layer name.
         inputs: What both networks were given, None where it is not known.
         indices: (B) int64, the samples' numbers in the training split, None where it is not known.
+        other_logits: (B, C) of each further teacher.
     """
 
     student_logits: Tensor
@@ -30,6 +32,7 @@ class StepOutputs:
     teacher_taps: dict[str, Tensor] = field(default_factory=dict)
     inputs: Tensor | None = None
     indices: Tensor | None = None
+    other_logits: list[Tensor] = field(default_factory=list)
 
     def teacher(self) -> Tensor:
         """The teacher's logits, where a term that needs them is computed."""
@@ -45,11 +48,13 @@ class Facts:
         labels: (N) int64, of the training split in its order; empty where it is not known.
         classes: Number of classes.
         teacher: The teacher's network, None without one or where it is not at hand.
+        build: Makes a network from its spec, with random weights by a seed.
     """
 
     labels: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
     classes: int = 0
     teacher: nn.Module | None = None
+    build: Callable[[ModelSpec, int], nn.Module] | None = None
 
 
 class TermModule(nn.Module):
@@ -57,6 +62,8 @@ class TermModule(nn.Module):
 
     #: Whether logits and labels are all that the term looks at: then it is also computed on validation samples.
     outputs_only = True
+    #: Whether the term looks at the further teachers.
+    needs_others = False
 
     def __init__(self, spec: TermBase, name: str) -> None:
         super().__init__()
@@ -81,6 +88,10 @@ class TermModule(nn.Module):
     def forward(self, outputs: StepOutputs) -> Tensor:
         """The unweighted loss, a scalar."""
         raise TypeError(f"{type(self).__name__} does not define its loss")
+
+    def watched(self) -> dict[str, nn.Module]:
+        """Networks of the term whose accuracy is told after each epoch, by name."""
+        return {}
 
     @property
     def first_epochs(self) -> int:

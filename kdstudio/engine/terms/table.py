@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from kdstudio.engine.terms import contrast, factors, features, fusion, outputs, relations, trained
+from kdstudio.engine.terms import contrast, factors, features, fusion, networks, outputs, relations, trained
 from kdstudio.engine.terms.base import Facts, TermModule
 from kdstudio.engine.terms.pairs import PairModule, Shapes
 from kdstudio.project import spec
-from kdstudio.project.spec import PairTerm, TermBase
+from kdstudio.project.spec import MutualTerm, PairTerm, TermBase
 
 OUTPUT_MODULES: dict[type[TermBase], type[TermModule]] = {
     spec.HardTerm: outputs.HardModule,
@@ -16,6 +16,8 @@ OUTPUT_MODULES: dict[type[TermBase], type[TermModule]] = {
     spec.DecoupledTerm: outputs.DecoupledModule,
     spec.CorrelationTerm: outputs.CorrelationModule,
     spec.LogitTerm: outputs.LogitModule,
+    spec.EnsembleTerm: networks.EnsembleModule,
+    spec.MutualTerm: networks.MutualModule,
 }
 PAIR_MODULES: dict[type[TermBase], type[PairModule]] = {
     spec.HintTerm: features.HintModule,
@@ -65,4 +67,6 @@ def make_term(
     """
     if isinstance(term, PairTerm):
         return PAIR_MODULES[type(term)](term, name, student_shapes, teacher_shapes, where, facts)
+    if isinstance(term, MutualTerm):
+        return networks.MutualModule(term, name, facts)
     return OUTPUT_MODULES[type(term)](term, name)

@@ -13,6 +13,7 @@ from kdstudio.project.spec.feature_terms import (
 )
 from kdstudio.project.spec.joining import JoinRule, fits
 from kdstudio.project.spec.models import KNOWN, ModelSpec, StudentSpec, TeacherSpec
+from kdstudio.project.spec.network_terms import EnsembleTerm, MutualTerm, PeerSpec
 from kdstudio.project.spec.objective import JOIN_RULES, Term, needs_labels, needs_teacher
 from kdstudio.project.spec.output_terms import (
     CorrelationTerm,
@@ -58,6 +59,7 @@ __all__ = [
     "DecoupledTerm",
     "Digits",
     "DistanceTerm",
+    "EnsembleTerm",
     "EvaluateSpec",
     "Experiment",
     "FactorTerm",
@@ -72,9 +74,11 @@ __all__ = [
     "LogitTerm",
     "ModelSpec",
     "MonitorSpec",
+    "MutualTerm",
     "NumpyFile",
     "OverhaulTerm",
     "PairTerm",
+    "PeerSpec",
     "ProbabilisticTerm",
     "ProjectFile",
     "ReverseKLTerm",

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from kdstudio.project.spec.base import Strict
 from kdstudio.project.spec.data import DataSpec, Digits
 from kdstudio.project.spec.models import StudentSpec, TeacherSpec
+from kdstudio.project.spec.network_terms import EnsembleTerm
 from kdstudio.project.spec.objective import HardTerm, SoftTerm, Term, needs_teacher
 from kdstudio.project.spec.train import TrainSpec
 
@@ -60,6 +61,8 @@ class Experiment(Strict):
     """The transfer set: what the student learns from."""
     teacher: TeacherSpec | None = None
     """The teacher (empty: the student learns from hard labels alone)."""
+    teachers: list[TeacherSpec] = Field(default_factory=list, max_length=8)
+    """Further teachers beside the first one, for the term `ensemble`."""
     student: StudentSpec
     """The student."""
     objective: list[Term] = Field(default_factory=_default_objective, min_length=1)
@@ -90,6 +93,7 @@ class Experiment(Strict):
                 f"the objective has terms that need a teacher ({terms}), and there is none; "
                 "add 'teacher' or remove the terms"
             )
+        self._check_teachers()
         if all(term.weight == 0 for term in self.objective):
             raise ValueError("every term of the objective has weight 0; give at least one a weight above 0")
         # A gap begins at the start, or where a term ends
@@ -105,6 +109,19 @@ class Experiment(Strict):
                     f"no term of the objective counts in epoch {epoch}; change from_epoch or until_epoch of a term"
                 )
         return self
+
+    def _check_teachers(self) -> None:
+        asking = [term for term in self.objective if isinstance(term, EnsembleTerm)]
+        if asking and not self.teachers:
+            raise ValueError("the term 'ensemble' needs further teachers; add 'teachers', or use the term 'soft'")
+        if self.teachers and self.teacher is None:
+            raise ValueError("there are further teachers and no first one; make the first of 'teachers' the 'teacher'")
+        for term in asking:
+            if term.weights is not None and len(term.weights) != len(self.teachers) + 1:
+                raise ValueError(
+                    f"the term 'ensemble' has {len(term.weights)} weights for {len(self.teachers) + 1} teachers; "
+                    "give one for each, the first teacher's first"
+                )
 
 
 class ProjectFile(Strict):

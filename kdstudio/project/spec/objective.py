@@ -16,6 +16,7 @@ from kdstudio.project.spec.feature_terms import (
     SelectivityTerm,
 )
 from kdstudio.project.spec.joining import JoinRule
+from kdstudio.project.spec.network_terms import EnsembleTerm, MutualTerm
 from kdstudio.project.spec.output_terms import (
     CorrelationTerm,
     DecoupledTerm,
@@ -51,6 +52,8 @@ Term = Annotated[
     | DecoupledTerm
     | CorrelationTerm
     | LogitTerm
+    | EnsembleTerm
+    | MutualTerm
     | HintTerm
     | ContextTerm
     | AttentionTerm
