@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import get_origin
 
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
 from kdstudio.engine.terms import OUTPUT_MODULES, PAIR_MODULES
 from kdstudio.engine.terms.features import HintModule
 from kdstudio.engine.terms.table import module_of
-from kdstudio.project.spec import JoinRule, PairTerm, Term, TermBase
+from kdstudio.project.spec import JoinRule, MutualTerm, PairTerm, Term, TermBase
 from kdstudio.project.spec.walk import models_in, tags_of
 
 FOLDER = Path(__file__).resolve().parent / "methods"
@@ -90,6 +89,8 @@ def example(tag: str, model: type[TermBase]) -> str:
     parts = [f"term: {tag}"]
     parts += [f"{name}: {default:g}" for name, default in own(model).items() if isinstance(default, (int, float))]
     parts += [f"{name}: {default}" for name, default in own(model).items() if isinstance(default, str)]
+    if model is MutualTerm:
+        parts.append("peers: [{model: mlp, seed: 1}]")
     if issubclass(model, PairTerm):
         pairs = ["{teacher: layer3, student: layer3}"]
         if model.model_fields["pairs"].metadata[0].min_length > 1:
@@ -109,7 +110,7 @@ def settings(model: type[BaseModel]) -> list[str]:
     rows = []
     for name, default in own(model).items():
         field = model.model_fields[name]
-        plain = default is not PydanticUndefined and get_origin(field.annotation) is not list
+        plain = isinstance(default, (int, float, str)) and get_origin(field.annotation) is not list
         shown = "" if not plain else default if isinstance(default, str) else f"{default:g}"
         rows.append(f"| `{name}` | {shown} | {field.description} |")
     return rows

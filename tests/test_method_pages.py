@@ -44,7 +44,8 @@ def test_every_loss_that_a_page_names_is_there_and_every_loss_is_named(maker: An
 def test_every_example_is_a_valid_term(maker: Any) -> None:
     for tag, model in maker.terms().items():
         text = (
-            f"name: a\nteacher: {{model: cnn}}\nstudent: {{model: cnn}}\nobjective:\n  - {maker.example(tag, model)}\n"
+            "name: a\nteacher: {model: cnn}\nteachers: [{model: cnn}]\nstudent: {model: cnn}\n"
+            f"objective:\n  - {maker.example(tag, model)}\n"
         )
         assert type(validate(Experiment, parse_yaml(text)).objective[0]) is model
 

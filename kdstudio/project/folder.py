@@ -141,7 +141,7 @@ class Project:
         A name without a finished run is left as it is; the engine says so when it gets there.
         """
         copy = experiment.model_copy(deep=True)
-        for network in (copy.teacher, *copy.teachers, copy.student):
+        for network in (copy.teacher, *copy.teachers, *copy.assistants, copy.student):
             if network is not None and network.weights and network.weights.startswith("run:"):
                 run = self.run_with_student(network.weights)
                 if run is not None:

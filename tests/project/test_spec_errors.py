@@ -146,7 +146,8 @@ def refuse(**fields: Any) -> str:
         (
             {"objective": [{"weight": 1}]},
             "objective.0: the key 'term' is missing; choose one of: hard, soft, reverse-kl, jsd, decoupled, "
-            "correlation, logits, hint, context, attention, selectivity, flow, cosine, distance, angle, similarity, "
+            "correlation, logits, ensemble, mutual, hint, context, attention, selectivity, "
+            "flow, cosine, distance, angle, similarity, "
             "probabilistic, congruence, variational, contrastive, review, overhaul, factor, boundary",
         ),
         (

@@ -8,11 +8,11 @@ from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout
 from kdstudio.gui.language import tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.cost_view import CostCard
-from kdstudio.gui.setup.form import ModelForm
-from kdstudio.gui.setup.schema import complete
+from kdstudio.gui.setup.form import ListForm, ModelForm
+from kdstudio.gui.setup.schema import complete, fields_of
 from kdstudio.gui.setup.section import Card, Section
 from kdstudio.gui.setup.training_section import ScheduleCard
-from kdstudio.project.spec import StudentSpec, TeacherSpec, TrainSpec
+from kdstudio.project.spec import Experiment, StudentSpec, TeacherSpec, TrainSpec
 
 FIRST_TEACHER = {"model": "resnet56"}
 FIRST_FEATURE_TEACHER = {"model": "mlp", "widths": [256, 256]}
@@ -44,7 +44,7 @@ class TeacherSection(Section):
 
     def __init__(self, context: Context) -> None:
         sentence = tr("The network that knows. The student learns from its outputs, and from layers inside it.")
-        super().__init__(context, tr("Teacher"), sentence, ("teacher",))
+        super().__init__(context, tr("Teacher"), sentence, ("teacher", "teachers"))
         self.remove = QPushButton(tr("Remove the teacher"))
         self.remove.setObjectName("flat")
         self.remove.clicked.connect(lambda: context.document.edit(tr("Remove the teacher"), {"teacher": None}))
@@ -62,7 +62,20 @@ class TeacherSection(Section):
         self.training.body.addWidget(self.trained_note)
         self.training.body.addWidget(self.train_form)
         self.schedule = ScheduleCard(context, "teacher.train")
-        for card in (self.empty, self.network, self.training):
+        self.more = Card(tr("More teachers"))
+        words = QLabel(
+            tr(
+                "Each is trained and kept as the first one is. The term for several teachers looks at all of them; "
+                "every other term looks at the first."
+            )
+        )
+        words.setObjectName("soft")
+        words.setWordWrap(True)
+        schema = next(schema for schema in fields_of(Experiment) if schema.name == "teachers")
+        self.others = ListForm(context, "teachers", schema)
+        self.more.body.addWidget(words)
+        self.more.body.addWidget(self.others)
+        for card in (self.empty, self.network, self.training, self.more):
             self.columns.add(card)
         for card in (self.costs, self.schedule):
             self.columns.add(card, side=True)
@@ -99,6 +112,8 @@ class TeacherSection(Section):
         present = document.get("teacher") is not None
         for widget in (self.network, self.costs, self.remove):
             widget.setVisible(present)
+        self.more.setVisible(present or bool(document.get("teachers")))
+        self.others.refresh()
         self.empty.setVisible(not present)
         given = bool(document.get("teacher.weights") or document.get("teacher.pretrained"))
         trained = present and (not given or bool(self.context.problem_below("teacher.train")))

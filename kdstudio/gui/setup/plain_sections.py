@@ -9,7 +9,18 @@ from kdstudio.gui.setup.section import Card, Section
 from kdstudio.project.spec import EvaluateSpec, Experiment, MonitorSpec
 
 #: Fields of the experiment that have a section of their own.
-ELSEWHERE = ("version", "data", "teacher", "student", "objective", "train", "baseline", "monitor", "evaluate")
+ELSEWHERE = (
+    "version",
+    "data",
+    "teacher",
+    "teachers",
+    "student",
+    "objective",
+    "train",
+    "baseline",
+    "monitor",
+    "evaluate",
+)
 
 
 class GeneralSection(Section):

@@ -29,7 +29,7 @@ class SectionSpec:
 SECTIONS = (
     SectionSpec("general", mark("General"), ("name", "notes"), GeneralSection),
     SectionSpec("data", mark("Data"), ("data",), DataSection),
-    SectionSpec("teacher", mark("Teacher"), ("teacher",), TeacherSection),
+    SectionSpec("teacher", mark("Teacher"), ("teacher", "teachers"), TeacherSection),
     SectionSpec("student", mark("Student"), ("student",), StudentSection),
     SectionSpec("objective", mark("Objective"), ("objective",), ObjectiveSection),
     SectionSpec("training", mark("Training"), ("train", "baseline"), TrainingSection),

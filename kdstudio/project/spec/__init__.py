@@ -1,6 +1,7 @@
 """Specs: what the user describes, as pydantic models. The descriptions become the form, the tooltips and the docs."""
 
 from kdstudio.project.spec.base import Strict, problems_of, suggestion, validate
+from kdstudio.project.spec.chain import AssistantSpec, assistant_terms, assistant_train
 from kdstudio.project.spec.data import DataBase, DataSpec, Digits, ImageFolder, KnownImages, NumpyFile, SplitData
 from kdstudio.project.spec.experiment import SPEC_VERSION, EvaluateSpec, Experiment, MonitorSpec, ProjectFile
 from kdstudio.project.spec.feature_terms import (
@@ -47,6 +48,7 @@ __all__ = [
     "KNOWN",
     "SPEC_VERSION",
     "AngleTerm",
+    "AssistantSpec",
     "AttentionTerm",
     "BoundaryTerm",
     "CongruenceTerm",
@@ -95,6 +97,8 @@ __all__ = [
     "TrainSpec",
     "VariationalTerm",
     "WeightSchedule",
+    "assistant_terms",
+    "assistant_train",
     "fits",
     "needs_labels",
     "needs_teacher",

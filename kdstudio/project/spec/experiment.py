@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from kdstudio.project.spec.base import Strict
+from kdstudio.project.spec.chain import AssistantSpec, assistant_terms, assistant_train, check_epochs
 from kdstudio.project.spec.data import DataSpec, Digits
 from kdstudio.project.spec.models import StudentSpec, TeacherSpec
 from kdstudio.project.spec.network_terms import EnsembleTerm
@@ -63,6 +64,8 @@ class Experiment(Strict):
     """The teacher (empty: the student learns from hard labels alone)."""
     teachers: list[TeacherSpec] = Field(default_factory=list, max_length=8)
     """Further teachers beside the first one, for the term `ensemble`."""
+    assistants: list[AssistantSpec] = Field(default_factory=list, max_length=8)
+    """Networks between teacher and student; each learns from the one before it, the student from the last."""
     student: StudentSpec
     """The student."""
     objective: list[Term] = Field(default_factory=_default_objective, min_length=1)
@@ -94,24 +97,27 @@ class Experiment(Strict):
                 "add 'teacher' or remove the terms"
             )
         self._check_teachers()
-        if all(term.weight == 0 for term in self.objective):
-            raise ValueError("every term of the objective has weight 0; give at least one a weight above 0")
-        # A gap begins at the start, or where a term ends
-        ends = {term.until_epoch for term in self.objective if term.until_epoch is not None}
-        for epoch in sorted({0} | {end for end in ends if end < self.train.epochs}):
-            active = [
-                t
-                for t in self.objective
-                if t.weight > 0 and t.from_epoch <= epoch and (t.until_epoch is None or epoch < t.until_epoch)
-            ]
-            if not active:
-                raise ValueError(
-                    f"no term of the objective counts in epoch {epoch}; change from_epoch or until_epoch of a term"
-                )
+        check_epochs(self.objective, self.train.epochs)
+        self._check_assistants()
         return self
 
+    def _check_assistants(self) -> None:
+        if self.assistants and self.teacher is None:
+            raise ValueError("there are assistants and no teacher to learn from; add 'teacher' or remove 'assistants'")
+        for place, assistant in enumerate(self.assistants, 1):
+            terms = assistant_terms(assistant, self.objective)
+            if not terms:
+                raise ValueError(
+                    f"the student has no terms on outputs that assistant {place} could share; give it an 'objective'"
+                )
+            where = f"assistant {place}'s objective"
+            if not assistant.objective:
+                where += " (the student's terms on outputs; it can have an 'objective' of its own)"
+            check_epochs(terms, assistant_train(assistant, place, self.train).epochs, where)
+
     def _check_teachers(self) -> None:
-        asking = [term for term in self.objective if isinstance(term, EnsembleTerm)]
+        terms = [*self.objective, *(term for assistant in self.assistants for term in assistant.objective)]
+        asking = [term for term in terms if isinstance(term, EnsembleTerm)]
         if asking and not self.teachers:
             raise ValueError("the term 'ensemble' needs further teachers; add 'teachers', or use the term 'soft'")
         if self.teachers and self.teacher is None:
