@@ -19,6 +19,7 @@ from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.terms import StepOutputs, TermModule
 from kdstudio.project.errors import NotFiniteError
+from kdstudio.project.runs.state import FIRST_STAGE
 
 logger = logging.getLogger("kdstudio")
 
@@ -59,7 +60,7 @@ class FirstStage:
         self.preprocess = preprocess
         self.recorder = recorder
         self.control = control
-        self.name = f"{term.name}-first"
+        self.name = f"{term.name}{FIRST_STAGE}"
         self.path = checkpoints / f"{self.name}.pt"
         self.step = self.epoch = self.batch = 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kdstudio.gui.language import mark, tr
-from kdstudio.project.runs.state import RunState, RunStatus
+from kdstudio.project.runs.state import FIRST_STAGE, RunState, RunStatus
 
 WORDS = {
     RunStatus.CREATED: mark("Not started"),
@@ -29,8 +29,6 @@ THEN = {
     ("baseline",): mark("{time}, then the baseline"),
     ("student", "baseline"): mark("{time}, then the student and the baseline"),
 }
-#: How the name of a term's first stage ends.
-FIRST = "-first"
 NAMES = {
     "teacher": mark("teacher"),
     "student": mark("student"),
@@ -51,8 +49,8 @@ def status_words(status: RunStatus, state: RunState) -> str:
 
 def network_word(name: str) -> str:
     """What a network, and the stage in which it trains, is called; one that is not known keeps its name."""
-    if name.endswith(FIRST):
-        return tr("first stage of {term}", term=name.removesuffix(FIRST))
+    if name.endswith(FIRST_STAGE):
+        return tr("first stage of {term}", term=name.removesuffix(FIRST_STAGE))
     return tr(NAMES[name]) if name in NAMES else name
 
 
@@ -64,6 +62,6 @@ def split_word(name: str) -> str:
 def and_then(time: str, stage: str, baseline: bool) -> str:
     """A time that is left of a stage, and the stages that come after it."""
     before = ["student", "baseline"]
-    after = {"teacher": before, "student": ["baseline"]}.get(stage, before if stage.endswith(FIRST) else [])
+    after = {"teacher": before, "student": ["baseline"]}.get(stage, before if stage.endswith(FIRST_STAGE) else [])
     coming = tuple(name for name in after if name != "baseline" or baseline)
     return tr(THEN[coming], time=time) if coming else time

@@ -16,6 +16,7 @@ from kdstudio.gui.monitor.losses import LossesPanel
 from kdstudio.gui.monitor.plot import Curve
 from kdstudio.gui.monitor.run_styles import MOST, RunStyles
 from kdstudio.gui.theme import Theme
+from kdstudio.gui.words import and_then
 from kdstudio.project.runs.folder import RunFolder
 from tests.gui.metric_runs import RunWriter, Story, write_run
 from tests.gui.panels import LEFT, draw, follow, read, show
@@ -67,6 +68,23 @@ def choose(qtbot: QtBot, panel: LossesPanel, box: str, text: str) -> None:
 def test_it_begins_empty(panel: LossesPanel) -> None:
     assert panel.stack.currentIndex() == 0
     assert not panel.menu_button.isEnabled()
+
+
+def test_a_first_stage_is_shown_beside_the_networks(qtbot: QtBot, panel: LossesPanel, tmp_path: Path) -> None:
+    writer = RunWriter(folder(tmp_path), Story(("teacher", "student")))
+    writer.event("stage", "factor-first", 0)
+    for step in range(20):
+        writer.add(split="train", stage="factor-first", step=step, epoch=step // 10, values={"loss": 9.0 - step / 4})
+    writer.event("resume", "factor-first", 12)
+    writer.stage("student")
+    writer.write_state()
+    follow(qtbot, panel, writer.run)
+    assert [panel.stage.itemText(index) for index in range(panel.stage.count())] == ["first stage of factor", "student"]
+    assert panel.stage.currentText() == "student"
+    choose(qtbot, panel, "stage", "first stage of factor")
+    assert labels(panel) == ["total"]
+    assert ("resumed", 12) in marks(panel)
+    assert and_then("2 min", "factor-first", baseline=True) == "2 min, then the student and the baseline"
 
 
 def test_a_term_of_any_method_has_a_curve_and_a_tip(qtbot: QtBot, panel: LossesPanel, tmp_path: Path) -> None:

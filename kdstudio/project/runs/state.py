@@ -47,6 +47,10 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=False):
     error: dict[str, str] | None = None
 
 
+#: How the name of a stage ends in which a term's own parts learn, before the student: `factor-first`.
+FIRST_STAGE = "-first"
+
+
 class RunStatus(enum.Enum):
     """What a person is told. All but INTERRUPTED are phases of `state.json`."""
 
@@ -82,7 +86,7 @@ class RunStatus(enum.Enum):
         words = {
             RunStatus.CREATED: "Not started",
             RunStatus.STARTING: "Starting",
-            RunStatus.TRAINING: f"Training the {state.stage}" if state.stage else "Training",
+            RunStatus.TRAINING: f"Training the {_stage_text(state.stage)}" if state.stage else "Training",
             RunStatus.HOLDING: f"On hold at step {state.step}",
             RunStatus.EVALUATING: "Evaluating",
             RunStatus.FINISHED: "Finished",
@@ -92,6 +96,12 @@ class RunStatus(enum.Enum):
             RunStatus.INTERRUPTED: f"Interrupted at step {state.step}",
         }
         return words[self]
+
+
+def _stage_text(stage: str) -> str:
+    if stage.endswith(FIRST_STAGE):
+        return f"first stage of {stage.removesuffix(FIRST_STAGE)}"
+    return stage
 
 
 def goes_on(state: RunState, status: RunStatus) -> bool:
