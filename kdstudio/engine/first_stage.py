@@ -41,6 +41,7 @@ class FirstStage:
         preprocess: Makes network inputs of them.
         recorder, control: The run folder's two ends.
         checkpoints: Where the stage is kept.
+        name: What it belongs to: the term, or the assistant and the term. The stage's name begins with it.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class FirstStage:
         recorder: Recorder,
         control: Control,
         checkpoints: Path,
+        name: str,
     ) -> None:
         self.term = term
         self.parts = term.first_parts()
@@ -60,7 +62,7 @@ class FirstStage:
         self.preprocess = preprocess
         self.recorder = recorder
         self.control = control
-        self.name = f"{term.name}{FIRST_STAGE}"
+        self.name = f"{name}{FIRST_STAGE}"
         self.path = checkpoints / f"{self.name}.pt"
         self.step = self.epoch = self.batch = 0
 

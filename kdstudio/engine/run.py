@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -15,26 +13,28 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from filelock import FileLock, Timeout
 from torch import nn
 
+from kdstudio.engine.chain import Link, links_of
 from kdstudio.engine.control import Control, Interrupted, Parked, StoppedNow
 from kdstudio.engine.data import Batches, DataBundle, Preprocess, load_data
 from kdstudio.engine.device import pick_device, pick_precision, pick_threads, seed_everything
 from kdstudio.engine.evaluate import predict
 from kdstudio.engine.first_stage import FirstStage
-from kdstudio.engine.networks import check_wiring, make_network
+from kdstudio.engine.networks import Shapes, check_wiring, make_network
 from kdstudio.engine.objective import DistillationModule, Objective
 from kdstudio.engine.probes import Probes
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.scorecard import score_run
-from kdstudio.engine.student_io import save_student
+from kdstudio.engine.student_io import DESCRIPTION, save_student
 from kdstudio.engine.teacher import Teacher
-from kdstudio.engine.teacher_store import load_teacher, teacher_folder, teacher_key
+from kdstudio.engine.teacher_stage import further_teachers, trained_teacher
+from kdstudio.engine.teacher_store import load_teacher
 from kdstudio.engine.terms import Facts
 from kdstudio.engine.trainer import Outcome, Trainer
 from kdstudio.engine.validate import Validation
 from kdstudio.project.errors import KDStudioError, OutOfMemoryError, RunBusyError
 from kdstudio.project.folder import Project
-from kdstudio.project.runs.folder import RunFolder, write_bytes
-from kdstudio.project.spec import Experiment, HardTerm, ModelSpec, TeacherSpec, TrainSpec
+from kdstudio.project.runs.folder import RunFolder
+from kdstudio.project.spec import Experiment, HardTerm, ModelSpec, TrainSpec
 
 logger = logging.getLogger("kdstudio")
 
@@ -161,8 +161,11 @@ class Session:
         self.root = run.project_root
         self.trusted = Project.open(self.root).trusted if (self.root / "project.yaml").exists() else False
         self.others: list[nn.Module] = []
+        self.links = links_of(self.experiment)
+        self.shapes: dict[str, tuple[Shapes, Shapes]] = {}
         self.device = pick_device(self.experiment.train.device)
-        pick_precision(self.experiment.train, self.device)
+        for link in self.links:
+            pick_precision(link.experiment.train, self.device, link.train_place)
         if self.experiment.teacher is not None:
             pick_precision(self.experiment.teacher.train, self.device, "teacher.train")
 
@@ -176,25 +179,27 @@ class Session:
         for problem in self.bundle.problems:
             logger.warning("data: %s", problem)
         self.preprocess = Preprocess(self.bundle.mean, self.bundle.std, self.bundle.input_shape).to(self.device)
-        self._poll()
+        self.poll()
         teacher_model = self._untrained("teacher") if experiment.teacher else None
-        student = self._untrained("student")
-        self.shapes = check_wiring(experiment, teacher_model, student, self.bundle, self.preprocess)
-        # says now, not after the teacher's training, that two layers cannot be joined
-        self._objective(self._facts(teacher_model))
+        self._check(teacher_model)
         if experiment.teacher is not None and teacher_model is not None:
-            found = self._teacher(teacher_model, experiment.teacher)
-            if found is None:
+            found = trained_teacher(self, teacher_model, experiment.teacher)
+            others = further_teachers(self) if found is not None else None
+            if others is None:
                 return "stopped"
-            teacher_model = found
-            if not self._further_teachers():
-                return "stopped"
+            teacher_model, self.others = found, others
         if until == "teacher":
             raise Parked
-        trained = self._student(teacher_model)
-        if trained is None:
-            return "stopped"
-        outcome = trained
+        outcome: Outcome | None = None
+        for link in self.links:
+            if teacher_model is not None and self._kept(link):
+                teacher_model = load_teacher(self.run.path / link.stage, self.trusted).to(self.device)
+                continue
+            model, outcome = self._distil(link, teacher_model)
+            if outcome is None or (outcome is Outcome.STOPPED and link.stage != "student"):
+                return "stopped"
+            teacher_model = model
+        assert outcome is not None
         if outcome is Outcome.FINISHED and experiment.baseline:
             outcome = self._baseline()
         self._evaluate()
@@ -202,9 +207,9 @@ class Session:
 
     def _progress(self, label: str, done: int, total: int) -> None:
         self.recorder.progress(label, done, total)
-        self._poll()
+        self.poll()
 
-    def _poll(self) -> None:
+    def poll(self) -> None:
         """Answers requests between the stages; a trainer has its own way."""
         phase = self.recorder.state.phase
         self.control.poll(lambda begins: self.recorder.update(phase="holding" if begins else phase))
@@ -216,113 +221,72 @@ class Session:
         train = self.experiment.train
         return make_network(spec, self.bundle, self.root, self.trusted, seed, train.deterministic, "peers")
 
-    def _objective(self, facts: Facts | None = None) -> Objective:
-        return Objective(self.experiment.objective, self.experiment.train.epochs, *self.shapes, facts)
+    def _objective(self, link: Link, facts: Facts | None = None) -> Objective:
+        return Objective(link.experiment.objective, link.experiment.train.epochs, *self.shapes[link.stage], facts)
 
-    def _untrained(self, side: str) -> nn.Module:
-        spec: ModelSpec | None = self.experiment.teacher if side == "teacher" else self.experiment.student
+    def _untrained(self, side: str, link: Link | None = None) -> nn.Module:
+        experiment = link.experiment if link is not None else self.experiment
+        spec: ModelSpec | None = experiment.teacher if side == "teacher" else experiment.student
         assert spec is not None
-        train = spec.train if side == "teacher" else self.experiment.train  # type: ignore[attr-defined]
+        train = spec.train if side == "teacher" else experiment.train  # type: ignore[attr-defined]
         model = make_network(spec, self.bundle, self.root, self.trusted, train.seed, train.deterministic, side)
         return model.to(self.device)
 
+    def _check(self, teacher: nn.Module | None) -> None:
+        """Says now, not after the teacher's training, that a network cannot be built or two layers not be joined."""
+        for link in self.links:
+            with link.telling_place():
+                student = self._untrained("student", link)
+                shapes = check_wiring(link.experiment, teacher, student, self.bundle, self.preprocess)
+                self.shapes[link.stage] = shapes
+                self._objective(link, self._facts(teacher))
+            teacher = student
+
     # -- stages ----------------------------------------------------------------------------------------------
 
-    def _further_teachers(self) -> bool:
-        """Gets the teachers beside the first one, each as a stage of its own. False if a stop was asked for."""
-        for number, spec in enumerate(self.experiment.teachers, 2):
-            pick_precision(spec.train, self.device, f"teachers.{number - 2}.train")
-            train, stage = spec.train, f"teacher-{number}"
-            model = make_network(
-                spec, self.bundle, self.root, self.trusted, train.seed, train.deterministic, f"teachers.{number - 2}"
-            )
-            found = self._teacher(model.to(self.device), spec, stage)
-            if found is None:
-                return False
-            self.others.append(found)
-        return True
+    def _kept(self, link: Link) -> bool:
+        """Whether it is an assistant that an earlier process has finished."""
+        return link.stage != "student" and (self.run.path / link.stage / DESCRIPTION).exists()
 
-    def _teacher(self, model: nn.Module, spec: TeacherSpec, stage: str = "teacher") -> nn.Module | None:
-        """A trained teacher, from the store, from its weights or trained now. None if a stop was asked for."""
-        key = teacher_key(spec, self.experiment.data, self.bundle, self.root)
-        folder = teacher_folder(self.root, spec, key)
-        with self._teacher_lock(folder):
-            if (folder / "student.json").exists():
-                logger.info("%s: found %s", stage, folder.name)
-                model = load_teacher(folder, self.trusted).to(self.device)
-            elif spec.weights is not None or spec.pretrained:
-                self._keep(folder, model, spec, {"role": "teacher", "weights": spec.weights or "pretrained"})
-            else:
-                logger.info("%s: training %s first", stage, spec.model)
-                objective = Objective([HardTerm()], spec.train.epochs).to(self.device)
-                trainer = self._trainer(stage, model, objective, None, spec.train, None, None)
-                if trainer.run() is Outcome.STOPPED:
-                    return None
-                trainer.load_best()
-                meta = {"role": "teacher", "validation_accuracy": trainer.progress.best, "seed": spec.train.seed}
-                self._keep(folder, model, spec, meta)
-        reference = f'{{"folder": "{os.path.relpath(folder, self.run.path)}"}}\n'
-        write_bytes(self.run.path / f"{stage}.json", reference.encode())
-        return model
-
-    @contextmanager
-    def _teacher_lock(self, folder: Path) -> Iterator[None]:
-        """One process trains a teacher; others that want the same one wait for it and can still be stopped."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-        waiting = False
-        while True:
-            try:
-                lock.acquire(timeout=0)
-                break
-            except Timeout:
-                if not waiting:
-                    self.recorder.update(message="waiting for another run that trains the same teacher")
-                    waiting = True
-                self._poll()
-                if self.control.stop_requested:
-                    raise StoppedNow from None
-                time.sleep(0.2)
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def _student(self, teacher_model: nn.Module | None) -> Outcome | None:
-        """Trains the student. None if a stop was asked for before its first step."""
-        experiment = self.experiment
-        student = self._untrained("student")
-        objective = self._objective(self._facts(teacher_model)).to(self.device)
+    def _distil(self, link: Link, teacher_model: nn.Module | None) -> tuple[nn.Module, Outcome | None]:
+        """Trains the student or an assistant. No outcome if a stop was asked for before its first step."""
+        experiment, stage = link.experiment, link.stage
+        student = self._untrained("student", link)
+        objective = self._objective(link, self._facts(teacher_model)).to(self.device)
         logits = None
         teacher = None
         if teacher_model is not None:
             teacher = Teacher(teacher_model, objective.layers("teacher"))
             self.stack.callback(teacher.close)
             logits = predict(teacher_model, self.preprocess, self.bundle.validation, self.device)
-            if not self._first_stages(objective, teacher):
-                return None
-        probes = Probes(
-            experiment.monitor, self.bundle, self.preprocess, self.recorder, self.device, teacher_model, logits
-        )
+            if not self._first_stages(link, objective, teacher):
+                return student, None
+        probes = None
+        if stage == "student":
+            probes = Probes(
+                experiment.monitor, self.bundle, self.preprocess, self.recorder, self.device, teacher_model, logits
+            )
         others = [Teacher(model, []) for model in self.others]
-        trainer = self._trainer("student", student, objective, teacher, experiment.train, logits, probes, others)
+        trainer = self.trainer(stage, student, objective, teacher, experiment.train, logits, probes, others)
         outcome = trainer.run()
         trainer.load_best()
-        meta = {"role": "student", "run": self.run.name, "best_epoch": trainer.progress.best_epoch}
-        self._keep(self.run.student_dir, student, experiment.student, meta)
-        return outcome
+        meta = {"role": stage.partition("-")[0], "run": self.run.name, "best_epoch": trainer.progress.best_epoch}
+        if outcome is Outcome.FINISHED or stage == "student":
+            self.keep(self.run.path / stage, student, experiment.student, meta)
+        return student, outcome
 
-    def _first_stages(self, objective: Objective, teacher: Teacher) -> bool:
+    def _first_stages(self, link: Link, objective: Objective, teacher: Teacher) -> bool:
         """Trains what terms want trained before the student. False if a stop was asked for."""
-        spec = self.experiment.train
+        spec = link.experiment.train
         for term in objective.term_modules():
             if term.first_epochs:
                 seed_everything(spec.seed, spec.deterministic)
                 batches = Batches(
                     self.bundle.train, self.experiment.data.batch_size, spec.seed, self.device, self.experiment.data
                 )
+                name = f"{'' if link.stage == 'student' else f'{link.stage}-'}{term.name}"
                 folder = self.run.checkpoints_dir
-                stage = FirstStage(term, teacher, batches, self.preprocess, self.recorder, self.control, folder)
+                stage = FirstStage(term, teacher, batches, self.preprocess, self.recorder, self.control, folder, name)
                 if not stage.run():
                     return False
         return True
@@ -332,11 +296,11 @@ class Session:
         experiment = self.experiment
         model = self._untrained("student")
         objective = Objective([HardTerm()], experiment.train.epochs).to(self.device)
-        trainer = self._trainer("baseline", model, objective, None, experiment.train, None, None)
+        trainer = self.trainer("baseline", model, objective, None, experiment.train, None, None)
         outcome = trainer.run()
         trainer.load_best()
         if outcome is Outcome.FINISHED:
-            self._keep(self.run.baseline_dir, model, experiment.student, {"role": "baseline", "run": self.run.name})
+            self.keep(self.run.baseline_dir, model, experiment.student, {"role": "baseline", "run": self.run.name})
         return outcome
 
     def _evaluate(self) -> None:
@@ -345,7 +309,7 @@ class Session:
 
     # -- parts -----------------------------------------------------------------------------------------------
 
-    def _trainer(
+    def trainer(
         self,
         stage: str,
         model: nn.Module,
@@ -387,7 +351,7 @@ class Session:
         """What further teachers say of the validation samples."""
         return [predict(each.model, self.preprocess, self.bundle.validation, self.device) for each in teachers]
 
-    def _keep(self, folder: Path, model: nn.Module, spec: ModelSpec, meta: dict[str, object]) -> None:
+    def keep(self, folder: Path, model: nn.Module, spec: ModelSpec, meta: dict[str, object]) -> None:
         save_student(
             folder,
             model,

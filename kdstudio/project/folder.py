@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.state import RunStatus
 from kdstudio.project.settings_path import config_dir
 from kdstudio.project.shipped import sample_projects
-from kdstudio.project.spec import SPEC_VERSION, Experiment, ProjectFile, suggestion, validate
+from kdstudio.project.spec import SPEC_VERSION, Experiment, ProjectFile, TermBase, suggestion, validate
 from kdstudio.project.yaml_io import dump_yaml, read_yaml, storage_error, update_yaml, write_text, write_yaml
 
 
@@ -189,12 +190,20 @@ def compact(experiment: Experiment) -> dict[str, Any]:
     lean["version"] = SPEC_VERSION
     lean["name"] = experiment.name
     lean["data"] = {"source": full["data"]["source"], **lean.get("data", {})}
-    lean["objective"] = [
-        {"term": term["term"], "weight": term["weight"], **_without_defaults(model)}
-        for term, model in zip(full["objective"], experiment.objective)
-    ]
+    lean["objective"] = _terms(experiment.objective)
+    for assistant, shown in zip(experiment.assistants, lean.get("assistants", [])):
+        if assistant.objective:
+            shown["objective"] = _terms(assistant.objective)
     order = [key for key in full if key in lean]
     return {key: lean[key] for key in order}
+
+
+def _terms(terms: Sequence[TermBase]) -> list[dict[str, Any]]:
+    """Terms without defaults, but with what tells them apart, and their weights."""
+    full = (term.model_dump(mode="json") for term in terms)
+    return [
+        {"term": data["term"], "weight": data["weight"], **_without_defaults(term)} for data, term in zip(full, terms)
+    ]
 
 
 def _without_defaults(model: Any) -> dict[str, Any]:

@@ -262,7 +262,7 @@ def test_a_run_that_waits_for_anothers_teacher_can_be_stopped(lab: Any, monkeypa
         request(run, "stop")
         return path
 
-    monkeypatch.setattr("kdstudio.engine.run.teacher_folder", folder)
+    monkeypatch.setattr("kdstudio.engine.teacher_stage.teacher_folder", folder)
     try:
         assert execute(run).phase == "stopped"
     finally:

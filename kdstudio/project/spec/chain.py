@@ -53,9 +53,7 @@ def check_epochs(terms: Sequence[Term], epochs: int, where: str = "the objective
         active = [
             term
             for term in terms
-            if term.weight > 0
-            and term.from_epoch <= epoch
-            and (term.until_epoch is None or epoch < term.until_epoch)
+            if term.weight > 0 and term.from_epoch <= epoch and (term.until_epoch is None or epoch < term.until_epoch)
         ]
         if not active:
             raise ValueError(f"no term of {where} counts in epoch {epoch}; change from_epoch or until_epoch of a term")

@@ -1,0 +1,72 @@
+"""Chains: the student at their end and the assistants before it, each a link of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from kdstudio.project.errors import ModelError
+from kdstudio.project.spec import Experiment, StudentSpec, TeacherSpec, assistant_terms, assistant_train
+
+
+@dataclass(frozen=True)
+class Link:
+    """One distillation of a chain.
+
+    Attributes:
+        stage: `assistant-1`, `assistant-2`... and `student`.
+        place: Where it stands in the spec: `assistants.0`, or `student`.
+        own_terms, own_train: Whether its terms, and its training, stand in its own place of the spec.
+        experiment: The chain cut down to it: its network is the student, and the network before it the teacher.
+    """
+
+    stage: str
+    place: str
+    own_terms: bool
+    own_train: bool
+    experiment: Experiment
+
+    @property
+    def train_place(self) -> str:
+        """Where the spec says how it is trained."""
+        return "train" if self.stage == "student" or not self.own_train else f"{self.place}.train"
+
+    @contextmanager
+    def telling_place(self) -> Iterator[None]:
+        """While it is built and checked: names it where messages would name the student."""
+        try:
+            yield
+        except ModelError as error:
+            if self.stage == "student":
+                raise
+            what = error.what
+            if what.startswith("objective.") and self.own_terms:
+                what = f"{self.place}.{what}"
+            elif what.startswith("student"):
+                what = self.place + what.removeprefix("student")
+            else:
+                what = f"{self.place}: {what}"
+            raise ModelError(what, error.why, error.fix, kind=error.kind) from None
+
+
+def links_of(experiment: Experiment) -> list[Link]:
+    """The assistants and the student in the order in which they learn."""
+    found: list[Link] = []
+    teacher = experiment.teacher
+    for place, assistant in enumerate(experiment.assistants, 1):
+        network = assistant.model_dump(include=set(StudentSpec.model_fields))
+        changed = {
+            "teacher": teacher,
+            "assistants": [],
+            "student": StudentSpec(**network),
+            "objective": assistant_terms(assistant, experiment.objective),
+            "train": assistant_train(assistant, place, experiment.train),
+            "baseline": False,
+        }
+        link = experiment.model_copy(update=changed)
+        own = bool(assistant.objective), assistant.train is not None
+        found.append(Link(f"assistant-{place}", f"assistants.{place - 1}", *own, link))
+        teacher = TeacherSpec(**network)
+    found.append(Link("student", "student", True, True, experiment.model_copy(update={"teacher": teacher})))
+    return found

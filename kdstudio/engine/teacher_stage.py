@@ -1,0 +1,92 @@
+"""The stages in which teachers are made, or found among those that are kept."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+from torch import nn
+
+from kdstudio.engine.control import StoppedNow
+from kdstudio.engine.device import pick_precision
+from kdstudio.engine.networks import make_network
+from kdstudio.engine.objective import Objective
+from kdstudio.engine.teacher_store import load_teacher, teacher_folder, teacher_key
+from kdstudio.engine.trainer import Outcome
+from kdstudio.project.runs.folder import write_bytes
+from kdstudio.project.spec import HardTerm, TeacherSpec
+
+if TYPE_CHECKING:
+    from kdstudio.engine.run import Session
+
+logger = logging.getLogger("kdstudio")
+
+
+def further_teachers(session: Session) -> list[nn.Module] | None:
+    """The teachers beside the first one, each a stage of its own. None if a stop was asked for."""
+    found: list[nn.Module] = []
+    for number, spec in enumerate(session.experiment.teachers, 2):
+        field, train = f"teachers.{number - 2}", spec.train
+        pick_precision(train, session.device, f"{field}.train")
+        model = make_network(
+            spec, session.bundle, session.root, session.trusted, train.seed, train.deterministic, field
+        )
+        teacher = trained_teacher(session, model.to(session.device), spec, f"teacher-{number}")
+        if teacher is None:
+            return None
+        found.append(teacher)
+    return found
+
+
+def trained_teacher(session: Session, model: nn.Module, spec: TeacherSpec, stage: str = "teacher") -> nn.Module | None:
+    """A trained teacher, from the store, from its weights or trained now. None if a stop was asked for."""
+    key = teacher_key(spec, session.experiment.data, session.bundle, session.root)
+    folder = teacher_folder(session.root, spec, key)
+    with _lock(session, folder):
+        if (folder / "student.json").exists():
+            logger.info("%s: found %s", stage, folder.name)
+            model = load_teacher(folder, session.trusted).to(session.device)
+        elif spec.weights is not None or spec.pretrained:
+            session.keep(folder, model, spec, {"role": "teacher", "weights": spec.weights or "pretrained"})
+        else:
+            logger.info("%s: training %s first", stage, spec.model)
+            objective = Objective([HardTerm()], spec.train.epochs).to(session.device)
+            trainer = session.trainer(stage, model, objective, None, spec.train, None, None)
+            if trainer.run() is Outcome.STOPPED:
+                return None
+            trainer.load_best()
+            meta = {"role": "teacher", "validation_accuracy": trainer.progress.best, "seed": spec.train.seed}
+            session.keep(folder, model, spec, meta)
+    reference = f'{{"folder": "{os.path.relpath(folder, session.run.path)}"}}\n'
+    write_bytes(session.run.path / f"{stage}.json", reference.encode())
+    return model
+
+
+@contextmanager
+def _lock(session: Session, folder: Path) -> Iterator[None]:
+    """One process trains a teacher; others that want the same one wait for it and can still be stopped."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    waiting = False
+    while True:
+        try:
+            lock.acquire(timeout=0)
+            break
+        except Timeout:
+            if not waiting:
+                session.recorder.update(message="waiting for another run that trains the same teacher")
+                waiting = True
+            session.poll()
+            if session.control.stop_requested:
+                raise StoppedNow from None
+            time.sleep(0.2)
+    try:
+        yield
+    finally:
+        lock.release()
