@@ -57,3 +57,17 @@ def test_a_typed_model_is_one_step_and_the_same_one_changes_nothing(setup: Setup
     assert setup.value("student.widths") == [32]
     setup.type_into(line, "mlp")
     assert setup.value("student.widths") == [32]
+
+
+def test_a_further_teacher_is_added_and_removed(setup: SetupKit, sample: Project) -> None:
+    section = setup.go("teacher")
+    setup.click(section.others.add_button)
+    setup.settle()
+    further = setup.page.experiment.teachers
+    assert [(one.model, one.widths, one.train.seed) for one in further] == [("mlp", setup.value("teacher.widths"), 1)]
+    assert setup.page.context.problems == {}
+    assert setup.field("teachers.0.model").isVisible()
+    setup.page.undo_stack.undo()
+    setup.settle()
+    assert setup.page.experiment.teachers == []
+    assert section.others.items == []

@@ -13,6 +13,7 @@ from kdstudio.gui.language import tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.editors import ChoiceEditor
 from kdstudio.gui.setup.fields import FieldBox, FieldGrid, Fold
+from kdstudio.gui.setup.first_items import first_item
 from kdstudio.gui.setup.pickers import has_special_editor
 from kdstudio.gui.setup.schema import FieldSchema, complete, fields_of, variants_of
 from kdstudio.gui.setup.words import COMMON, is_relevant, label_inside
@@ -232,24 +233,16 @@ class ListForm(QFrame):
                 menu.addAction(name).triggered.connect(functools.partial(self._add, complete(table[name], {key: name})))
             self.add_button.setMenu(menu)
         else:
-            self.add_button.clicked.connect(lambda: self._add(complete(schema.models[0], self._first())))
+            self.add_button.clicked.connect(lambda: self._add(self._first()))
         self._layout.addWidget(self.add_button, 0, Qt.AlignmentFlag.AlignLeft)
 
     def _value(self) -> list[Any]:
         value = self.context.document.get(self.path)
         return value if isinstance(value, list) else []
 
-    def _first(self) -> dict[str, Any]:
-        """What a new item begins with: networks are like the student's, and start otherwise than those before."""
-        fields, student = self.schema.models[0].model_fields, self.context.document.get("student")
-        if "model" not in fields or not isinstance(student, dict):
-            return {}
-        first = {key: student[key] for key in ("model", "widths", "args") if student.get(key)}
-        number = len(self._value()) + 1
-        return {
-            **first,
-            **({"seed": number} if "seed" in fields else {"train": {"seed": number}} if "train" in fields else {}),
-        }
+    def _first(self) -> Any:
+        like = "teacher" if self.path == "teachers" else "student"
+        return first_item(self.schema.models[0], self.context.document, len(self._value()) + 1, like)
 
     def _add(self, value: dict[str, Any], checked: bool = False) -> None:
         self.context.document.edit(

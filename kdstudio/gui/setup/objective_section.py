@@ -11,13 +11,17 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWid
 from kdstudio.gui.language import tr
 from kdstudio.gui.setup.balance import BalanceCard, names_of
 from kdstudio.gui.setup.context import Context
+from kdstudio.gui.setup.first_items import first_item
 from kdstudio.gui.setup.schema import complete, fields_of, variants_of
 from kdstudio.gui.setup.section import Section
 from kdstudio.gui.setup.temperature import TemperatureCard
 from kdstudio.gui.setup.terms import TermCard
 from kdstudio.gui.setup.words import term_inside, term_words
 from kdstudio.project.pairing import first_pairs
-from kdstudio.project.spec import JOIN_RULES, Experiment, JoinRule
+from kdstudio.project.spec import JOIN_RULES, Experiment, JoinRule, PeerSpec, TeacherSpec
+
+#: The term that looks at several teachers.
+ENSEMBLE = "ensemble"
 
 
 class ObjectiveSection(Section):
@@ -71,7 +75,13 @@ class ObjectiveSection(Section):
         if "pairs" in self._table[tag].model_fields:
             first["pairs"] = self._first_pairs(JOIN_RULES[tag])
         phrase = tr("Add {thing}", thing=term_inside(tag))
-        self.context.document.edit(phrase, {"objective": [*terms, complete(self._table[tag], first)]})
+        document = self.context.document
+        changes: dict[str, Any] = {}
+        if "peers" in self._table[tag].model_fields:
+            first["peers"] = [first_item(PeerSpec, document, 1)]
+        if tag == ENSEMBLE and not document.get("teachers"):
+            changes["teachers"] = [first_item(TeacherSpec, document, 1, "teacher")]
+        document.edit(phrase, {**changes, "objective": [*terms, complete(self._table[tag], first)]})
         # After the new card has its place
         QTimer.singleShot(0, self, self._show_last)
 
