@@ -44,17 +44,26 @@ def write_report(run: RunFolder, scorecard: dict[str, Any]) -> None:
     store = MetricFollower(run.metrics_path).read_all()
     split = scorecard["reported_split"]
     networks = {name: scorecard["networks"][name] for name in NAMES if name in scorecard["networks"]}
+    names = {**NAMES, **{name: name.capitalize().replace("-", " ") for name in scorecard["networks"] if "-" in name}}
+    between = [name for name in names if name not in NAMES]
+    columns = {
+        name: scorecard["networks"][name]
+        for name in ("teacher", *between, "student", "baseline")
+        if name in scorecard["networks"]
+    }
     html = environment.get_template("report.html").render(
         card=scorecard,
         networks=networks,
-        names=NAMES,
-        colours=COLOURS,
+        columns=columns,
+        names=names,
+        colours={name: COLOURS.get(name, "var(--soft)") for name in names},
         split=split,
         run=run.name,
         spec=run.experiment_path.read_text(encoding="utf-8"),
         created=time.strftime("%Y-%m-%d %H:%M", time.localtime(scorecard["created"])),
         figures=_figures(scorecard["headline"], networks["student"]),
-        rows=_rows(networks, split),
+        rows=_rows(columns, split),
+        chain=_chain(scorecard, names),
         sections=_sections(run, scorecard, networks, store, split),
     )
     write_text(run.report_path, html)
@@ -104,6 +113,17 @@ def _figures(head: dict[str, Any], student: dict[str, Any]) -> list[tuple[str, s
             (amount(student["flops"]), "FLOPs a sample", ""),
         ]
     return found
+
+
+def _chain(scorecard: dict[str, Any], names: dict[str, str]) -> list[tuple[str, str]]:
+    """Split, and the accuracy at each link of a chain."""
+    links = scorecard.get("chain", [])
+    networks = scorecard["networks"]
+    return [
+        (split, " → ".join(f"{names[name]} {percent(networks[name][split]['accuracy'])}" for name in links))
+        for split in ("validation", "test")
+        if links and split in networks["student"]
+    ]
 
 
 Cell = tuple[str, str]

@@ -28,7 +28,8 @@ Progress = Callable[[str, int, int], None]
 
 
 def networks_of(run: RunFolder, trusted: bool = False) -> dict[str, tuple[Path, Student]]:
-    """The finished networks of a run: `student`, and `teacher` and `baseline` where there are any.
+    """The finished networks of a run: `student`, and where there are any `teacher`, further teachers (`teacher-2`...),
+    assistants (`assistant-1`...) and `baseline`.
 
     Raises:
         InputError: The run has no student yet.
@@ -38,16 +39,21 @@ def networks_of(run: RunFolder, trusted: bool = False) -> dict[str, tuple[Path, 
         raise InputError(
             f"{run.name}: there is no student yet", why=run.status().text(run.state()), fix="let the run finish first"
         )
+    experiment = run.experiment()
     folders = {"student": run.student_dir}
-    reference = run.path / "teacher.json"
-    if reference.exists():
+    for name in ["teacher", *(f"teacher-{number + 2}" for number in range(len(experiment.teachers)))]:
+        reference = run.path / f"{name}.json"
+        if not reference.exists():
+            continue
         try:
             said = json.loads(reference.read_text(encoding="utf-8"))["folder"]
-            folders["teacher"] = (run.path / said).resolve()
+            folders[name] = (run.path / said).resolve()
         except (OSError, ValueError, KeyError, TypeError):
             raise ModelError(
-                f"{run.name}/teacher.json: cannot be read", fix="run the experiment again", kind="damaged"
+                f"{run.name}/{name}.json: cannot be read", fix="run the experiment again", kind="damaged"
             ) from None
+    for number in range(len(experiment.assistants)):
+        folders[f"assistant-{number + 1}"] = run.path / f"assistant-{number + 1}"
     if (run.baseline_dir / DESCRIPTION).exists():
         folders["baseline"] = run.baseline_dir
     return {name: (folder, _loaded(name, folder, trusted)) for name, folder in folders.items()}
@@ -128,8 +134,8 @@ def build_scorecard(
             found = predict(network.model, preprocess, split, device)
             logits[name][split_name] = found
             entries[name][split_name] = classification_metrics(found, split.labels, bundle.classes)
-    for name in ("student", "baseline"):
-        if name in logits and "teacher" in logits:
+    for name in logits:
+        if not name.startswith("teacher") and "teacher" in logits:
             for split_name in splits:
                 entries[name][split_name]["fidelity"] = fidelity(
                     logits[name][split_name], logits["teacher"][split_name]
@@ -141,6 +147,7 @@ def build_scorecard(
         for name, speed in measure_speed(models, shape, device, spec.latency_batch, spec.repeats).items():
             entries[name]["speed"] = speed
     reported = "test" if spec.test else "validation"
+    assistants = [name for name in entries if name.startswith("assistant")]
     return {
         "version": 1,
         "created": time.time(),
@@ -152,6 +159,7 @@ def build_scorecard(
             "problems": bundle.problems,
         },
         "networks": entries,
+        "chain": [name for name in ("teacher", *assistants, "student") if name in entries] if assistants else [],
         "headline": headline(entries, reported),
         "environment": {
             "kdstudio": __version__,
@@ -190,14 +198,15 @@ def headline(entries: dict[str, dict[str, Any]], split: str) -> dict[str, float 
 def summary_lines(scorecard: dict[str, Any]) -> list[str]:
     """The scorecard as a small table for a terminal."""
     split = scorecard["reported_split"]
-    lines = [f"{'':10} {split + ' acc':>14} {'parameters':>12} {'ECE':>7} {'samples/s':>11}  agreement"]
+    wide = max(10, *map(len, scorecard["networks"]))
+    lines = [f"{'':{wide}} {split + ' acc':>14} {'parameters':>12} {'ECE':>7} {'samples/s':>11}  agreement"]
     for name, entry in scorecard["networks"].items():
         metrics = entry[split]
         speed = f"{entry['speed']['throughput']['median']:,.0f}" if "speed" in entry else "-"
         agreement = f"{metrics['fidelity']['agreement']:.1%}" if "fidelity" in metrics else ""
         ece = "-" if metrics["ece"] is None else f"{metrics['ece']:.3f}"
         lines.append(
-            f"{name:10} {metrics['accuracy']:>14.2%} {entry['parameters']:>12,} {ece:>7} {speed:>11}  {agreement}"
+            f"{name:{wide}} {metrics['accuracy']:>14.2%} {entry['parameters']:>12,} {ece:>7} {speed:>11}  {agreement}"
         )
     head = scorecard["headline"]
     words = []
@@ -214,7 +223,17 @@ def summary_lines(scorecard: dict[str, Any]) -> list[str]:
         spoiled = entry[split].get("not_finite", 0)
         if spoiled:
             lines.append(f"{name}: NaN or infinite outputs for {spoiled} of {entry[split]['count']} samples: wrong")
-    return lines + ([", ".join(words)] if words else [])
+    return [*lines, *_chain_lines(scorecard), *([", ".join(words)] if words else [])]
+
+
+def _chain_lines(scorecard: dict[str, Any]) -> list[str]:
+    """The accuracy at each link of a chain, on every split that was scored."""
+    links = [(name, scorecard["networks"][name]) for name in scorecard.get("chain", [])]
+    return [
+        f"chain, {split}: " + " -> ".join(f"{name} {entry[split]['accuracy']:.2%}" for name, entry in links)
+        for split in ("validation", "test")
+        if links and all(split in entry for _, entry in links)
+    ]
 
 
 def plain(data: Any) -> Any:

@@ -99,10 +99,10 @@ def test_hooks_leave_and_no_activation_outlives_its_step(
     original = DistillationModule.forward
 
     def forward(
-        module: DistillationModule, inputs: Any, targets: Any, epoch: int, logits: Any, taps: Any, numbers: Any
+        module: DistillationModule, inputs: Any, targets: Any, epoch: int, logits: Any, taps: Any, *more: Any
     ) -> Any:
         alive.extend(weakref.ref(tensor) for tensor in (inputs, logits, *taps.values()) if tensor is not None)
-        return original(module, inputs, targets, epoch, logits, taps, numbers)
+        return original(module, inputs, targets, epoch, logits, taps, *more)
 
     def look(trainer: Trainer) -> None:
         trainers[:] = [trainer]

@@ -1,0 +1,161 @@
+"""Chains: assistants between teacher and student, each distilled from the network before it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+
+from kdstudio.cli import main
+from kdstudio.engine.chain import links_of
+from kdstudio.engine.run import execute
+from kdstudio.engine.scorecard import summary_lines
+from kdstudio.engine.trainer import Trainer
+from kdstudio.project.errors import ModelError, SpecError
+from kdstudio.project.folder import compact
+from kdstudio.project.spec import Experiment, validate
+
+PAIR = {"pairs": [{"teacher": "hidden1", "student": "hidden1"}]}
+#: The first assistant has the student's terms on outputs, the second ones of its own.
+CHAIN: dict[str, Any] = {
+    "data": {"source": "digits", "batch_size": 32, "train_limit": 160, "augment": ["jitter"]},
+    "assistants": [
+        {"model": "mlp", "widths": [20], "dropout": 0.2},
+        {
+            "model": "mlp",
+            "widths": [16],
+            "train": {"epochs": 2, "lr": 0.1},
+            "objective": [{"term": "soft", "temperature": 2}, {"term": "hint", **PAIR}],
+        },
+    ],
+    "objective": [{"term": "hard", "weight": 0.2}, {"term": "soft", "weight": 0.8}, {"term": "hint", **PAIR}],
+    "evaluate": {"latency": False, "test": True},
+}
+STAGES = ("teacher", "assistant-1", "assistant-2", "student")
+
+
+def test_each_link_learns_from_the_one_before_it(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    taught: dict[str, list[torch.Tensor]] = {}
+    ended: dict[str, list[torch.Tensor]] = {}
+    original = Trainer.load_best
+
+    def load_best(trainer: Trainer) -> None:
+        original(trainer)
+        ended[trainer.stage] = [value.clone() for value in trainer.raw.student.parameters()]
+        if trainer.teacher is not None:
+            taught[trainer.stage] = [value.clone() for value in trainer.teacher.model.parameters()]
+            assert not any(value.requires_grad for value in trainer.teacher.model.parameters())
+            assert not trainer.teacher.model.training
+
+    monkeypatch.setattr(Trainer, "load_best", load_best)
+    run = lab.run(**CHAIN)
+    assert [stage for stage, event in lab.events(run) if event == "stage"] == list(STAGES)
+    for before, stage in itertools.pairwise(STAGES):
+        assert all(torch.equal(one, other) for one, other in zip(ended[before], taught[stage], strict=True))
+    terms = {stage: {key for where, _, key in lab.metrics(run).keys() if where == stage} for stage in STAGES}  # noqa: SIM118
+    assert "term.hint" not in terms["assistant-1"]
+    assert {"term.soft", "term.hint", "agreement"} <= terms["assistant-2"]
+    assert {path.name for path in (run.path / "assistant-2").iterdir()} == {"model.safetensors", "student.json"}
+
+
+def test_the_scorecard_tells_every_link(lab: Any) -> None:
+    card = lab.run(**CHAIN).scorecard()
+    assert card["chain"] == list(STAGES)
+    for name in STAGES[1:]:
+        entry = card["networks"][name]
+        assert "fidelity" in entry["test"]
+        assert 0 <= entry["validation"]["accuracy"] <= 1
+    lines = [line for line in summary_lines(card) if line.startswith("chain")]
+    assert [line.split(":")[0] for line in lines] == ["chain, validation", "chain, test"]
+    assert lines[0].count(" -> ") == 3
+
+
+def test_without_assistants_there_is_no_chain(lab: Any) -> None:
+    card = lab.run().scorecard()
+    assert card["chain"] == []
+    assert not any(line.startswith("chain") for line in summary_lines(card))
+
+
+def test_parked_in_any_link_and_resumed_it_is_the_undisturbed_run(lab: Any) -> None:
+    undisturbed = lab.run(**CHAIN)
+    run = lab.new_project("other").create_run(lab.experiment(**CHAIN))
+    for stage, step in (("assistant-1", 7), ("assistant-2", 4), ("student", 6)):
+        lab.before_step(stage, step, lambda trainer: main(["park", str(trainer.recorder.run.path)]))
+    phases = [execute(run).phase for _ in range(4)]
+    assert phases == ["parked"] * 3 + ["finished"]
+    for name in ("assistant-1-last.pt", "assistant-1-best.pt", "assistant-2-last.pt", "last.pt", "best.pt"):
+        assert lab.same(lab.module(undisturbed, name), lab.module(run, name)), name
+    first, second = (each.scorecard()["networks"] for each in (undisturbed, run))
+    assert {name: first[name]["test"] for name in STAGES} == {name: second[name]["test"] for name in STAGES}
+
+
+def test_a_stop_in_an_assistant_keeps_nothing_and_can_be_resumed(lab: Any) -> None:
+    run = lab.project.create_run(lab.experiment(**CHAIN))
+    lab.before_step("assistant-1", 3, lambda trainer: main(["stop", str(trainer.recorder.run.path)]))
+    assert execute(run).phase == "stopped"
+    assert not (run.path / "assistant-1").exists()
+    assert not run.student_dir.exists()
+    assert execute(run).phase == "finished"
+
+
+def test_an_assistants_first_stage_has_a_name_of_its_own(lab: Any) -> None:
+    maps = {"pairs": [{"teacher": "stage1", "student": "stage1"}]}
+    factor = {"term": "factor", "paraphraser_epochs": 1, **maps}
+    run = lab.run(
+        teacher={"model": "cnn", "widths": [4, 6], "train": {"epochs": 1}},
+        assistants=[
+            {"model": "cnn", "widths": [4, 4], "train": {"epochs": 1}, "objective": [{"term": "hard"}, factor]}
+        ],
+        student={"model": "cnn", "widths": [2, 4]},
+        objective=[{"term": "hard"}, factor],
+        train={"epochs": 1},
+    )
+    stages = [stage for stage, event in lab.events(run) if event == "stage"]
+    assert stages == ["teacher", "assistant-1-factor-first", "assistant-1", "factor-first", "student"]
+
+
+def test_networks_of_one_architecture_do_not_start_alike(lab: Any) -> None:
+    network = {"model": "mlp", "widths": [12]}
+    links = links_of(lab.experiment(assistants=[network, network], train={"seed": 5}))
+    assert [link.experiment.train.seed for link in links] == [6, 7, 5]
+    assert [link.stage for link in links] == ["assistant-1", "assistant-2", "student"]
+
+
+def test_a_wrong_layer_is_told_before_anything_is_trained(lab: Any) -> None:
+    fields: dict[str, Any] = {**CHAIN, "assistants": [dict(each) for each in CHAIN["assistants"]]}
+    wrong = {"pairs": [{"teacher": "hidden9", "student": "hidden1"}]}
+    fields["assistants"][1]["objective"] = [{"term": "hint", **wrong}]
+    with pytest.raises(ModelError, match=r"assistants\.1\.objective\.0\.pairs\.0\.teacher: no layer 'hidden9'"):
+        lab.run(**fields)
+    fields["assistants"] = [{"model": "cnn", "widths": [2, 2, 2, 2, 2, 2]}]
+    with pytest.raises(ModelError, match=r"^(assistants\.0|objective)"):
+        lab.run(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"teacher": None, "objective": [{"term": "hard"}]}, "there are assistants and no teacher"),
+        ({"objective": [{"term": "hint", **PAIR}]}, "no terms on outputs that assistant 1 could share"),
+        (
+            {"objective": [{"term": "hint", "until_epoch": 1, **PAIR}, {"term": "soft", "from_epoch": 1}]},
+            r"no term of assistant 1's objective \(the student's terms on outputs.*counts in epoch 0",
+        ),
+        ({"assistants": [{"model": "resnet21"}]}, "6 n [+] 2"),
+    ],
+)
+def test_what_cannot_be_a_chain_is_refused(lab: Any, fields: dict[str, Any], said: str) -> None:
+    plain = compact(lab.experiment())
+    with pytest.raises(SpecError, match=said):
+        validate(Experiment, {**plain, "assistants": [{"model": "mlp"}], **fields})
+
+
+def test_a_chain_is_written_as_a_person_would(lab: Any) -> None:
+    experiment = lab.experiment(**CHAIN)
+    written = compact(experiment)
+    assert written["assistants"][0] == {"model": "mlp", "widths": [20], "dropout": 0.2}
+    assert written["assistants"][1]["objective"][0] == {"term": "soft", "weight": 1.0, "temperature": 2.0}
+    assert validate(Experiment, written) == experiment
+    assert "assistants" not in compact(lab.experiment())
