@@ -19,6 +19,7 @@ from kdstudio.engine.data import Batches, DataBundle, Preprocess, load_data
 from kdstudio.engine.device import pick_device, pick_precision, pick_threads, seed_everything
 from kdstudio.engine.evaluate import predict
 from kdstudio.engine.first_stage import FirstStage
+from kdstudio.engine.gradients import GradientShares
 from kdstudio.engine.networks import Shapes, check_wiring, make_network
 from kdstudio.engine.objective import DistillationModule, Objective
 from kdstudio.engine.probes import Probes
@@ -321,6 +322,9 @@ class Session:
         others: Sequence[Teacher] = (),
     ) -> Trainer:
         """A trainer for a stage, at its last checkpoint where there is one."""
+        shares = None
+        if len(objective.terms) > 1:
+            shares = GradientShares(self.bundle.train, self.preprocess, self.device, teacher, others)
         # after the stages before it, so that a stage's dropout does not depend on whether they ran in this process
         seed_everything(spec.seed, spec.deterministic)
         trainer = Trainer(
@@ -340,6 +344,7 @@ class Session:
             ),
             probes=probes,
             others=others,
+            shares=shares,
         )
         if not trainer.resume():
             if self.recorder.state.stage == stage:  # killed before its first checkpoint: what it recorded is void

@@ -19,6 +19,7 @@ from kdstudio.engine.checkpoint import load_checkpoint, save_checkpoint, telling
 from kdstudio.engine.control import Control, Interrupted, Parked
 from kdstudio.engine.data import Batch, Batches, DataBundle, Preprocess
 from kdstudio.engine.device import memory_in_use, random_states, restore_random_states
+from kdstudio.engine.gradients import GradientShares
 from kdstudio.engine.meter import NOT_FINITE_FIX, NOT_FINITE_WHY, Meter, Row, told
 from kdstudio.engine.objective import DistillationModule
 from kdstudio.engine.optim import build_optimizer
@@ -79,6 +80,7 @@ class Trainer:
         validation: Scores the network at the end of each epoch.
         probes: Snapshots for the panels, None for stages that show none.
         others: Further teachers.
+        shares: Measures what each term does to the student, None for stages that show none.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Trainer:
         validation: Validation,
         probes: Probes | None = None,
         others: Sequence[Teacher] = (),
+        shares: GradientShares | None = None,
     ) -> None:
         self.stage = stage
         self.spec = spec
@@ -108,6 +111,7 @@ class Trainer:
         self.validation = validation
         self.probes = probes
         self.others = list(others)
+        self.shares = shares
         self.preprocess = preprocess
         self.device = accelerator.device
         self.batches = Batches(bundle.train, data.batch_size, spec.seed, self.device, data)
@@ -323,6 +327,7 @@ class Trainer:
         self.recorder.values(self.stage, "validation", step, max(0, progress.epoch - 1), values)
         text = ", ".join(f"{key} {value:.4f}" for key, value in values.items() if "." not in key)
         logger.info("%s: epoch %d of %d: validation %s", self.stage, progress.epoch, self.spec.epochs, text)
+        self._measure_shares(step, max(0, progress.epoch - 1))
         if self.validation.better(values, progress.best):
             progress.best = self.validation.criterion(values)
             progress.best_epoch = progress.epoch
@@ -334,6 +339,17 @@ class Trainer:
                 self.recorder.position(best=values["accuracy"], best_epoch=progress.epoch)
         elif self.raw.objective.trains_outputs(max(0, progress.epoch - 1)):
             progress.stale_epochs += 1
+
+    def _measure_shares(self, step: int, epoch: int) -> None:
+        """Records and logs what each term does to the student, as often as its budget allows."""
+        if self.shares is None or not self.shares.due():
+            return
+        found = self.shares.measure(self.raw.student, self.raw.objective, epoch, self.accelerator)
+        if found:
+            values = {f"term.{name}": share for name, share in found.items()}
+            self.recorder.values(self.stage, "gradient", step, epoch, values)
+            text = ", ".join(f"{name} {100 * share:.1f} %" for name, share in found.items())
+            logger.info("%s: shares of the gradient: %s", self.stage, text)
 
     def _snapshot(self) -> None:
         assert self.probes is not None

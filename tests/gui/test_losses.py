@@ -126,6 +126,29 @@ def test_unweighted_shows_each_loss_itself(qtbot: QtBot, panel: LossesPanel, run
     assert "soft, validation" in labels(panel)
 
 
+def test_gradient_shares_are_parts_of_a_whole(qtbot: QtBot, panel: LossesPanel, run: RunFolder, tmp_path: Path) -> None:
+    follow(qtbot, panel, run)
+    panel.series.set_options(logarithmic=True)
+    choose(qtbot, panel, "weighted", "gradient shares")
+    assert panel.note.isVisible(), "this run has none"
+    choose(qtbot, panel, "weighted", "weighted")
+    assert not panel.note.isVisible()
+    assert panel.series.logarithmic
+    with run.metrics_path.open("a") as file:
+        for seq, (step, share) in enumerate(((19, 0.25), (39, 0.5)), 1000):
+            values = {"term.hard": share, "term.soft": 1 - share}
+            record = {"seq": seq, "step": step, "epoch": 1, "stage": "student", "time": 1e9, "split": "gradient"}
+            file.write(json.dumps({**record, "values": values}) + "\n")
+    follow(qtbot, panel, run)
+    before = named(panel, "soft").colour(panel.theme.tokens)
+    choose(qtbot, panel, "weighted", "gradient shares")
+    assert labels(panel) == ["hard", "soft"]
+    assert not panel.series.logarithmic
+    assert named(panel, "soft").colour(panel.theme.tokens) == before
+    rows = [row for row in panel.table()[1:] if row[3] == "term.soft"]
+    assert [(row[4], row[6]) for row in rows] == [(19, 75.0), (39, 50.0)]
+
+
 def test_validation_terms_are_weighted_as_in_training(qtbot: QtBot, panel: LossesPanel, run: RunFolder) -> None:
     worker = follow(qtbot, panel, run)
     plain = worker.series("student", "validation", "term.soft").values

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PySide6.QtWidgets import QComboBox, QVBoxLayout
+from PySide6.QtWidgets import QComboBox, QLabel, QVBoxLayout
 
 from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.base import Panel
@@ -25,7 +25,10 @@ from kdstudio.project.runs.evaluation import Evaluations
 from kdstudio.project.runs.metrics import MetricStore, Series
 from kdstudio.project.runs.state import RunState
 from kdstudio.project.spec import Experiment
+from kdstudio.project.weight_balance import SPLIT
 
+#: What is shown of the terms.
+WEIGHTED, PLAIN, SHARES = "weighted", "plain", "shares"
 TOTAL, VALIDATION = mark("total"), mark("validation")
 TOTAL_TIP = mark("The weighted sum of all terms: what is minimised")
 VALIDATION_TIP = mark("Cross-entropy with the labels on validation samples, without augmentation")
@@ -53,11 +56,17 @@ class LossesPanel(Panel):
         self.stage.setToolTip(tr("The network whose training is shown"))
         self.stage.activated.connect(self._stage_chosen)
         self.weighted = QComboBox()
-        self.weighted.addItem(tr("weighted"), True)
-        self.weighted.addItem(tr("unweighted"), False)
+        self.weighted.addItem(tr("weighted"), WEIGHTED)
+        self.weighted.addItem(tr("unweighted"), PLAIN)
+        self.weighted.addItem(tr("gradient shares"), SHARES)
         self.weighted.setAccessibleName(tr("Weighted or unweighted terms"))
-        self.weighted.setToolTip(tr("Weighted: what is summed and optimised. Unweighted: each loss itself"))
-        self.weighted.activated.connect(self._again)
+        self.weighted.setToolTip(
+            tr(
+                "Weighted: what is summed and optimised. Unweighted: each loss itself. "
+                "Gradient shares: how much each weighted term moves the student"
+            )
+        )
+        self.weighted.activated.connect(self._kind_chosen)
         self.series = SeriesPlot(theme, tr("loss"))
         # what a loss does after its first steps is small against where it began
         self.series.set_options(logarithmic=True)
@@ -66,7 +75,14 @@ class LossesPanel(Panel):
             self.head.addWidget(widget)
         layout = QVBoxLayout(self.body)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.series)
+        self.note = QLabel(
+            tr("This run has no gradient shares: they are measured after an epoch, where two terms or more count.")
+        )
+        self.note.setObjectName("soft")
+        self.note.setWordWrap(True)
+        self.note.hide()
+        layout.addWidget(self.note)
+        layout.addWidget(self.series, 1)
         self.compared: list[TrainingWorker] = []
         self._styles = RunStyles()
         self._evaluations = Evaluations()
@@ -74,6 +90,8 @@ class LossesPanel(Panel):
         self._state: RunState | None = None
         self._follow = True
         self._comparing = False
+        self._kind = WEIGHTED
+        self._logarithmic = True
         self.show_empty(True)
 
     # -- following -------------------------------------------------------------------------------------------
@@ -120,6 +138,18 @@ class LossesPanel(Panel):
         self.series.clear()
         self._again()
 
+    def _kind_chosen(self) -> None:
+        """Losses fall by powers of ten; shares are parts of a whole."""
+        before, self._kind = self._kind, str(self.weighted.currentData())
+        if SHARES in (before, self._kind) and before != self._kind:
+            shares = self._kind == SHARES
+            if shares:
+                self._logarithmic = self.series.logarithmic
+            self.series.clear()
+            self.series.y_label = tr("share, %") if shares else tr("loss")
+            self.series.set_options(logarithmic=not shares and self._logarithmic)
+        self._again()
+
     def _again(self) -> None:
         self.mark_stale()
         self.redraw_if_stale()
@@ -131,17 +161,21 @@ class LossesPanel(Panel):
             return
         keys = self.worker.series_keys()
         stage = self._choose_stage(list(dict.fromkeys(stage for stage, split, _ in keys if split == "train")))
-        curves = self._own_curves(stage, [(split, key) for where, split, key in keys if where == stage])
+        kind = self.weighted.currentData()
+        own = [(split, key) for where, split, key in keys if where == stage]
+        curves = _share_curves(stage, own) if kind == SHARES else self._own_curves(stage, own)
         others = [worker for worker in self.compared if worker.run_folder != self.worker.run_folder]
-        for worker in others:
+        for worker in others if kind != SHARES else []:
             curves += self._compared_curves(worker, stage)
         self._hide_terms(bool(others), curves)
         self.series.set_curves(curves)
-        self.series.set_lines(self._lines(stage))
+        self.series.set_lines(self._lines(stage) if kind != SHARES else [])
         events = self.worker.store().events
         per_epoch = self._steps_per_epoch(stage)
         self.series.set_marks([*event_marks(events, stage), *term_marks(self._experiment, stage, per_epoch)])
-        self.show_empty(not self.series.update_from(self.worker, self._state))
+        drawn = self.series.update_from(self.worker, self._state)
+        self.show_empty(not drawn and kind != SHARES)
+        self.note.setVisible(not drawn and kind == SHARES)
 
     def _choose_stage(self, stages: list[str]) -> str:
         if stages != [self.stage.itemData(index) for index in range(self.stage.count())]:
@@ -163,7 +197,7 @@ class LossesPanel(Panel):
         curves = []
         if ("train", "loss") in keys:
             curves.append(Curve(stage, "train", "loss", tr(TOTAL), _total, smooth=True, tip=tr(TOTAL_TIP)))
-        weighted = bool(self.weighted.currentData())
+        weighted = self.weighted.currentData() == WEIGHTED
         terms = [key for split, key in keys if split == "train" and key.startswith("term.") and key.count(".") == 1]
         # the only term is the total
         alone = weighted and len(terms) == 1 and (stage != "student" or not self._has_more_terms())
@@ -263,6 +297,31 @@ def _weighted(stage: str, term: str, store: MetricStore, start: int, stop: int |
     weighted = store.values_at(stage, "train", f"{term}.weighted", series.steps)
     weights = np.divide(weighted, plain, out=np.full(len(plain), np.nan), where=plain != 0)
     return Series(series.steps, series.times, series.values * weights)
+
+
+def _share_curves(stage: str, keys: list[tuple[str, str]]) -> list[Curve]:
+    """A curve a term, in the colour that its loss has."""
+    terms = [key for split, key in keys if split == "train" and key.startswith("term.") and key.count(".") == 1]
+    tip = tr("Norm of this term's gradient on the student, as a share of the sum over all terms")
+    return [
+        Curve(
+            stage,
+            SPLIT,
+            term,
+            term.removeprefix("term."),
+            functools.partial(_term, index),
+            dots=True,
+            pull=functools.partial(_percent, stage, term),
+            tip=tip,
+        )
+        for index, term in enumerate(terms)
+        if (SPLIT, term) in keys
+    ]
+
+
+def _percent(stage: str, term: str, store: MetricStore, start: int, stop: int | None) -> Series:
+    series = store.series(stage, SPLIT, term, start, stop)
+    return Series(series.steps, series.times, 100 * series.values)
 
 
 def _total(tokens: Tokens) -> str:
