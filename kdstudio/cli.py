@@ -25,6 +25,7 @@ VERBS = {
     "evaluate": "evaluate",
     "export": "export",
     "compare": "compare",
+    "balance": "balance",
     "inspect": "inspect",
     "bench": "bench",
     "doctor": "doctor",

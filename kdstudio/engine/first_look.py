@@ -1,0 +1,85 @@
+"""Shares of the gradient before any training: the untrained student against the kept teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from kdstudio.engine.data import DataBundle, Preprocess
+from kdstudio.engine.device import pick_device
+from kdstudio.engine.gradients import GradientShares
+from kdstudio.engine.networks import check_wiring, make_network
+from kdstudio.engine.objective import Objective
+from kdstudio.engine.run import make_accelerator
+from kdstudio.engine.teacher import Teacher
+from kdstudio.engine.teacher_store import load_teacher, teacher_folder, teacher_key
+from kdstudio.engine.terms import Facts
+from kdstudio.project.errors import InputError
+from kdstudio.project.spec import Experiment, TeacherSpec
+from kdstudio.project.weight_balance import Shares
+
+ON_START = "the untrained student"
+
+
+def shares_at_start(experiment: Experiment, bundle: DataBundle, root: Path, trusted: bool) -> Shares:
+    """The shares of the terms that count in the first epoch, at the student's first weights.
+
+    Args:
+        experiment: Its teachers have to be trained already.
+        bundle: Its data.
+        root, trusted: The project's folder, and whether its Python files may run.
+
+    Raises:
+        InputError: A teacher is not trained yet, or fewer than two terms count in the first epoch.
+        ModelError: A network cannot be built, or a pair does not fit.
+    """
+    device = pick_device(experiment.train.device)
+    preprocess = Preprocess(bundle.mean, bundle.std, bundle.input_shape).to(device)
+    specs = [spec for spec in (experiment.teacher, *experiment.teachers) if spec is not None]
+    teachers = [kept_teacher(spec, experiment, bundle, root, trusted).to(device) for spec in specs]
+    train = experiment.train
+
+    def peer(spec: object, seed: int) -> nn.Module:
+        return make_network(spec, bundle, root, trusted, seed, train.deterministic, "peers")  # type: ignore[arg-type]
+
+    student = make_network(experiment.student, bundle, root, trusted, train.seed, train.deterministic, "student")
+    student = student.to(device)
+    first = teachers[0] if teachers else None
+    shapes = check_wiring(experiment, first, student, bundle, preprocess)
+    facts = Facts(bundle.train.labels, len(bundle.classes), first, peer)
+    objective = Objective(experiment.objective, train.epochs, *shapes, facts).to(device)
+    teacher = Teacher(first, objective.layers("teacher")) if first is not None else None
+    others = [Teacher(model, []) for model in teachers[1:]]
+    try:
+        shares = GradientShares(bundle.train, preprocess, device, teacher, others)
+        found = shares.measure(student, objective, 0, make_accelerator(device, train))
+    finally:
+        for each in (teacher, *others):
+            if each is not None:
+                each.close()
+    if not found:
+        raise InputError(
+            "there is nothing to balance: fewer than two terms count in the first epoch",
+            fix="give two terms a weight above 0 from the first epoch on; or run it, and balance by the run",
+        )
+    weights = dict(zip(objective.names, objective.weights(0)))
+    return Shares(found, {name: float(weights[name] or 0.0) for name in found}, 0, 0, ON_START)
+
+
+def kept_teacher(spec: TeacherSpec, experiment: Experiment, bundle: DataBundle, root: Path, trusted: bool) -> nn.Module:
+    """The trained network of a teacher.
+
+    Raises:
+        InputError: It has not been trained yet.
+    """
+    folder = teacher_folder(root, spec, teacher_key(spec, experiment.data, bundle, root))
+    if (folder / "student.json").exists():
+        return load_teacher(folder, trusted)
+    if spec.weights is not None or spec.pretrained:
+        return make_network(spec, bundle, root, trusted, spec.train.seed, False, "teacher")
+    raise InputError(
+        "the teacher is not trained yet, and what terms do to the student depends on it",
+        fix="train it first: Run > Train the teacher, or kdstudio run EXPERIMENT --until teacher",
+        kind="no-teacher",
+    )
