@@ -6,6 +6,7 @@ Questions come as JSON lines, one object each, and are answered one after the ot
     {"id": 2, "ask": "model", "root": DIR, "side": "teacher", "spec": {...}, "input_shape": [1, 8, 8], "classes": 10}
     {"id": 3, "ask": "teacher-logits", "root": DIR, "data": {...}, "teacher": {...}, "samples": 24}
     {"id": 4, "ask": "names"}
+    {"id": 5, "ask": "gradient-shares", "root": DIR, "data": {...}, "experiment": {...}}
     {"cancel": 2}
 
 and so are the answers, each with the question's id and one of
@@ -32,7 +33,7 @@ from pydantic import TypeAdapter, ValidationError
 from kdstudio.commands.inspect import data_report, model_report, png_of
 from kdstudio.project.errors import InputError, KDStudioError
 from kdstudio.project.folder import Project
-from kdstudio.project.spec import DataBase, DataSpec, ModelSpec, TeacherSpec, validate
+from kdstudio.project.spec import DataBase, DataSpec, Experiment, ModelSpec, TeacherSpec, validate
 
 if TYPE_CHECKING:
     from kdstudio.engine.data import DataBundle
@@ -79,6 +80,7 @@ class Server:
             "model": self._model,
             "teacher-logits": self._teacher_logits,
             "names": self._names,
+            "gradient-shares": self._gradient_shares,
         }
 
     def serve(self) -> None:
@@ -183,6 +185,17 @@ class Server:
             "pictures": [png_of(image, THUMBNAIL) for image in split.images] if pictures else [],
             "validation_accuracy": score,
         }
+
+    def _gradient_shares(self, question: dict[str, Any]) -> dict[str, Any]:
+        """What each term does to the untrained student; the teachers have to be trained."""
+        from kdstudio.engine.first_look import shares_at_start
+
+        root, trusted = _surroundings(question)
+        experiment = validate(Experiment, question["experiment"])
+        _, bundle = self._read_data(question)
+        self._check(question)
+        found = shares_at_start(experiment, bundle, root, trusted)
+        return {"shares": found.shares, "weights": found.weights}
 
     def _names(self, question: dict[str, Any]) -> dict[str, Any]:
         """The models of the libraries."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QGridLayout, QLabel, QSlider, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QSlider, QWidget
 
 from kdstudio.gui.language import tr
 from kdstudio.gui.setup import formula
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.section import Card
 from kdstudio.gui.setup.timeline import Lane, Timeline
-from kdstudio.project.errors import SpecError
+from kdstudio.project.errors import KDStudioError, SpecError
 from kdstudio.project.schedules import weight_at
 from kdstudio.project.spec import TermBase, validate
+from kdstudio.project.weight_balance import Shares, shares_of_run
 
 STEPS = 100
 #: A training longer than this has no lanes: nothing could be told apart.
@@ -61,8 +62,48 @@ class BalanceCard(Card):
         grid.addWidget(self.note, 1, 1, 1, 3)
         grid.setColumnStretch(1, 1)
         self.timeline = Timeline(context.theme)
+        self.shares = QPushButton(tr("Balance the weights..."))
+        self.shares.setToolTip(tr("Sets the weights so that each term has a chosen share of the gradient"))
+        self.shares.clicked.connect(self._balance)
         for widget in (self.letters, self.numbers, self.balance, self.timeline):
             self.body.addWidget(widget)
+        self.body.addWidget(self.shares, 0, Qt.AlignmentFlag.AlignLeft)
+
+    def _balance(self) -> None:
+        """Opens the dialog that sets weights by shares of the gradient; they are one step to undo."""
+        from kdstudio.gui.setup.balance_dialog import BalanceDialog
+
+        context, terms = self.context, self._terms()
+        names = names_of(terms)
+        weights: dict[str, float] = {
+            name: term["weight"] for name, term in zip(names, terms) if isinstance(term.get("weight"), (int, float))
+        }
+        value = context.document.value
+        root = str(context.project.root) if context.project is not None else ""
+        question = {"ask": "gradient-shares", "root": root, "data": value.get("data"), "experiment": value}
+        dialog = BalanceDialog(context.facts.client, question, weights, self._measured(names), self)
+        if dialog.exec():
+            changes = {
+                f"objective.{names.index(name)}.weight": weight
+                for name, weight in dialog.weights().items()
+                if name in names
+            }
+            context.document.edit(tr("Balance the weights"), changes)
+        dialog.deleteLater()
+
+    def _measured(self, names: list[str]) -> Shares | None:
+        """The shares of the newest run of this experiment that has them, and the same terms."""
+        context = self.context
+        if context.project is None:
+            return None
+        for run in reversed(context.project.runs(str(context.document.get("name")))):
+            try:
+                found = shares_of_run(run)
+            except KDStudioError:
+                continue
+            if found is not None and set(found.shares) <= set(names):
+                return found
+        return None
 
     def _terms(self) -> list[Any]:
         terms = self.context.document.get("objective")
@@ -94,6 +135,7 @@ class BalanceCard(Card):
         self.note.setText(tr("The two weights do not sum to 1; moving the slider makes them a and 1 − a."))
         self.note.setVisible(not fits)
         self._draw_lanes(terms)
+        self.shares.setEnabled(len(terms) > 1)
 
     def _draw_lanes(self, terms: list[Any]) -> None:
         epochs = self.context.document.get("train.epochs")
