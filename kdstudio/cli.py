@@ -25,6 +25,7 @@ VERBS = {
     "evaluate": "evaluate",
     "export": "export",
     "compare": "compare",
+    "advise": "advise",
     "balance": "balance",
     "inspect": "inspect",
     "bench": "bench",
