@@ -46,6 +46,8 @@ def add_options(group: Any) -> None:
     )
     group.add_argument("--threads", default="", metavar="N", help="see kdstudio run --threads")
     group.add_argument("--out", metavar="DIR", help="where the tables go (default: bench/EXPERIMENT of the project)")
+    group.add_argument("--html", metavar="FILE", help="write the table as HTML there, too")
+    group.add_argument("--csv", metavar="FILE", help="write the table as CSV there, too")
     group.add_argument("--table", action="store_true", help="run nothing: make the tables of what there is")
 
 
@@ -76,6 +78,9 @@ def run(args: argparse.Namespace) -> int:
         write_tables(out, table(project, planned), about)
     rows = table(project, planned)
     write_tables(out, rows, about)
+    for path, text in ((args.html, as_html(rows, about)), (args.csv, as_csv(rows))):
+        if path:
+            write_text(Path(path).expanduser(), text)
     if args.json:
         print(as_json(rows, about))
     else:
