@@ -214,7 +214,9 @@ HEAD = (
 )  # fmt: skip
 NOTE = (
     "Mean ± standard deviation over seeds. Order: validation accuracy. Against soft targets: differences of test "
-    "accuracy, seed by seed; better or worse only where every seed says so. Time of a step: against hard labels alone."
+    "accuracy, seed by seed; better or worse only where every seed says so. "
+    "Time of a step: from one step to the next, against hard labels alone. "
+    "Memory: the most on the device; where there is none, of the whole process."
 )
 
 
