@@ -92,7 +92,7 @@ class StatusStrip:
         row.addWidget(self.left)
         row.addWidget(self.progress)
         self._pace = Pace()
-        self._baselines: dict[RunFolder, bool] = {}
+        self._plans: dict[RunFolder, tuple[bool, int]] = {}
         self.say()
         self.show(None, RunState(), RunStatus.CREATED)
 
@@ -136,7 +136,7 @@ class StatusStrip:
         left = self._pace.left(state) if status is RunStatus.TRAINING else None
         words = tr("{time} left for the {stage}", time=duration(left), stage=network_word(state.stage)) if left else ""
         self.left.setText(words)
-        self.time.setText(and_then(words, state.stage, self._has_baseline(run)) if words else "")
+        self.time.setText(and_then(words, state.stage, *self._coming(run)) if words else "")
         fast = status is RunStatus.TRAINING and state.samples_per_second
         self.speed.setText(tr("{count:,.0f} samples/s", count=state.samples_per_second) if fast else "")
         memory = f"{state.memory_bytes / 1e6:,.0f} MB" if state.memory_bytes and status.active else ""
@@ -145,13 +145,15 @@ class StatusStrip:
         self.memory.setText(memory)
         self.device.setText(state.device)
 
-    def _has_baseline(self, run: RunFolder) -> bool:
-        if run not in self._baselines:
+    def _coming(self, run: RunFolder) -> tuple[bool, int]:
+        """Whether the run has a baseline, and how many assistants."""
+        if run not in self._plans:
             try:
-                self._baselines[run] = run.experiment().baseline
+                experiment = run.experiment()
+                self._plans[run] = experiment.baseline, len(experiment.assistants)
             except KDStudioError:
-                self._baselines[run] = False
-        return self._baselines[run]
+                self._plans[run] = False, 0
+        return self._plans[run]
 
     @staticmethod
     def _words(state: RunState, status: RunStatus) -> str:

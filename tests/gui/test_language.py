@@ -128,7 +128,20 @@ def test_a_renewed_catalogue_keeps_what_is_translated(maker: ModuleType) -> None
 
 
 @pytest.mark.parametrize("status", list(RunStatus))
-@pytest.mark.parametrize("stage", ["", "teacher", "student", "baseline", "another", "factor-first"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "",
+        "teacher",
+        "student",
+        "baseline",
+        "another",
+        "factor-first",
+        "teacher-2",
+        "assistant-1",
+        "assistant-2-factor-first",
+    ],
+)
 def test_the_window_and_the_command_line_call_a_status_the_same(status: RunStatus, stage: str) -> None:
     state = RunState(stage=stage, step=12)
     assert status_words(status, state) == status.text(state)

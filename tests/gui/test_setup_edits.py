@@ -179,6 +179,8 @@ def test_a_preset_makes_an_experiment_that_can_run_and_is_undone(setup: SetupKit
         "Quick try": ("train.", "teacher.train.", "data.train_limit", "evaluate.latency", "baseline"),
         "CIFAR benchmark schedule": ("train.", "data."),
         "Hinton MNIST study": ("objective", "teacher.", "student.", "data."),
+        "One assistant between": ("assistants",),
+        "Born-again networks": ("objective", "assistants", "student.", "train.seed"),
     }.get(preset.name, ("objective",))
     assert all(path.startswith(allowed) for path in changed), changed
     setup.page.undo_stack.undo()

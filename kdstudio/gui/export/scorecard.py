@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from kdstudio.gui.language import mark, tr
-from kdstudio.gui.words import split_word
+from kdstudio.gui.words import network_title, numbered, split_word
 
 NETWORKS = {"teacher": mark("Teacher"), "student": mark("Student"), "baseline": mark("Student alone")}
 Row = tuple[str, str, Callable[[dict[str, Any], str], str]]
@@ -54,8 +54,8 @@ SPREAD_TIP = mark("Median; ± is the larger distance to a quartile")
 def scorecard_rows(scorecard: dict[str, Any]) -> list[list[str]]:
     """The scorecard as rows of text: a heading, then group, label and a cell for each network."""
     networks, split = scorecard["networks"], scorecard["reported_split"]
-    shown = [name for name in NETWORKS if name in networks]
-    rows = [["", tr("On {split} samples", split=split_word(split)), *(tr(NETWORKS[name]) for name in shown)]]
+    shown = network_order(networks)
+    rows = [["", tr("On {split} samples", split=split_word(split)), *map(_title, shown)]]
     for group, label, pick in ROWS:
         cells = []
         for name in shown:
@@ -66,6 +66,29 @@ def scorecard_rows(scorecard: dict[str, Any]) -> list[list[str]]:
         if any(cell != "–" for cell in cells):
             rows.append([tr(group), tr(label), *cells])
     return rows
+
+
+def network_order(networks: dict[str, Any]) -> list[str]:
+    """The networks of a scorecard as they learned: teachers, assistants, the student, and the student alone."""
+    further = [name for name in networks if numbered(name)[1]]
+    return [name for name in ("teacher", *further, "student", "baseline") if name in networks]
+
+
+def _title(name: str) -> str:
+    return tr(NETWORKS[name]) if name in NETWORKS else network_title(name)
+
+
+def chain_rows(scorecard: dict[str, Any]) -> list[list[str]]:
+    """The chain as rows of text: its networks, then the accuracy at each link on each split; none without one."""
+    links, networks = scorecard.get("chain") or [], scorecard["networks"]
+    if not links:
+        return []
+    rows = [["", *map(_title, links)], [tr("Network"), *(str(networks[name]["model"]) for name in links)]]
+    for split in ("validation", "test"):
+        if split in networks["student"]:
+            label = tr("Accuracy on {split} samples", split=split_word(split))
+            rows.append([label, *(_percent(networks[name][split]["accuracy"]) for name in links)])
+    return [*rows, [tr("Parameters"), *(f"{networks[name]['parameters']:,}" for name in links)]]
 
 
 def headline_figures(scorecard: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -154,6 +177,8 @@ class ScorecardView(QWidget):
             self.verdict.setObjectName("good" if helped else "error")
             self.verdict.setWordWrap(True)
             column.addWidget(self.verdict)
+        if scorecard.get("chain"):
+            column.addWidget(self._chain(scorecard))
         column.addWidget(self._table(scorecard))
         self._layout.addWidget(self._inner)
 
@@ -171,6 +196,31 @@ class ScorecardView(QWidget):
             label.setWordWrap(name == "soft")
             layout.addWidget(label)
         layout.addStretch()
+        return card
+
+    @staticmethod
+    def _chain(scorecard: dict[str, Any]) -> QFrame:
+        card = QFrame()
+        card.setObjectName("card")
+        grid = QGridLayout(card)
+        grid.setContentsMargins(16, 12, 16, 12)
+        grid.setHorizontalSpacing(16)
+        grid.setVerticalSpacing(6)
+        for place, (label, *cells) in enumerate(chain_rows(scorecard)):
+            head = QLabel(label or tr("Chain"))
+            head.setObjectName("soft" if label else "heading")
+            grid.addWidget(head, place, 0)
+            for column, text in enumerate(cells):
+                cell = QLabel(text)
+                cell.setObjectName("heading" if place == 0 else "")
+                cell.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+                grid.addWidget(cell, place, 2 * column + 1, Qt.AlignmentFlag.AlignRight)
+                if place == 0 and column:
+                    arrow = QLabel("→")
+                    arrow.setObjectName("soft")
+                    grid.addWidget(arrow, place, 2 * column, Qt.AlignmentFlag.AlignRight)
+        grid.setColumnStretch(0, 1)
+        card.setAccessibleName(tr("Chain"))
         return card
 
     @staticmethod

@@ -15,8 +15,8 @@ from kdstudio.gui.monitor.plot_tools import PlotTools
 from kdstudio.gui.monitor.quality_state import DASHES, NETWORKS, QualityState, QualityView, colour_of
 from kdstudio.gui.monitor.run_styles import RunStyles
 from kdstudio.gui.monitor.words import figure, percent
-from kdstudio.gui.theme import Theme
-from kdstudio.gui.words import network_word
+from kdstudio.gui.theme import Theme, Tokens
+from kdstudio.gui.words import network_word, numbered
 from kdstudio.project.runs.state import RunState
 
 #: What can be shown: key in the records, words, whether it is a share.
@@ -26,6 +26,20 @@ TIPS = {
     "agreement": mark("Share of validation samples to which student and teacher give the same first class"),
     "kl": mark("Mean KL(teacher || student) on validation samples, in nats at T = 1; 0 is perfect agreement"),
 }
+
+
+PEER_TIP = mark("A student that learned beside this one; it is not kept")
+
+
+def _peer(name: str) -> int:
+    """The number of the peer whose accuracy has this name; 0 for everything else."""
+    number = name.removeprefix("peer_").removesuffix("_accuracy")
+    return int(number) if name == f"peer_{number}_accuracy" and number.isdecimal() else 0
+
+
+def _further_colour(place: int, tokens: Tokens) -> str:
+    """The colour of a network that has none of its own."""
+    return [tokens.curve3, tokens.curve4, tokens.curve5, tokens.curve1][place % 4]
 
 
 class CurvesView(QualityView):
@@ -107,6 +121,7 @@ class CurvesView(QualityView):
             for network in NETWORKS
             if (network, "validation", key) in keys
         ]  # fmt: skip
+        curves += self._further(key, keys)
         self.styles.keep([other.run_folder for other in self.state.compared])
         for other in self.state.compared:
             if other.run_folder != worker.run_folder:
@@ -117,6 +132,24 @@ class CurvesView(QualityView):
         plot.set_lines(self._lines(key))
         plot.set_marks(event_marks(worker.store().events, "student") if self._student_first(curves) else [])
         plot.update_from(worker, self.run_state)
+
+    @staticmethod
+    def _further(key: str, keys: list[tuple[str, str, str]]) -> list[Curve]:
+        """Further teachers, assistants, and the peers of mutual learning, which are scored with the student."""
+        found = [
+            Curve(stage, "validation", key, network_word(stage), functools.partial(_further_colour, place), "dashdot",
+                  dots=True, tip=tr(TIPS[key]))
+            for place, stage in enumerate(dict.fromkeys(stage for stage, *_ in keys if numbered(stage)[1]))
+            if (stage, "validation", key) in keys
+        ]  # fmt: skip
+        peers = [name for stage, split, name in keys if (stage, split) == ("student", "validation") and _peer(name)]
+        if key == "accuracy":
+            for place, name in enumerate(peers):
+                words = tr("peer {number}", number=_peer(name))
+                colour = functools.partial(_further_colour, place + 1)
+                curve = Curve("student", "validation", name, words, colour, "dot", dots=True, tip=tr(PEER_TIP))
+                found.append(curve)
+        return found
 
     @staticmethod
     def _student_first(curves: list[Curve]) -> bool:

@@ -268,7 +268,8 @@ class ResourcesPanel(Panel):
         if self.status.active:
             if rate and state.total_steps:
                 words = remaining(max(0, state.total_steps - state.step) / rate)
-                words = and_then(words, stage, self._experiment is not None and self._experiment.baseline)
+                if self._experiment is not None:
+                    words = and_then(words, stage, self._experiment.baseline, len(self._experiment.assistants))
                 return tr("Time left for the {stage}", stage=network_word(stage)), words
             others = {RunStatus.HOLDING: tr("on hold"), RunStatus.EVALUATING: tr("evaluating")}
             return tr("Time left"), others.get(self.status, tr("not known yet"))

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 
 from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.context import Context
-from kdstudio.gui.setup.facts import FactState
+from kdstudio.gui.setup.facts import Fact, FactState
 
 TRUST = mark(
     "{name} holds a Python file that makes a network. It is a program: while it builds the network it can do on this "
@@ -74,7 +74,7 @@ class FactStatus(QWidget):
     def refresh(self) -> None:
         """Shows how the question stands."""
         facts = self.context.facts
-        fact = facts.parts[self.part]
+        fact = facts.parts.get(self.part, Fact())
         # Quick answers come without a flicker: nothing is said for the first half second
         busy = fact.state is FactState.ASKING and (fact.progress is not None or fact.answer is None)
         downloading = self.part == "data" and facts.needs_download

@@ -96,14 +96,45 @@ class Facts(QObject):
     def logits(self) -> Fact:
         return self.parts["logits"]
 
+    # -- the chain -----------------------------------------------------------------------------------------------
+
+    def assistants(self) -> list[Fact]:
+        """Of each assistant in its place."""
+        return [self.parts.get(part, Fact()) for part in self._assistant_parts()]
+
+    @property
+    def guide(self) -> Fact:
+        """Of the network that the student learns from: the last assistant, else the teacher."""
+        return [self.teacher, *self.assistants()][-1]
+
+    def sides(self, path: str) -> tuple[Fact, Fact]:
+        """Of the network that is learned from, and of the one that learns, by the term at a path."""
+        head, *rest = path.split(".")
+        if head != "assistants" or not rest or not rest[0].isdigit():
+            return self.guide, self.student
+        chain = [self.teacher, *self.assistants(), Fact()]
+        place = min(int(rest[0]), len(chain) - 2)
+        return chain[place], chain[place + 1]
+
+    def _assistant_parts(self) -> list[str]:
+        assistants = self._value.get("assistants")
+        return [f"assistants.{place}" for place in range(len(assistants) if isinstance(assistants, list) else 0)]
+
+    def _at(self, part: str) -> Any:
+        """What the document says of a part."""
+        head, _, place = part.partition(".")
+        found = self._value.get(head)
+        return found[int(place)] if place and isinstance(found, list) else found
+
     # -- asking ------------------------------------------------------------------------------------------------
 
     def clear(self) -> None:
         """Another experiment, or none, is open."""
         self._value, self._project = {}, None
-        for part in PARTS:
+        for part in self.parts:
             self.client.cancel(part)
-            self.parts[part] = Fact()
+        self.parts = {part: Fact() for part in PARTS}
+        for part in PARTS:
             self.changed.emit(part)
 
     def update(self, value: dict[str, Any], project: Project | None) -> None:
@@ -164,7 +195,14 @@ class Facts(QObject):
         self.client.ask(part, question, keep=part != "logits")
 
     def _ask_models(self) -> None:
-        for side in ("teacher", "student"):
+        wanted = self._assistant_parts()
+        for part in [part for part in self.parts if part.startswith("assistants.") and part not in wanted]:
+            self.client.cancel(part)
+            del self.parts[part]
+            self.changed.emit(part)
+        for part in wanted:
+            self.parts.setdefault(part, Fact())
+        for side in ("teacher", *wanted, "student"):
             self._ask(side, self._model_question(side))
         self._ask("logits", self._logits_question())
 
@@ -185,7 +223,7 @@ class Facts(QObject):
         }
 
     def _model_question(self, side: str) -> dict[str, Any] | None:
-        value = self._value.get(side)
+        value = self._at(side)
         data = self.data.known
         if not isinstance(value, dict) or data is None:
             return None
@@ -239,6 +277,8 @@ class Facts(QObject):
             self.names = [f"{library}:{name}" for library, names in answer.items() for name in names]
             self.names_changed.emit()
             return
+        if channel not in self.parts:
+            return
         self._set(channel, Fact(FactState.KNOWN, answer, question=self.parts[channel].question))
         if channel == "data":
             self._ask_models()
@@ -246,7 +286,7 @@ class Facts(QObject):
             self._ask("logits", self._logits_question())
 
     def _failed(self, channel: str, error: KDStudioError) -> None:
-        if channel == "names":
+        if channel == "names" or channel not in self.parts:
             return
         self._set(channel, Fact(FactState.FAILED, None, error, question=self.parts[channel].question))
         if channel == "data":
@@ -262,12 +302,12 @@ class Facts(QObject):
     def problems(self) -> dict[str, list[str]]:
         """What the engine found wrong, by the path of the field that it belongs to."""
         found: dict[str, list[str]] = {}
-        for part in ("data", "teacher", "student"):
-            error = self.parts[part].error
+        for part in ("data", "teacher", *self._assistant_parts(), "student"):
+            error = self.parts.get(part, Fact()).error
             if error is None or (part == "data" and self.needs_download):
                 continue
             text = ". ".join(words.strip().rstrip(".") for words in (error.what, error.why, error.fix) if words)
-            found.setdefault(field_of_error(part, error, self._value.get(part) or {}), []).append(text)
+            found.setdefault(field_of_error(part, error, self._at(part) or {}), []).append(text)
         for path, text in (*self._pair_problems(), *self._class_problems()):
             found.setdefault(path, []).append(text)
         return found
@@ -285,7 +325,7 @@ class Facts(QObject):
         ]
 
     def _pair_problems(self) -> list[tuple[str, str]]:
-        teacher, student = self.teacher.known, self.student.known
+        teacher, student = self.guide.known, self.student.known
         if teacher is None or student is None:
             return []
         shapes = {"teacher": shapes_of(teacher), "student": shapes_of(student)}

@@ -15,6 +15,7 @@ OWN = ("widths", "dropout", "input_dropout", "args", "pretrained")
 #: Widths to begin with: a teacher is large, a student small.
 WIDTHS: dict[str, dict[str, list[int]]] = {
     "TeacherSpec": {"mlp": [256, 256], "cnn": [32, 64]},
+    "AssistantSpec": {"mlp": [128], "cnn": [24, 48]},
     "StudentSpec": {"mlp": [64], "cnn": [16, 32]},
 }
 

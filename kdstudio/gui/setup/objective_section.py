@@ -90,7 +90,7 @@ class ObjectiveSection(Section):
             self.ensureWidgetVisible(self.cards[-1])
 
     def _first_pairs(self, rule: JoinRule) -> list[dict[str, str]]:
-        teacher, student = self.context.facts.teacher.known, self.context.facts.student.known
+        teacher, student = self.context.facts.guide.known, self.context.facts.student.known
         if teacher is None or student is None:
             return []
         return [{"teacher": one, "student": other} for one, other in first_pairs(teacher, student, rule)]

@@ -51,8 +51,8 @@ class PairsEditor(Editor):
         return JOIN_RULES.get(str(self.context.document.get(self._term)), "regressor")
 
     def _choose(self) -> None:
-        facts = self.context.facts
-        dialog = PairDialog(self.context.theme, facts.teacher.known, facts.student.known, self._pairs, self, self.rule)
+        teacher, student = (fact.known for fact in self.context.facts.sides(self._term))
+        dialog = PairDialog(self.context.theme, teacher, student, self._pairs, self, self.rule)
         if dialog.exec():
             self._pairs = dialog.pairs()
             self._write()
@@ -66,7 +66,7 @@ class PairsEditor(Editor):
         self._write()
 
     def _write(self) -> None:
-        teacher, student = (shapes_of(fact.known) for fact in (self.context.facts.teacher, self.context.facts.student))
+        teacher, student = (shapes_of(fact.known) for fact in self.context.facts.sides(self._term))
         tokens = self.context.theme.tokens
         lines = []
         for pair in self._pairs:

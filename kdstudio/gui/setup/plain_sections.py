@@ -14,6 +14,7 @@ ELSEWHERE = (
     "data",
     "teacher",
     "teachers",
+    "assistants",
     "student",
     "objective",
     "train",

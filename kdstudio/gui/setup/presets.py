@@ -13,8 +13,10 @@ from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.facts import Facts
 from kdstudio.gui.setup.schema import complete
+from kdstudio.project.between import between
 from kdstudio.project.pairing import first_pairs
 from kdstudio.project.spec import (
+    AssistantSpec,
     BoundaryTerm,
     FactorTerm,
     FlowTerm,
@@ -67,7 +69,7 @@ def _paired(model: type[PairTerm], value: dict[str, Any], facts: Facts, **more: 
     tag = model.model_fields["term"].default
     had = [term for term in _terms(value) if term.get("term") == tag]
     pairs: list[dict[str, str]] = next((term["pairs"] for term in had if term.get("pairs")), [])
-    teacher, student = facts.teacher.known, facts.student.known
+    teacher, student = facts.guide.known, facts.student.known
     if not pairs and teacher is not None and student is not None:
         found = first_pairs(teacher, student, model.joins)
         pairs = [{"teacher": one, "student": other} for one, other in found]
@@ -135,6 +137,32 @@ def _joint(value: dict[str, Any], facts: Facts) -> Changes:
     return {"objective": [_hard(1.0), _hint(JOINT_HINT_WEIGHT, value, facts)]}
 
 
+def _assistant(value: dict[str, Any], facts: Facts) -> Changes:
+    teacher, student = value.get("teacher"), value.get("student")
+    if not isinstance(teacher, dict) or not isinstance(student, dict):
+        return {}
+    return {"assistants": [complete(AssistantSpec, between(teacher, student))]}
+
+
+def _born_again(value: dict[str, Any], facts: Facts) -> Changes:
+    """Every network is like the teacher, and starts from a seed of its own."""
+    found = value.get("teacher") or value.get("student")
+    network = {key: item for key, item in (found or {}).items() if key in ModelSpec.model_fields}
+    network |= {"weights": None, "pretrained": False}
+    changes: Changes = {
+        "assistants": [complete(AssistantSpec, network)],
+        "student": complete(StudentSpec, network),
+        "objective": [_hard(1.0), _soft(1.0, 1.0)],
+    }
+    train = found.get("train") if isinstance(found, dict) else None
+    if isinstance(train, dict):
+        seed = train.get("seed")
+        changes["train.seed"] = seed + 1 if isinstance(seed, int) else 1
+    else:
+        changes |= {"teacher": complete(TeacherSpec, network), "train.seed": 1}
+    return changes
+
+
 def _hard_only(value: dict[str, Any], facts: Facts) -> Changes:
     return {"objective": [_hard(1.0)]}
 
@@ -199,6 +227,18 @@ PRESETS = (
         mark("first the paraphraser, then 1 hard + 200 factor"),
         mark("As published (1802.04977): 30 epochs for the paraphraser, before the student's own. Sets the objective."),
         _factors,
+    ),
+    Preset(
+        mark("One assistant between"),
+        mark("teacher, assistant, student"),
+        mark("As published (TAKD, 1902.03393): a network of a size between the two. Sets the assistants."),
+        _assistant,
+    ),
+    Preset(
+        mark("Born-again networks"),
+        mark("three networks alike, 1 hard + 1 soft, T = 1"),
+        mark("As published (1805.04770): each generation learns from the one before. Sets networks, objective, seed."),
+        _born_again,
     ),
     Preset(
         mark("Hard labels only"),

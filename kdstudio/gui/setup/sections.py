@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kdstudio.gui.language import mark
+from kdstudio.gui.setup.chain_section import ChainSection
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.data_section import DataSection
 from kdstudio.gui.setup.model_section import StudentSection, TeacherSection
@@ -30,6 +31,7 @@ SECTIONS = (
     SectionSpec("general", mark("General"), ("name", "notes"), GeneralSection),
     SectionSpec("data", mark("Data"), ("data",), DataSection),
     SectionSpec("teacher", mark("Teacher"), ("teacher", "teachers"), TeacherSection),
+    SectionSpec("assistants", mark("Assistants"), ("assistants",), ChainSection),
     SectionSpec("student", mark("Student"), ("student",), StudentSection),
     SectionSpec("objective", mark("Objective"), ("objective",), ObjectiveSection),
     SectionSpec("training", mark("Training"), ("train", "baseline"), TrainingSection),

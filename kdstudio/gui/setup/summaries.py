@@ -15,6 +15,7 @@ def summary_of(section: str, value: dict[str, Any], facts: Facts) -> str:
         "general": lambda: str(value.get("name", "")),
         "data": lambda: _data(value.get("data"), facts),
         "teacher": lambda: _network(value.get("teacher"), facts.teacher.known),
+        "assistants": lambda: _assistants(value.get("assistants")),
         "student": lambda: _network(value.get("student"), facts.student.known),
         "objective": lambda: _objective(value.get("objective")),
         "training": lambda: _training(value.get("train")),
@@ -44,6 +45,12 @@ def _network(network: Any, known: dict[str, Any] | None) -> str:
     if widths and isinstance(widths, list):
         name += " " + "-".join(str(width) for width in widths)
     return f"{name} · {amount(known['parameters'])}" if known else name
+
+
+def _assistants(assistants: Any) -> str:
+    found = assistants if isinstance(assistants, list) else []
+    names = [str(each.get("model") or tr("not chosen")) for each in found if isinstance(each, dict)]
+    return " → ".join(names) or tr("none")
 
 
 def _objective(terms: Any) -> str:

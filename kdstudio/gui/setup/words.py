@@ -54,6 +54,7 @@ LABELS = {
     "weighting": mark("Weighting"),
     "peers": mark("Peers"),
     "teachers": mark("Further teachers"),
+    "assistants": mark("Assistants"),
     "from_epoch": mark("From epoch"),
     "until_epoch": mark("Until epoch"),
     "schedule": mark("Schedule"),
@@ -167,6 +168,7 @@ COMMON: dict[str, tuple[str, ...]] = {
     "ImageFolder": ("path", "image_size", "grayscale", "batch_size", "augment", "crop_padding", "jitter_pixels"),
     "NumpyFile": ("path", "batch_size", "augment", "crop_padding", "jitter_pixels"),
     "TeacherSpec": ("model", "widths", "weights", "pretrained", "dropout", "input_dropout"),
+    "AssistantSpec": ("model", "widths", "weights", "pretrained", "dropout", "input_dropout"),
     "StudentSpec": ("model", "widths", "weights", "pretrained", "dropout", "input_dropout"),
     "TrainSpec": (
         "epochs", "lr", "optimizer", "schedule", "milestones", "gamma", "warmup_epochs", "weight_decay", "momentum",

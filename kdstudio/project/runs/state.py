@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 import socket
 import time
 from typing import Any
@@ -86,7 +87,7 @@ class RunStatus(enum.Enum):
         words = {
             RunStatus.CREATED: "Not started",
             RunStatus.STARTING: "Starting",
-            RunStatus.TRAINING: f"Training the {_stage_text(state.stage)}" if state.stage else "Training",
+            RunStatus.TRAINING: f"Training {_stage_text(state.stage)}" if state.stage else "Training",
             RunStatus.HOLDING: f"On hold at step {state.step}",
             RunStatus.EVALUATING: "Evaluating",
             RunStatus.FINISHED: "Finished",
@@ -98,10 +99,20 @@ class RunStatus(enum.Enum):
         return words[self]
 
 
+#: Networks of which there may be several.
+_NUMBERED = re.compile(r"(teacher|assistant)-(\d+)(?:-(.*))?")
+
+
 def _stage_text(stage: str) -> str:
+    found = _NUMBERED.fullmatch(stage.removesuffix(FIRST_STAGE))
+    network = f"{found[1]} {found[2]}" if found else ""
     if stage.endswith(FIRST_STAGE):
-        return f"first stage of {stage.removesuffix(FIRST_STAGE)}"
-    return stage
+        return (
+            f"the first stage of {found[3]}, {network}"
+            if found
+            else f"the first stage of {stage.removesuffix(FIRST_STAGE)}"
+        )
+    return network or f"the {stage}"
 
 
 def goes_on(state: RunState, status: RunStatus) -> bool:

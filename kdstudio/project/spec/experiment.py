@@ -108,11 +108,12 @@ class Experiment(Strict):
             terms = assistant_terms(assistant, self.objective)
             if not terms:
                 raise ValueError(
-                    f"the student has no terms on outputs that assistant {place} could share; give it an 'objective'"
+                    f"assistants.{place - 1} has no terms: the student has none on outputs that it could share; "
+                    "give it an 'objective'"
                 )
-            where = f"assistant {place}'s objective"
+            where = f"assistants.{place - 1}"
             if not assistant.objective:
-                where += " (the student's terms on outputs; it can have an 'objective' of its own)"
+                where += " (it has the student's terms on outputs, and can have an 'objective' of its own)"
             check_epochs(terms, assistant_train(assistant, place, self.train).epochs, where)
 
     def _check_teachers(self) -> None:
