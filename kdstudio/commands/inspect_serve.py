@@ -7,6 +7,7 @@ Questions come as JSON lines, one object each, and are answered one after the ot
     {"id": 3, "ask": "teacher-logits", "root": DIR, "data": {...}, "teacher": {...}, "samples": 24}
     {"id": 4, "ask": "names"}
     {"id": 5, "ask": "gradient-shares", "root": DIR, "data": {...}, "experiment": {...}}
+    {"id": 6, "ask": "likeness", "root": DIR, "data": {...}, "experiment": {...}}
     {"cancel": 2}
 
 and so are the answers, each with the question's id and one of
@@ -81,6 +82,7 @@ class Server:
             "teacher-logits": self._teacher_logits,
             "names": self._names,
             "gradient-shares": self._gradient_shares,
+            "likeness": self._likeness,
         }
 
     def serve(self) -> None:
@@ -196,6 +198,17 @@ class Server:
         self._check(question)
         found = shares_at_start(experiment, bundle, root, trusted)
         return {"shares": found.shares, "weights": found.weights}
+
+    def _likeness(self, question: dict[str, Any]) -> dict[str, Any]:
+        """CKA of the teacher's layers with those of the untrained student."""
+        from kdstudio.engine.first_look import likeness_at_start
+
+        root, trusted = _surroundings(question)
+        experiment = validate(Experiment, {**question["experiment"], "objective": [{"term": "hard"}]})
+        _, bundle = self._read_data(question)
+        self._check(question)
+        found = likeness_at_start(experiment, bundle, root, trusted)
+        return {"teacher": list(found.teacher), "student": list(found.student), "table": found.table}
 
     def _names(self, question: dict[str, Any]) -> dict[str, Any]:
         """The models of the libraries."""

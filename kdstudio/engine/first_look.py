@@ -1,25 +1,33 @@
-"""Shares of the gradient before any training: the untrained student against the kept teacher."""
+"""What can be said before any training: the untrained student against the kept teacher."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
+from kdstudio.engine.cka import cka_matrix, gram
 from kdstudio.engine.data import DataBundle, Preprocess
 from kdstudio.engine.device import pick_device
 from kdstudio.engine.gradients import GradientShares
+from kdstudio.engine.models import layer_names
 from kdstudio.engine.networks import check_wiring, make_network
 from kdstudio.engine.objective import Objective
+from kdstudio.engine.probes import balanced_order, spread
 from kdstudio.engine.run import make_accelerator
+from kdstudio.engine.taps import Taps
 from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.teacher_store import load_teacher, teacher_folder, teacher_key
 from kdstudio.engine.terms import Facts
 from kdstudio.project.errors import InputError
+from kdstudio.project.pairing import Likeness
 from kdstudio.project.spec import Experiment, TeacherSpec
 from kdstudio.project.weight_balance import Shares
 
 ON_START = "the untrained student"
+#: What the unbiased CKA needs.
+LEAST_ALIGNED = 4
 
 
 def shares_at_start(experiment: Experiment, bundle: DataBundle, root: Path, trusted: bool) -> Shares:
@@ -65,6 +73,36 @@ def shares_at_start(experiment: Experiment, bundle: DataBundle, root: Path, trus
         )
     weights = dict(zip(objective.names, objective.weights(0)))
     return Shares(found, {name: float(weights[name] or 0.0) for name in found}, 0, 0, ON_START)
+
+
+def likeness_at_start(experiment: Experiment, bundle: DataBundle, root: Path, trusted: bool) -> Likeness:
+    """CKA of each layer of the trained teacher with each layer of the untrained student, on validation samples.
+
+    Raises:
+        InputError: There is no teacher, it is not trained yet, or there are too few validation samples.
+        ModelError: A network cannot be built.
+    """
+    if experiment.teacher is None:
+        raise InputError("there is no teacher to be like", fix="add one")
+    device = pick_device(experiment.train.device)
+    preprocess = Preprocess(bundle.mean, bundle.std, bundle.input_shape).to(device)
+    chosen = torch.from_numpy(balanced_order(bundle.validation.labels.numpy())[: experiment.monitor.alignment_samples])
+    if len(chosen) < LEAST_ALIGNED:
+        raise InputError(f"{len(chosen)} validation samples are too few to compare layers", fix="use four or more")
+    inputs = preprocess(bundle.validation.select(chosen).images.to(device))
+    train = experiment.train
+    student = make_network(experiment.student, bundle, root, trusted, train.seed, train.deterministic, "student")
+    teacher = kept_teacher(experiment.teacher, experiment, bundle, root, trusted)
+    sides = []
+    for model in (teacher.to(device).eval(), student.to(device).eval()):
+        names = spread(layer_names(model), experiment.monitor.max_layers, [])
+        with Taps(model, names) as taps, torch.no_grad():
+            model(inputs)
+            captured = {name: tensor for name, tensor in taps.take().items() if tensor.shape[0] == len(chosen)}
+        kept = [name for name in names if name in captured]
+        sides.append((kept, [gram(captured[name]) for name in kept]))
+    table = cka_matrix(sides[0][1], sides[1][1]).float().cpu().tolist()
+    return Likeness(sides[0][0], sides[1][0], table, ON_START)
 
 
 def kept_teacher(spec: TeacherSpec, experiment: Experiment, bundle: DataBundle, root: Path, trusted: bool) -> nn.Module:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from kdstudio.project.spec import JoinRule, fits
@@ -88,3 +90,75 @@ def _joins(shapes: dict[str, dict[str, Shape]], teacher: str, student: str, rule
 def middle(pairs: list[tuple[str, str]]) -> tuple[str, str] | None:
     """The pair in the middle of the network: what FitNets took."""
     return pairs[(len(pairs) - 1) // 2] if pairs else None
+
+
+def at_resolutions(
+    teacher: list[dict[str, Any]], student: list[dict[str, Any]], rule: JoinRule = "regressor"
+) -> list[tuple[str, str]]:
+    """Pairs of layers by the size of their maps, the last ones of each size, whatever they are called.
+
+    Args:
+        teacher, student: Layers with `name` and `output_shape`, in the order of the network; the last is left out.
+    """
+    sides = []
+    for layers in (teacher, student):
+        last: dict[Shape, tuple[str, Shape]] = {}
+        for layer in layers[:-1]:
+            shape = tuple(layer["output_shape"])
+            if len(shape) == 3:
+                last[shape[1:]] = (layer["name"], shape)
+        sides.append(last)
+    both = [(sides[0][size], sides[1][size]) for size in sides[0] if size in sides[1]]
+    return [(one[0], other[0]) for one, other in both if fits(rule, other[1], one[1])]
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike each layer of the teacher and each of the student are.
+
+    Attributes:
+        teacher, student: Names of the layers, in the order of the networks.
+        table: CKA, a row for each layer of the teacher.
+        source: What it was measured on, for people.
+    """
+
+    teacher: Sequence[str]
+    student: Sequence[str]
+    table: Sequence[Sequence[float]]
+    source: str = ""
+
+
+def by_likeness(
+    likeness: Likeness, teacher: dict[str, Shape], student: dict[str, Shape], rule: JoinRule = "regressor"
+) -> list[tuple[str, str, float]]:
+    """The pairs that are most alike: at most one a stage of either network, and none that cross.
+
+    Args:
+        likeness: CKA, layer by layer.
+        teacher, student: Output shapes by name; pairs that the rule does not join are left out. The last layer of
+            either network is left out too.
+
+    Returns:
+        Teacher's layer, student's layer and their CKA, in the order of the network.
+    """
+    found = []
+    for row, one in enumerate(likeness.teacher[:-1]):
+        for column, other in enumerate(likeness.student[:-1]):
+            if one in teacher and other in student and fits(rule, student[other], teacher[one]):
+                found.append((float(likeness.table[row][column]), row, column))
+    chosen: list[tuple[int, int, float]] = []
+    for value, row, column in sorted(found, reverse=True):
+        stages = (_stage(likeness.teacher[row]), _stage(likeness.student[column]))
+        clash = any(
+            stages[0] == _stage(likeness.teacher[r])
+            or stages[1] == _stage(likeness.student[c])
+            or (r - row) * (c - column) <= 0
+            for r, c, _ in chosen
+        )
+        if not clash and value == value:  # a layer that says nothing has no CKA
+            chosen.append((row, column, value))
+    return [(likeness.teacher[row], likeness.student[column], value) for row, column, value in sorted(chosen)]
+
+
+def _stage(name: str) -> str:
+    return name.partition(".")[0]
