@@ -1,25 +1,30 @@
-"""Makes the pages of docs/methods, one a term of the objective: `python docs/make_methods.py`.
+"""Makes the pages of docs/methods, one a term of the objective or a way of training: `python docs/make_methods.py`.
 
-What they say comes from the docstrings of the engine's terms and from the spec's fields.
+What they say comes from docstrings, those of the engine's terms and those named in `WAYS`, and from the spec's fields.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import get_origin
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 
+from kdstudio.engine.chain import links_of
 from kdstudio.engine.terms import OUTPUT_MODULES, PAIR_MODULES
 from kdstudio.engine.terms.features import HintModule
 from kdstudio.engine.terms.table import module_of
-from kdstudio.project.spec import JoinRule, MutualTerm, PairTerm, Term, TermBase
+from kdstudio.project.assistants import born_again
+from kdstudio.project.spec import AssistantSpec, JoinRule, MutualTerm, PairTerm, Term, TermBase
 from kdstudio.project.spec.walk import models_in, tags_of
 
 FOLDER = Path(__file__).resolve().parent / "methods"
 SECTIONS = ("Equation", "When it helps", "Usual weights", "Traps", "Paper")
+#: Sections of a docstring that are for those who read the code.
+CODE = ("Args", "Returns", "Raises")
 NOTE = "<!-- Made by docs/make_methods.py from the docstrings in kdstudio/engine/terms. Change those. -->"
 FAMILIES = {
     "output_terms": "On the outputs",
@@ -47,6 +52,18 @@ JOINS: dict[JoinRule, str] = {
     "factors": "maps; factors of as many channels are learned on both sides, whatever the maps' channels and sizes",
     "embedding": "any that give more than one number, whatever their shapes",
 }
+#: Ways of training beside the terms: whose docstring tells of each, and how it is written.
+WAYS: dict[str, tuple[Callable[..., Any], str]] = {
+    "chain": (
+        links_of,
+        "teacher: {model: resnet56}\nassistants:\n  - {model: resnet32}\nstudent: {model: resnet8}",
+    ),
+    "born-again": (
+        born_again,
+        "teacher: {model: resnet20}\nassistants:\n  - {model: resnet20}\nstudent: {model: resnet20}\nobjective:\n"
+        "  - {term: hard, weight: 1}\n  - {term: soft, weight: 1, temperature: 1}\ntrain: {seed: 1}",
+    ),
+}
 ALWAYS = "`from_epoch`, `until_epoch` and `schedule` say when a term counts, for this one as for every other."
 
 
@@ -61,12 +78,17 @@ def read(tag: str, model: type[TermBase]) -> tuple[str, str, dict[str, str]]:
     Raises:
         ValueError: The docstring lacks a section, or has one that is not known.
     """
-    head, _, rest = (inspect.getdoc(module_of(model)) or "").partition("\n\n")
+    return read_docstring(tag, module_of(model))
+
+
+def read_docstring(name: str, owner: Any) -> tuple[str, str, dict[str, str]]:
+    """The same of any docstring; what it says of arguments is left out."""
+    head, _, rest = (inspect.getdoc(owner) or "").partition("\n\n")
     title, _, summary = " ".join(head.split()).partition(": ")
     parts = re.split(r"^(\w[\w ]*):\n", rest, flags=re.MULTILINE)[1:]
-    sections = {name: inspect.cleandoc(text) for name, text in zip(parts[::2], parts[1::2])}
+    sections = {word: inspect.cleandoc(text) for word, text in zip(parts[::2], parts[1::2]) if word not in CODE}
     if tuple(sections) != SECTIONS or not summary or not all(sections.values()):
-        raise ValueError(f"the docstring of {module_of(model).__name__} ({tag}) needs the sections {SECTIONS}")
+        raise ValueError(f"the docstring of {owner.__name__} ({name}) needs the sections {SECTIONS}")
     return title, summary[:1].upper() + summary[1:], sections
 
 
@@ -74,14 +96,37 @@ def page(tag: str, model: type[TermBase]) -> str:
     """The page of a term."""
     title, summary, sections = read(tag, model)
     lines = [NOTE, f"# {title}", "", summary, "", "```yaml", "objective:", f"  - {example(tag, model)}", "```"]
-    for name, text in sections.items():
-        lines += ["", f"## {name}", "", *(["```", text, "```"] if name == "Equation" else [text])]
+    lines += written(sections)
     lines += ["", "## Settings", "", "| key | default | what it is |", "|---|---|---|", *settings(model)]
     lines += ["", ALWAYS]
     if issubclass(model, PairTerm):
         several = "the mean" if module_of(model) is HintModule else "the sum"
         lines += ["", f"Layers that it can pair: {JOINS[model.joins]}. Of several pairs it takes {several}."]
     return "\n".join(lines) + "\n"
+
+
+def written(sections: dict[str, str]) -> list[str]:
+    """The sections of a docstring as lines of a page."""
+    lines = []
+    for name, text in sections.items():
+        lines += ["", f"## {name}", "", *(["```", text, "```"] if name == "Equation" else [text])]
+    return lines
+
+
+def way_page(name: str) -> str:
+    """The page of a way of training."""
+    owner, yaml = WAYS[name]
+    title, summary, sections = read_docstring(name, owner)
+    lines = [way_note(owner), f"# {title}", "", summary, "", "```yaml", yaml, "```", *written(sections)]
+    lines += ["", "## Settings", "", "Of each of the `assistants`, beside what every network has:", ""]
+    lines += ["| key | what it is |", "|---|---|"]
+    lines += [f"| `{key}` | {AssistantSpec.model_fields[key].description} |" for key in ("train", "objective")]
+    return "\n".join(lines) + "\n"
+
+
+def way_note(owner: Any) -> str:
+    file = f"{owner.__module__.replace('.', '/')}.py"
+    return f"<!-- Made by docs/make_methods.py from the docstring of {owner.__name__} in {file}. Change that. -->"
 
 
 def example(tag: str, model: type[TermBase]) -> str:
@@ -126,13 +171,18 @@ def index() -> str:
             lines += ["", f"## {family}", ""]
         title, summary, _ = read(tag, model)
         lines.append(f"- [{title}]({tag}.md), `term: {tag}`. {re.sub(r' [(]`[^`]*`[)]', '', summary)}")
+    lines += ["", "## Ways of training", ""]
+    for name, (owner, _) in WAYS.items():
+        title, summary, _ = read_docstring(name, owner)
+        lines.append(f"- [{title}]({name}.md). {summary}")
     return "\n".join(lines) + "\n"
 
 
 def pages() -> dict[str, str]:
     """All pages by file name."""
     assert {*OUTPUT_MODULES, *PAIR_MODULES} == set(terms().values())
-    return {"README.md": index(), **{f"{tag}.md": page(tag, model) for tag, model in terms().items()}}
+    made = {f"{tag}.md": page(tag, model) for tag, model in terms().items()}
+    return {"README.md": index(), **made, **{f"{name}.md": way_page(name) for name in WAYS}}
 
 
 def main() -> None:

@@ -35,6 +35,15 @@ def test_every_term_has_a_whole_page(maker: Any) -> None:
         assert f"({tag}.md)" in (DOCS / "methods/README.md").read_text(encoding="utf-8")
 
 
+def test_every_way_of_training_has_a_whole_page(maker: Any) -> None:
+    for name, (_, yaml) in maker.WAYS.items():
+        text = (DOCS / "methods" / f"{name}.md").read_text(encoding="utf-8")
+        headings = re.findall(r"^## (.*)$", text, flags=re.MULTILINE)
+        assert headings == ["Equation", "When it helps", "Usual weights", "Traps", "Paper", "Settings"], name
+        assert f"({name}.md)" in (DOCS / "methods/README.md").read_text(encoding="utf-8")
+        assert validate(Experiment, parse_yaml(f"name: a\n{yaml}")).assistants
+
+
 def test_every_loss_that_a_page_names_is_there_and_every_loss_is_named(maker: Any) -> None:
     named = {name for text in maker.pages().values() for name in re.findall(r"`(\w+_loss)`", text)}
     part_of_another = {"attention_map"}

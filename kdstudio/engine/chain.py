@@ -38,9 +38,9 @@ class Link:
         try:
             yield
         except ModelError as error:
-            if self.stage == "student":
-                raise
             what = error.what
+            if self.stage == "student" or what.startswith("teacher"):
+                raise
             if what.startswith("objective.") and self.own_terms:
                 what = f"{self.place}.{what}"
             elif what.startswith("student"):
@@ -51,7 +51,33 @@ class Link:
 
 
 def links_of(experiment: Experiment) -> list[Link]:
-    """The assistants and the student in the order in which they learn."""
+    """Chains: the student learns from an assistant, and the assistant from the teacher.
+
+    Equation:
+        teacher -> assistant 1 -> ... -> student, each with the network before it as its teacher: L_k = sum_i w_i
+        L_i(network k, network k-1)
+
+    When it helps:
+        Where the teacher is far larger than the student: a network of a size between the two learns more from the
+        teacher, and the student more from it. Try it when the student stays far from its teacher also on training
+        samples.
+
+    Usual weights:
+        One assistant, of about the geometric mean of the two sizes; an assistant has the student's terms on outputs and
+        its budget. More assistants help less and less.
+
+    Traps:
+        Every link costs a training, so compare with direct distillation of the same total budget, or with a teacher of
+        the assistant's size. Errors add up along the chain. The student's layer pairs name layers of the last
+        assistant; an assistant with layer pairs needs an `objective` of its own. While a link is trained, agreement and
+        soft targets are those of the network before it; the scorecard holds all networks against the teacher.
+
+    Paper:
+        Mirzadeh et al. 2020, Improved Knowledge Distillation via Teacher Assistant (TAKD, 1902.03393).
+
+    Returns:
+        The assistants and the student in the order in which they learn.
+    """
     found: list[Link] = []
     teacher = experiment.teacher
     for place, assistant in enumerate(experiment.assistants, 1):

@@ -6,7 +6,7 @@ import pytest
 from PySide6.QtWidgets import QLabel
 
 from kdstudio.gui.setup.presets import PRESETS, apply_preset
-from kdstudio.project.between import between
+from kdstudio.project.assistants import between
 from tests.gui.setup_kit import STUDENT, TEACHER, SetupKit, data_answer, model_answer
 
 MIDDLE = model_answer(9000, 18000, [("hidden1", (91,)), ("fc", (10,))])

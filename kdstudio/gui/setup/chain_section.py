@@ -17,7 +17,7 @@ from kdstudio.gui.setup.schema import complete
 from kdstudio.gui.setup.section import Card, Section
 from kdstudio.gui.setup.words import amount, label_of, times
 from kdstudio.gui.words import network_title
-from kdstudio.project.between import between
+from kdstudio.project.assistants import between
 from kdstudio.project.spec import AssistantSpec
 
 

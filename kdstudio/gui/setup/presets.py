@@ -13,7 +13,7 @@ from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.facts import Facts
 from kdstudio.gui.setup.schema import complete
-from kdstudio.project.between import between
+from kdstudio.project.assistants import between, born_again
 from kdstudio.project.pairing import first_pairs
 from kdstudio.project.spec import (
     AssistantSpec,
@@ -146,21 +146,16 @@ def _assistant(value: dict[str, Any], facts: Facts) -> Changes:
 
 def _born_again(value: dict[str, Any], facts: Facts) -> Changes:
     """Every network is like the teacher, and starts from a seed of its own."""
-    found = value.get("teacher") or value.get("student")
-    network = {key: item for key, item in (found or {}).items() if key in ModelSpec.model_fields}
-    network |= {"weights": None, "pretrained": False}
+    teacher = value.get("teacher") or {**(value.get("student") or {}), "train": {"seed": 0}}
+    found = born_again(teacher)
+    seed = (teacher.get("train") or {}).get("seed")
     changes: Changes = {
-        "assistants": [complete(AssistantSpec, network)],
-        "student": complete(StudentSpec, network),
+        "assistants": [complete(AssistantSpec, network) for network in found["assistants"]],
+        "student": complete(StudentSpec, found["student"]),
         "objective": [_hard(1.0), _soft(1.0, 1.0)],
+        "train.seed": seed + 1 if isinstance(seed, int) else 1,
     }
-    train = found.get("train") if isinstance(found, dict) else None
-    if isinstance(train, dict):
-        seed = train.get("seed")
-        changes["train.seed"] = seed + 1 if isinstance(seed, int) else 1
-    else:
-        changes |= {"teacher": complete(TeacherSpec, network), "train.seed": 1}
-    return changes
+    return changes if value.get("teacher") else {**changes, "teacher": complete(TeacherSpec, teacher)}
 
 
 def _hard_only(value: dict[str, Any], facts: Facts) -> Changes:
