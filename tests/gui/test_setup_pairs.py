@@ -17,7 +17,15 @@ from kdstudio.gui.setup.pair_dialog import PairDialog
 from kdstudio.gui.theme import Theme
 from kdstudio.project.errors import ModelError
 from kdstudio.project.folder import Project
-from kdstudio.project.pairing import first_pairs, middle, suggested, suggestions
+from kdstudio.project.pairing import (
+    Likeness,
+    at_resolutions,
+    by_likeness,
+    first_pairs,
+    middle,
+    suggested,
+    suggestions,
+)
 from kdstudio.project.spec import JoinRule
 from tests.gui.setup_kit import LEFT, STUDENT, TEACHER, SetupKit, know_all, model_answer
 
@@ -305,3 +313,77 @@ def test_pairs_that_cannot_be_are_marked_before_the_run(setup: SetupKit, sample:
         assert words in setup.page.context.problems["objective.2.pairs.0"][0]
     assert words in setup.field("objective.2.pairs").note.text()
     assert setup.page.experiment is not None, "the engine has the last word on layers"
+
+
+CKA = Likeness(
+    ["conv1", "layer1", "layer1.0", "layer2", "layer3", "fc"],
+    ["conv1", "layer1", "layer2", "layer3", "fc"],
+    [
+        [0.99, 0.2, 0.1, 0.1, 0.1],
+        [0.3, 0.7, 0.8, 0.1, 0.1],
+        [0.3, 0.9, 0.2, 0.1, 0.1],
+        [0.1, 0.2, 0.4, 0.6, 0.1],
+        [0.1, 0.1, 0.5, 0.3, 0.1],
+        [0.1, 0.1, 0.1, 0.1, 1.0],
+    ],
+    "hints/002",
+)
+
+
+def test_the_most_alike_are_one_a_stage_and_do_not_cross() -> None:
+    shapes = [{layer["name"]: tuple(layer["output_shape"]) for layer in RESNETS[side]["layers"]} for side in RESNETS]
+    found = by_likeness(CKA, *shapes)
+    assert found == [("conv1", "conv1", 0.99), ("layer1.0", "layer1", 0.9), ("layer2", "layer3", 0.6)]
+    vectors = by_likeness(Likeness(["a", "b"], ["c", "d"], [[float("nan"), 1], [1, 1]]), {"a": (3,)}, {"c": (4,)})
+    assert vectors == [], "a layer that says nothing has no likeness, and the last ones are the classifiers"
+
+
+def test_maps_of_one_size_go_together_whatever_they_are_called() -> None:
+    other = model_answer(9, 9, [("stem", (8, 8, 8)), ("a", (8, 4, 4)), ("b", (8, 2, 2)), ("out", (10,))])
+    found = at_resolutions(RESNETS["teacher"]["layers"], other["layers"], "maps")
+    assert found == [("layer1.0", "stem"), ("layer2", "a"), ("layer3", "b")]
+    assert at_resolutions(RESNETS["teacher"]["layers"], other["layers"], "channels") == []
+
+
+def test_other_ways_to_suggest(qtbot: Any, theme: Theme) -> None:
+    made = PairDialog(theme, RESNETS["teacher"], RESNETS["student"], [], likeness=CKA)
+    qtbot.addWidget(made)
+    made.show()
+    qtbot.waitExposed(made)
+    assert made.by_run.text() == "By likeness in hints/002"
+    made.by_size.trigger()
+    assert [pair["student"] for pair in made.pairs()] == ["layer1", "layer2", "layer3"]
+    made.by_run.trigger()
+    assert made.pairs()[3] == {"teacher": "conv1", "student": "conv1"}
+    assert "(CKA 0.99)" in made.list.item(3).text()
+    with qtbot.waitSignal(made.likeness_wanted):
+        made.by_start.trigger()
+    assert made.verdict.text() == "Measuring how alike the layers are..."
+    made.show_failure("the teacher is not trained yet")
+    assert made.verdict.text() == "the teacher is not trained yet"
+    assert made.by_start.isEnabled()
+    made.show_likeness(Likeness(["layer3", "fc"], ["layer1", "fc"], [[0.4, 0.1], [0.1, 1.0]]))
+    assert made.pairs()[-1] == {"teacher": "layer3", "student": "layer1"}
+
+
+def test_the_editor_asks_the_engine(setup: SetupKit, sample: Project) -> None:
+    setup.open(sample, "hints")
+    know_all(setup)
+    section = setup.go("objective")
+    box = setup.field("objective.2.pairs")
+    before = setup.value("objective.2.pairs")
+
+    def act(dialog: PairDialog) -> None:
+        assert not dialog.by_run.isVisible(), "there is no run yet"
+        dialog.by_start.trigger()
+        assert setup.engine.questions["likeness"]["experiment"]["name"] == "hints"
+        setup.engine.answer("likeness", {"teacher": ["a", "b"], "student": ["c", "d"], "table": [[0.5, 0.1], [0.1, 1]]})
+        assert dialog.verdict.text() == "No layers were found that way which this term can pair."
+        dialog.reject()
+
+    timer = in_the_dialog(act)
+    setup.click(box.editor.button)
+    timer.stop()
+    assert "likeness" in setup.engine.cancelled
+    assert setup.value("objective.2.pairs") == before
+    assert section is setup.page.current_section()

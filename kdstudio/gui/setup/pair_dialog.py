@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Signal
@@ -16,6 +17,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QListWidget,
     QListWidgetItem,
+    QMenu,
     QPushButton,
     QSplitter,
     QTreeWidget,
@@ -29,7 +31,7 @@ from kdstudio.gui.language import mark, tr, trn
 from kdstudio.gui.setup.joins import join, shape_text
 from kdstudio.gui.setup.words import label_of
 from kdstudio.gui.theme import Theme
-from kdstudio.project.pairing import modules_of, shapes_of, suggestions
+from kdstudio.project.pairing import Likeness, at_resolutions, by_likeness, modules_of, shapes_of, suggestions
 from kdstudio.project.spec import JoinRule
 
 NAME = Qt.ItemDataRole.UserRole
@@ -130,7 +132,13 @@ class PairDialog(QDialog):
         pairs: The pairs that there are.
         parent: The dialog's parent.
         rule: How the term joins two layers.
+        likeness: How alike the layers were in a run, None where no run says it.
+
+    Signals:
+        likeness_wanted: The likeness of the untrained student is to be measured; `show_likeness` takes it.
     """
+
+    likeness_wanted = Signal()
 
     def __init__(
         self,
@@ -140,9 +148,11 @@ class PairDialog(QDialog):
         pairs: list[Any],
         parent: QWidget | None = None,
         rule: JoinRule = "regressor",
+        likeness: Likeness | None = None,
     ) -> None:
         super().__init__(parent)
         self.theme = theme
+        self._likeness = likeness
         self.rule: JoinRule = rule
         self.setWindowTitle(tr("Pair layers"))
         self._reports = {"teacher": teacher, "student": student}
@@ -157,6 +167,10 @@ class PairDialog(QDialog):
         self.add = QPushButton(tr("&Add pair"))
         self.suggest = QPushButton(tr("&Suggest pairs"))
         self.suggest.setToolTip(tr("Adds a pair for each stage that both networks have"))
+        self.ways = QPushButton(tr("&Other ways"))
+        self.ways.setObjectName("menu")
+        self.ways.setToolTip(tr("Suggests pairs by the size of the maps, or by how alike the layers are"))
+        self.ways.setMenu(self._ways_menu())
         self.parts = QCheckBox(tr("Show all &parts"))
         self.parts.setToolTip(tr("Also what stands inside the layers: convolutions, norms, activations"))
         self.parts.setVisible(any(tree.has_parts for tree in self.trees.values()))
@@ -171,7 +185,7 @@ class PairDialog(QDialog):
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
-        for button in (*buttons.buttons(), self.add, self.suggest, self.remove):
+        for button in (*buttons.buttons(), self.add, self.suggest, self.ways, self.remove):
             if isinstance(button, QPushButton):
                 button.setAutoDefault(False)
                 button.setIcon(QIcon())
@@ -217,11 +231,12 @@ class PairDialog(QDialog):
         below = QGridLayout()
         below.setSpacing(8)
         below.addWidget(heading, 0, 0)
-        below.addWidget(self.list, 1, 0, 3, 1)
+        below.addWidget(self.list, 1, 0, 4, 1)
         below.addWidget(self.suggest, 1, 1)
-        below.addWidget(self.remove, 2, 1)
+        below.addWidget(self.ways, 2, 1)
+        below.addWidget(self.remove, 3, 1)
         below.addWidget(self.parts, 0, 1)
-        below.setRowStretch(3, 1)
+        below.setRowStretch(4, 1)
         below.setColumnStretch(0, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(16, 12, 16, 12)
@@ -247,6 +262,7 @@ class PairDialog(QDialog):
                 self.trees["teacher"].choose(found[0][0])
                 self.trees["student"].choose(found[0][1])
         self.suggest.setEnabled(bool(self._suggestions()))
+        self.ways.setEnabled(all(self._shapes.values()))
         self.trees["teacher"].setFocus()
         self._check()
 
@@ -260,8 +276,10 @@ class PairDialog(QDialog):
     def _has(self, teacher: str, student: str) -> bool:
         return {"teacher": teacher, "student": student} in self.pairs()
 
-    def _append(self, teacher: str, student: str) -> None:
+    def _append(self, teacher: str, student: str, likeness: float | None = None) -> None:
         text, wrong = f"{teacher} → {student}", False
+        if likeness is not None:
+            text = f"{text} (CKA {likeness:.2f})"
         if teacher in self._shapes["teacher"] and student in self._shapes["student"]:
             found = join(self._shapes["student"][student], self._shapes["teacher"][teacher], self.rule)
             text, wrong = f"{text}:  {found.text}", not found.possible
@@ -295,6 +313,55 @@ class PairDialog(QDialog):
             if not self._has(teacher, student):
                 self._append(teacher, student)
         self._check()
+
+    # -- other ways --------------------------------------------------------------------------------------------
+
+    def _ways_menu(self) -> QMenu:
+        menu = QMenu(self)
+        self.by_size = menu.addAction(tr("By the size of the maps"))
+        self.by_size.triggered.connect(self._suggest_by_size)
+        self.by_run = menu.addAction(tr("By likeness in the latest run"))
+        self.by_run.setVisible(self._likeness is not None)
+        self.by_run.triggered.connect(lambda: self.show_likeness(self._likeness))
+        if self._likeness is not None:
+            self.by_run.setText(tr("By likeness in {run}", run=self._likeness.source))
+        self.by_start = menu.addAction(tr("By likeness of the untrained student"))
+        self.by_start.triggered.connect(self._ask_likeness)
+        return menu
+
+    def _suggest_by_size(self) -> None:
+        teacher, student = self._reports["teacher"], self._reports["student"]
+        assert teacher is not None
+        assert student is not None
+        found = at_resolutions(teacher["layers"], student["layers"], self.rule)
+        self._take([(one, other, None) for one, other in found])
+
+    def _ask_likeness(self) -> None:
+        self.verdict.setText(tr("Measuring how alike the layers are..."))
+        self.by_start.setEnabled(False)
+        self.likeness_wanted.emit()
+
+    def show_likeness(self, likeness: Likeness | None) -> None:
+        """Adds the pairs that are most alike."""
+        self.by_start.setEnabled(True)
+        if likeness is not None:
+            pairs = by_likeness(likeness, self._shapes["teacher"], self._shapes["student"], self.rule)
+            self._take([*pairs])
+
+    def show_failure(self, text: str) -> None:
+        """Why the likeness could not be measured."""
+        self.by_start.setEnabled(True)
+        self.mark.setPixmap(icon("alert", self.theme.tokens.bad).pixmap(16, 16))
+        self.mark.setVisible(True)
+        self.verdict.setText(text)
+
+    def _take(self, pairs: Sequence[tuple[str, str, float | None]]) -> None:
+        for teacher, student, likeness in pairs:
+            if not self._has(teacher, student):
+                self._append(teacher, student, likeness)
+        self._check()
+        if not pairs:
+            self.verdict.setText(tr("No layers were found that way which this term can pair."))
 
     def _pair_chosen(self, row: int) -> None:
         if row >= 0:

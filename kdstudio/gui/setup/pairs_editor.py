@@ -13,8 +13,44 @@ from kdstudio.gui.setup.editors import Editor
 from kdstudio.gui.setup.joins import join
 from kdstudio.gui.setup.pair_dialog import PairDialog
 from kdstudio.gui.setup.schema import FieldSchema
-from kdstudio.project.pairing import shapes_of
+from kdstudio.project.pairing import Likeness, shapes_of
+from kdstudio.project.runs.snapshots import in_force, list_snapshots, read_cka
 from kdstudio.project.spec import JOIN_RULES, JoinRule
+
+CHANNEL = "likeness"
+
+
+class LikenessQuestion:
+    """Asks the engine, for a dialog, how alike the layers of teacher and untrained student are."""
+
+    def __init__(self, context: Context, dialog: PairDialog) -> None:
+        self.context = context
+        self.dialog = dialog
+        self.client = context.facts.client
+        dialog.likeness_wanted.connect(self._ask)
+        self.client.answered.connect(self._answered)
+        self.client.failed.connect(self._failed)
+
+    def _ask(self) -> None:
+        value, project = self.context.document.value, self.context.project
+        root = str(project.root) if project is not None else ""
+        question = {"ask": CHANNEL, "root": root, "data": value.get("data"), "experiment": value}
+        self.client.ask(CHANNEL, question, keep=False)
+
+    def _answered(self, channel: str, answer: Any) -> None:
+        if channel == CHANNEL:
+            self.dialog.show_likeness(Likeness(answer["teacher"], answer["student"], answer["table"]))
+
+    def _failed(self, channel: str, error: Any) -> None:
+        if channel == CHANNEL:
+            words = [getattr(error, "what", str(error)), getattr(error, "fix", "")]
+            self.dialog.show_failure(". ".join(word for word in words if word))
+
+    def end(self) -> None:
+        """The dialog is closed."""
+        self.client.cancel(CHANNEL)
+        self.client.answered.disconnect(self._answered)
+        self.client.failed.disconnect(self._failed)
 
 
 class PairsEditor(Editor):
@@ -52,11 +88,23 @@ class PairsEditor(Editor):
 
     def _choose(self) -> None:
         teacher, student = (fact.known for fact in self.context.facts.sides(self._term))
-        dialog = PairDialog(self.context.theme, teacher, student, self._pairs, self, self.rule)
+        dialog = PairDialog(self.context.theme, teacher, student, self._pairs, self, self.rule, self._likeness())
+        question = LikenessQuestion(self.context, dialog)
         if dialog.exec():
             self._pairs = dialog.pairs()
             self._write()
             self.edited.emit()
+        question.end()
+
+    def _likeness(self) -> Likeness | None:
+        """How alike the layers were at the end of the newest run of this experiment that says so."""
+        project, name = self.context.project, str(self.context.document.get("name"))
+        for run in reversed(project.runs(name)) if project is not None else []:
+            infos = [info for info in in_force(list_snapshots(run)) if info.teacher_layers]
+            table = read_cka(infos[-1]) if infos else None
+            if table is not None:
+                return Likeness(infos[-1].teacher_layers, infos[-1].student_layers, table.tolist(), run.name)
+        return None
 
     def value(self) -> list[Any]:
         return self._pairs
