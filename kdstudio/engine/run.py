@@ -27,7 +27,7 @@ from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.scorecard import score_run
 from kdstudio.engine.student_io import DESCRIPTION, save_student
 from kdstudio.engine.teacher import Teacher
-from kdstudio.engine.teacher_stage import further_teachers, trained_teacher
+from kdstudio.engine.teacher_stage import further_teachers, trained_teacher, untrained_teacher
 from kdstudio.engine.teacher_store import load_teacher
 from kdstudio.engine.terms import Facts
 from kdstudio.engine.trainer import Outcome, Trainer
@@ -242,6 +242,8 @@ class Session:
                 self.shapes[link.stage] = shapes
                 self._objective(link, self._facts(teacher))
             teacher = student
+        for place in range(len(self.experiment.teachers)):
+            untrained_teacher(self, place)
 
     # -- stages ----------------------------------------------------------------------------------------------
 

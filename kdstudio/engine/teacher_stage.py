@@ -28,16 +28,26 @@ if TYPE_CHECKING:
 logger = logging.getLogger("kdstudio")
 
 
+def untrained_teacher(session: Session, place: int) -> nn.Module:
+    """The network of a further teacher, by its place in the spec.
+
+    Raises:
+        ModelError: It cannot be built, or its weights do not fit.
+        InputError: It is to be trained in an arithmetic that the device has not.
+    """
+    spec, field = session.experiment.teachers[place], f"teachers.{place}"
+    pick_precision(spec.train, session.device, f"{field}.train")
+    seeds = spec.train.seed, spec.train.deterministic
+    model = make_network(spec, session.bundle, session.root, session.trusted, *seeds, field)
+    return model.to(session.device)
+
+
 def further_teachers(session: Session) -> list[nn.Module] | None:
     """The teachers beside the first one, each a stage of its own. None if a stop was asked for."""
     found: list[nn.Module] = []
-    for number, spec in enumerate(session.experiment.teachers, 2):
-        field, train = f"teachers.{number - 2}", spec.train
-        pick_precision(train, session.device, f"{field}.train")
-        model = make_network(
-            spec, session.bundle, session.root, session.trusted, train.seed, train.deterministic, field
-        )
-        teacher = trained_teacher(session, model.to(session.device), spec, f"teacher-{number}")
+    for place, spec in enumerate(session.experiment.teachers):
+        model = untrained_teacher(session, place)
+        teacher = trained_teacher(session, model, spec, f"teacher-{place + 2}")
         if teacher is None:
             return None
         found.append(teacher)

@@ -134,6 +134,14 @@ def test_a_wrong_layer_is_told_before_anything_is_trained(lab: Any) -> None:
         lab.run(**fields)
 
 
+def test_a_further_teacher_that_cannot_be_built_is_told_before_anything_is_trained(lab: Any) -> None:
+    further = {"model": "mlp", "weights": "nowhere.safetensors"}
+    run = lab.project.create_run(lab.experiment(teachers=[further], objective=[{"term": "ensemble"}]))
+    with pytest.raises(ModelError, match=r"teachers\.0\.weights: there is no file"):
+        execute(run)
+    assert lab.events(run) == []
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

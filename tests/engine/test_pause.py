@@ -41,7 +41,8 @@ def same_run(lab: Any, first: RunFolder, second: RunFolder) -> None:
         assert torch.equal(contents[0]["random"]["torch"], contents[1]["random"]["torch"])
         assert lab.same(*(lab.module(run, f"{prefix}best.pt") for run in (first, second)))
     stores = [lab.metrics(run) for run in (first, second)]
-    keys = stores[0].keys()
+    # shares of the gradient are measured when their small part of the time allows, not at given steps
+    keys = [key for key in stores[0].keys() if key[1] != "gradient"]  # noqa: SIM118
     for key in keys:
         curves = [store.series(*key) for store in stores]
         np.testing.assert_array_equal(curves[0].steps, curves[1].steps)
