@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdstudio.commands.inspect_pairs import describe_pairs, pairs_text
 from kdstudio.project.errors import InputError, KDStudioError, ModelError
 from kdstudio.project.folder import Project, find_project, load_experiment
 from kdstudio.project.runs.folder import RunFolder
@@ -80,6 +81,13 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--examples", metavar="N", type=int, default=0, help="with --json: N pictures of each class, as PNG in base64"
     )
+    parser.add_argument(
+        "--pairs",
+        metavar="WAY",
+        help="of an experiment: layers worth pairing, as YAML; by stage, resolution, cka (the untrained student) or "
+        "run:EXPERIMENT/NNN",
+    )
+    parser.add_argument("--term", default="hint", help="with --pairs: the term that is to take them (default hint)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--serve", action="store_true", help="answer questions, one JSON object a line, until the input ends"
@@ -99,6 +107,10 @@ def run(args: argparse.Namespace) -> int:
         return serve_process()
     if not (args.target or "").strip():
         raise InputError("inspect: what is to be inspected?", fix="Give a model, data, an experiment or a project.")
+    if args.pairs:
+        found = describe_pairs(Path(args.target).expanduser(), args.pairs, args.term)
+        print(json.dumps(found) if args.json else pairs_text(found))
+        return 0
     report = inspect(args)
     print(json.dumps(report, ensure_ascii=False) if args.json else as_text(report))
     return 2 if report.get("errors") else 0

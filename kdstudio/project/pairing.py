@@ -105,7 +105,7 @@ def at_resolutions(
         last: dict[Shape, tuple[str, Shape]] = {}
         for layer in layers[:-1]:
             shape = tuple(layer["output_shape"])
-            if len(shape) == 3:
+            if len(shape) == 3 and not _is_point(shape):
                 last[shape[1:]] = (layer["name"], shape)
         sides.append(last)
     both = [(sides[0][size], sides[1][size]) for size in sides[0] if size in sides[1]]
@@ -144,7 +144,10 @@ def by_likeness(
     found = []
     for row, one in enumerate(likeness.teacher[:-1]):
         for column, other in enumerate(likeness.student[:-1]):
-            if one in teacher and other in student and fits(rule, student[other], teacher[one]):
+            there = one in teacher and other in student
+            if not there or _is_point(teacher[one]) or _is_point(student[other]):
+                continue
+            if fits(rule, student[other], teacher[one]):
                 found.append((float(likeness.table[row][column]), row, column))
     chosen: list[tuple[int, int, float]] = []
     for value, row, column in sorted(found, reverse=True):
@@ -158,6 +161,11 @@ def by_likeness(
         if not clash and value == value:  # a layer that says nothing has no CKA
             chosen.append((row, column, value))
     return [(likeness.teacher[row], likeness.student[column], value) for row, column, value in sorted(chosen)]
+
+
+def _is_point(shape: Shape) -> bool:
+    """Whether it is a map of one pixel, which says nothing of places."""
+    return len(shape) == 3 and shape[1:] == (1, 1)
 
 
 def _stage(name: str) -> str:
