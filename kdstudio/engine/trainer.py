@@ -26,10 +26,12 @@ from kdstudio.engine.optim import build_optimizer
 from kdstudio.engine.probes import Probes
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.teacher import Teacher
+from kdstudio.engine.train_eval import TrainEval
 from kdstudio.engine.validate import Validation
 from kdstudio.project.errors import NotFiniteError
 from kdstudio.project.schedules import learning_rate
 from kdstudio.project.spec import DataBase, TrainSpec
+from kdstudio.project.train_eval import SPLIT
 
 logger = logging.getLogger("kdstudio")
 
@@ -114,7 +116,10 @@ class Trainer:
         self.shares = shares
         self.preprocess = preprocess
         self.device = accelerator.device
-        self.batches = Batches(bundle.train, data.batch_size, spec.seed, self.device, data)
+        self.train_eval: TrainEval | None = None
+        if teacher is not None:
+            self.train_eval = TrainEval(bundle, preprocess, self.device, teacher, spec.epochs)
+        self.batches = Batches(bundle.taught(stage), data.batch_size, spec.seed, self.device, data)
         self.steps_per_epoch = len(self.batches)
         self.total_steps = self.steps_per_epoch * spec.epochs
         self.raw = module.to(self.device)
@@ -321,9 +326,12 @@ class Trainer:
         self.meter.flush()
         self._check_weights()
         progress = self.progress
-        values = self.validation.score(self.raw, self.accelerator)
-        self.module.train()
         step = max(0, progress.step - 1)
+        values = self.validation.score(self.raw, self.accelerator)
+        if self.train_eval is not None and self.train_eval.due(progress.epoch):
+            found = self.train_eval.measure(self.raw.student, self.accelerator)
+            self.recorder.values(self.stage, SPLIT, step, max(0, progress.epoch - 1), found)
+        self.module.train()
         self.recorder.values(self.stage, "validation", step, max(0, progress.epoch - 1), values)
         text = ", ".join(f"{key} {value:.4f}" for key, value in values.items() if "." not in key)
         logger.info("%s: epoch %d of %d: validation %s", self.stage, progress.epoch, self.spec.epochs, text)
