@@ -114,7 +114,7 @@ class TemperatureCard(Card):
     def _soft_place(self) -> int | None:
         terms = self.context.document.get("objective")
         for place, term in enumerate(terms if isinstance(terms, list) else []):
-            if isinstance(term, dict) and term.get("term") == "soft":
+            if isinstance(term, dict) and term.get("term") in ("soft", "ensemble"):
                 return place
         return None
 

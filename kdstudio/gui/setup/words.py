@@ -20,6 +20,7 @@ LABELS = {
     "validation_fraction": mark("Validation share"),
     "test_fraction": mark("Test share"),
     "train_limit": mark("Training samples"),
+    "leave_out": mark("Classes left out"),
     "image_size": mark("Image side"),
     "every_seconds": mark("Snapshot every"),
     "probes": mark("Probe samples"),
@@ -168,6 +169,7 @@ COMMON: dict[str, tuple[str, ...]] = {
     "ImageFolder": ("path", "image_size", "grayscale", "batch_size", "augment", "crop_padding", "jitter_pixels"),
     "NumpyFile": ("path", "batch_size", "augment", "crop_padding", "jitter_pixels"),
     "TeacherSpec": ("model", "widths", "weights", "pretrained", "dropout", "input_dropout"),
+    "PeerSpec": ("model", "widths", "seed", "dropout", "input_dropout"),
     "AssistantSpec": ("model", "widths", "weights", "pretrained", "dropout", "input_dropout"),
     "StudentSpec": ("model", "widths", "weights", "pretrained", "dropout", "input_dropout"),
     "TrainSpec": (
@@ -180,6 +182,7 @@ COMMON: dict[str, tuple[str, ...]] = {
     "DecoupledTerm": ("weight", "alpha", "beta", "temperature", "from_epoch", "until_epoch"),
     "CorrelationTerm": ("weight", "inter", "intra", "temperature", "from_epoch", "until_epoch"),
     "LogitTerm": ("weight", "from_epoch", "until_epoch"),
+    "EnsembleTerm": ("weight", "temperature", "weighting", "weights", "from_epoch", "until_epoch"),
     "HintTerm": PAIR_FIELDS,
     "ContextTerm": PAIR_FIELDS,
     "AttentionTerm": PAIR_FIELDS,
@@ -204,7 +207,7 @@ COMMON: dict[str, tuple[str, ...]] = {
 #: Columns of the fields that take more than one.
 SPANS = {
     "name": 2, "path": 2, "folder": 2, "model": 2, "weights": 2, "notes": 4, "args": 2, "classes": 2, "augment": 2,
-    "source": 2, "pairs": 4,
+    "source": 2, "pairs": 4, "weighting": 2,
 }  # fmt: skip
 
 #: One of a list, in the path of a field.
@@ -286,6 +289,7 @@ RELEVANT: dict[str, Callable[[dict[str, Any]], bool]] = {
     "input_dropout": _family("mlp"),
     "args": lambda values: _own(values) or str(values.get("model", "")).startswith("resnet"),
     "pretrained": _library,
+    "weights": lambda values: values.get("weighting", "given") == "given",  # a network's, and those of teachers
     "latency_batch": lambda values: bool(values.get("latency")),
     "repeats": lambda values: bool(values.get("latency")),
 }
