@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QStatusBar, QWidget
 
 from kdstudio.gui.language import tr
 from kdstudio.gui.widgets.elided import ElidedLabel, Pill
-from kdstudio.gui.words import and_then, network_word, status_words
+from kdstudio.gui.words import and_then, network_word, numbered, status_words
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.state import RunState, RunStatus
@@ -134,7 +134,11 @@ class StatusStrip:
         self.phase.setText(" · ".join(part for part in (words, position, message) if part))
         self._pace.update(state)
         left = self._pace.left(state) if status is RunStatus.TRAINING else None
-        words = tr("{time} left for the {stage}", time=duration(left), stage=network_word(state.stage)) if left else ""
+        words = ""
+        if left and numbered(state.stage)[1]:
+            words = tr("{time} left for {stage}", time=duration(left), stage=network_word(state.stage))
+        elif left:
+            words = tr("{time} left for the {stage}", time=duration(left), stage=network_word(state.stage))
         self.left.setText(words)
         self.time.setText(and_then(words, state.stage, *self._coming(run)) if words else "")
         fast = status is RunStatus.TRAINING and state.samples_per_second

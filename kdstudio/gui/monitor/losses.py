@@ -53,6 +53,7 @@ class LossesPanel(Panel):
         super().__init__("losses", tr("Losses"), empty, theme)
         self.stage = QComboBox()
         self.stage.setAccessibleName(tr("Stage"))
+        self.stage.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)  # stages come one after another
         self.stage.setToolTip(tr("The network whose training is shown"))
         self.stage.activated.connect(self._stage_chosen)
         self.weighted = QComboBox()

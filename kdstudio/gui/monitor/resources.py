@@ -20,7 +20,7 @@ from kdstudio.gui.monitor.views import View, ViewStack
 from kdstudio.gui.monitor.words import duration, remaining, size
 from kdstudio.gui.theme import Theme, Tokens
 from kdstudio.gui.widgets.flow import FlowLayout
-from kdstudio.gui.words import and_then, network_word
+from kdstudio.gui.words import and_then, network_word, numbered
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.runs.metrics import Series
@@ -270,6 +270,8 @@ class ResourcesPanel(Panel):
                 words = remaining(max(0, state.total_steps - state.step) / rate)
                 if self._experiment is not None:
                     words = and_then(words, stage, self._experiment.baseline, len(self._experiment.assistants))
+                if numbered(stage)[1]:
+                    return tr("Time left for {stage}", stage=network_word(stage)), words
                 return tr("Time left for the {stage}", stage=network_word(stage)), words
             others = {RunStatus.HOLDING: tr("on hold"), RunStatus.EVALUATING: tr("evaluating")}
             return tr("Time left"), others.get(self.status, tr("not known yet"))
