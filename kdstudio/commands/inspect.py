@@ -254,13 +254,18 @@ def data_report(bundle: DataBundle, examples: int, side: int | None = None) -> d
         examples: Pictures of each class; none are added for 0.
         side: The pictures are made smaller until they fit into this many pixels; None leaves them as they are.
     """
-    report = {
+    counts = bundle.counts()
+    report: dict[str, Any] = {
         "kind": "data",
         "name": bundle.name,
         "input_shape": list(bundle.input_shape),
         "classes": bundle.classes,
-        "samples": {name: len(split) for name, split in bundle.splits.items()},
-        "counts": bundle.counts(),
+        "samples": {name: sum(each) for name, each in counts.items()},
+        "counts": counts,
+        "left_out": {
+            "classes": [bundle.classes[label] for label in bundle.left_out],
+            "samples": len(bundle.train) - len(bundle.transfer),
+        },
         "mean": bundle.mean,
         "std": bundle.std,
         "fingerprint": bundle.fingerprint(),
@@ -402,6 +407,9 @@ def _data_text(report: dict[str, Any]) -> str:
         read = "as grey" if report["input_shape"][0] == 1 else "in colour"
         lines.append(f"{kind} of {shown} pixels on disk, read {read} and resized")
     lines.append(_table(rows, right=range(1, len(splits) + 1)))
+    if report["left_out"]["classes"]:
+        names, samples = ", ".join(report["left_out"]["classes"]), report["left_out"]["samples"]
+        lines.append(f"Left out for the student, not for a teacher: {names} ({samples:,} training samples).")
     lines += [f"Problem: {problem}" for problem in report["problems"]] or ["No problems were found."]
     return "\n".join(lines)
 

@@ -55,12 +55,12 @@ def shares_at_start(experiment: Experiment, bundle: DataBundle, root: Path, trus
     student = student.to(device)
     first = teachers[0] if teachers else None
     shapes = check_wiring(experiment, first, student, bundle, preprocess)
-    facts = Facts(bundle.train.labels, len(bundle.classes), first, peer)
+    facts = Facts(bundle.transfer.labels, len(bundle.classes), first, peer)
     objective = Objective(experiment.objective, train.epochs, *shapes, facts).to(device)
     teacher = Teacher(first, objective.layers("teacher")) if first is not None else None
     others = [Teacher(model, []) for model in teachers[1:]]
     try:
-        shares = GradientShares(bundle.train, preprocess, device, teacher, others)
+        shares = GradientShares(bundle.transfer, preprocess, device, teacher, others)
         found = shares.measure(student, objective, 0, make_accelerator(device, train))
     finally:
         for each in (teacher, *others):

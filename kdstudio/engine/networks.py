@@ -124,7 +124,7 @@ def check_wiring(
             shapes[side] = _shapes(model, wanted[side], sample, preprocess, len(bundle.classes), side)
             spec = experiment.student if side == "student" else experiment.teacher
             given = side == "teacher" and spec is not None and bool(spec.weights or spec.pretrained)
-            if not given and min(len(bundle.train), experiment.data.batch_size) == 1:
+            if not given and min(len(bundle.taught(side)), experiment.data.batch_size) == 1:
                 _check_single(model, sample, preprocess, side)
     return shapes["student"], shapes.get("teacher", {})
 

@@ -216,7 +216,7 @@ class Session:
         self.control.poll(lambda begins: self.recorder.update(phase="holding" if begins else phase))
 
     def _facts(self, teacher: nn.Module | None) -> Facts:
-        return Facts(self.bundle.train.labels, len(self.bundle.classes), teacher, self._peer)
+        return Facts(self.bundle.transfer.labels, len(self.bundle.classes), teacher, self._peer)
 
     def _peer(self, spec: ModelSpec, seed: int) -> nn.Module:
         train = self.experiment.train
@@ -285,7 +285,7 @@ class Session:
             if term.first_epochs:
                 seed_everything(spec.seed, spec.deterministic)
                 batches = Batches(
-                    self.bundle.train, self.experiment.data.batch_size, spec.seed, self.device, self.experiment.data
+                    self.bundle.transfer, self.experiment.data.batch_size, spec.seed, self.device, self.experiment.data
                 )
                 name = f"{'' if link.stage == 'student' else f'{link.stage}-'}{term.name}"
                 folder = self.run.checkpoints_dir
@@ -326,7 +326,7 @@ class Session:
         """A trainer for a stage, at its last checkpoint where there is one."""
         shares = None
         if len(objective.terms) > 1:
-            shares = GradientShares(self.bundle.train, self.preprocess, self.device, teacher, others)
+            shares = GradientShares(self.bundle.taught(stage), self.preprocess, self.device, teacher, others)
         # after the stages before it, so that a stage's dropout does not depend on whether they ran in this process
         seed_everything(spec.seed, spec.deterministic)
         trainer = Trainer(

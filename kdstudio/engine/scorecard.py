@@ -155,7 +155,8 @@ def build_scorecard(
         "classes": bundle.classes,
         "data": {
             "name": bundle.name,
-            "counts": {name: len(split) for name, split in bundle.splits.items()},
+            "counts": {name: sum(counts) for name, counts in bundle.counts().items()},
+            "left_out": [bundle.classes[label] for label in bundle.left_out],
             "problems": bundle.problems,
         },
         "networks": entries,

@@ -17,8 +17,9 @@ from kdstudio.project.spec import DataBase, TeacherSpec
 
 #: Part of every key; raised when a change in the engine makes the same spec end in other weights.
 RECIPE = 1
-#: Fields that decide where samples come from or which there are; the fingerprint tells that.
-_WHERE_ONLY = {"folder", "download", "path", "unreadable", "test_fraction"}
+#: Fields that decide where samples come from or which there are, which the fingerprint tells; and what only the
+#: student's samples lack.
+_NOT_ITS_VIEWS = {"folder", "download", "path", "unreadable", "test_fraction", "leave_out"}
 
 
 def teacher_key(spec: TeacherSpec, data: DataBase, bundle: DataBundle, root: Path) -> str:
@@ -30,7 +31,7 @@ def teacher_key(spec: TeacherSpec, data: DataBase, bundle: DataBundle, root: Pat
         "data": bundle.fingerprint(),
     }
     if spec.weights is None and not spec.pretrained:
-        described["views"] = data.model_dump(mode="json", exclude=_WHERE_ONLY)
+        described["views"] = data.model_dump(mode="json", exclude=_NOT_ITS_VIEWS)
     digest.update(json.dumps(described, sort_keys=True).encode())
     files = []
     if spec.weights is not None:

@@ -64,6 +64,7 @@ class DataBundle:
         problems: Warnings about the data, each a sentence.
         source: Kind of the source, as in the spec.
         stored: Of an image folder.
+        left_out: Classes that the student's training samples lack (`data.leave_out`), rising.
     """
 
     name: str
@@ -77,26 +78,42 @@ class DataBundle:
     problems: list[str] = field(default_factory=list)
     source: str = ""
     stored: Stored | None = None
+    left_out: tuple[int, ...] = ()
 
     @property
     def splits(self) -> dict[str, ArraySplit]:
         return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @cached_property
+    def transfer(self) -> ArraySplit:
+        """What the student learns from: the training samples without the classes that are left out."""
+        if not self.left_out:
+            return self.train
+        return self.train.select(torch.nonzero(~torch.isin(self.train.labels, torch.tensor(self.left_out))).flatten())
+
+    def taught(self, stage: str) -> ArraySplit:
+        """What a stage of a run learns from: teachers have all training samples, the others the transfer set."""
+        return self.train if stage.startswith("teacher") else self.transfer
 
     def origin(self) -> dict[str, str]:
         """What travels with a student: the kind of the source, and its name without the folders above it."""
         return {"source": self.source, "name": PurePath(self.name).name or self.source}
 
     def counts(self) -> dict[str, list[int]]:
-        """Samples per class of each split: {"train": [n of class 0, ...], "validation": ..., "test": ...}."""
+        """Samples per class of each split: {"train": [n of class 0, ...], "validation": ..., "test": ...}.
+
+        Those for training are the student's.
+        """
+        splits = {**self.splits, "train": self.transfer}
         return {
-            name: torch.bincount(split.labels, minlength=len(self.classes)).tolist()
-            for name, split in self.splits.items()
+            name: torch.bincount(split.labels, minlength=len(self.classes)).tolist() for name, split in splits.items()
         }
 
     def fingerprint(self) -> str:
         """A hash of the contents and of the split: 32 hexadecimal digits, the same on every machine.
 
-        Caches are keyed by it, so it covers all that a training run sees: samples, labels, their order and classes.
+        Caches are keyed by it, so it covers all that a teacher sees: samples, labels, their order and classes. What
+        the student's training samples lack is not in it, so that a teacher is kept for all transfer sets.
         """
         return self._fingerprint
 

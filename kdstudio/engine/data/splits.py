@@ -7,10 +7,11 @@ between releases and a split must not.
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from kdstudio.engine.data.base import ArraySplit, DataBundle, statistics
 from kdstudio.project.errors import DataError
-from kdstudio.project.spec import DataBase, SplitData
+from kdstudio.project.spec import DataBase, SplitData, suggestion
 
 _TEST, _VALIDATION, _LIMIT = 1, 2, 3
 _WORD = 2**64 - 1
@@ -102,7 +103,8 @@ def make_bundle(
     with different limits are chosen and scored on the same samples.
 
     Raises:
-        DataError: Too few classes, a class with too few samples, or a limit below the number of classes.
+        DataError: Too few classes, a class with too few samples, a limit below the number of classes, or a class to be
+            left out that there is not.
     """
     problems = list(problems or [])
     if len(classes) < 2:
@@ -142,8 +144,36 @@ def make_bundle(
     mean, std = statistics(train.images)
     bundle = DataBundle(name, train, validation, test, classes, shape, mean, std, problems)
     bundle.source = str(getattr(spec, "source", ""))
+    bundle.left_out = left_out(spec, name, classes)
     problems.extend(_imbalance(bundle))
     return bundle
+
+
+def left_out(spec: DataBase, name: str, classes: list[str]) -> tuple[int, ...]:
+    """The labels of the classes that `data.leave_out` names; a name counts before a number.
+
+    Raises:
+        DataError: There is no such class, or none is left.
+    """
+    found = set()
+    for word in spec.leave_out:
+        if word in classes:
+            found.add(classes.index(word))
+        elif word.isascii() and word.isdigit() and int(word) < len(classes):
+            found.add(int(word))
+        else:
+            raise DataError(
+                f"{name}: data.leave_out names '{word}', and there is no such class",
+                f"The classes are {_listed(classes)}, or by number 0 to {len(classes) - 1}.",
+                suggestion(word, classes) or "Name one of them, or remove it from data.leave_out.",
+            )
+    if len(found) == len(classes):
+        raise DataError(
+            f"{name}: data.leave_out names all {len(classes)} classes",
+            "The student would have no training samples.",
+            "Keep at least one class; two or more for hard labels to mean anything.",
+        )
+    return tuple(sorted(found))
 
 
 def _check_views(spec: DataBase, name: str, shape: tuple[int, ...]) -> None:
@@ -168,7 +198,8 @@ def _check_views(spec: DataBase, name: str, shape: tuple[int, ...]) -> None:
 
 def _imbalance(bundle: DataBundle) -> list[str]:
     found: list[str] = []
-    counts = bundle.counts()
+    width = len(bundle.classes)
+    counts = {key: torch.bincount(split.labels, minlength=width).tolist() for key, split in bundle.splits.items()}
     largest = max(counts["train"])
     small = [f"'{label}' ({count})" for label, count in zip(bundle.classes, counts["train"]) if count * 20 < largest]
     if small:

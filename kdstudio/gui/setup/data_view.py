@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QHelpEvent, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QToolTip, QWidget
 
-from kdstudio.gui.language import mark, tr
+from kdstudio.gui.language import mark, tr, trn
 from kdstudio.gui.setup.bars import IconButton
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.fact_status import FactStatus
@@ -214,8 +214,25 @@ class DataCard(Card):
 
 def in_words(report: dict[str, Any]) -> str:
     """What the data are, in sentences."""
+    lacking = report.get("left_out") or {}
+    found = _form_in_words(report, lacking.get("samples", 0))
+    if not lacking.get("classes"):
+        return found
+    names = ", ".join(lacking["classes"])
+    return f"{found} " + trn(
+        "The student's training samples lack class {names} ({samples:,} samples); a teacher learns it, and it is "
+        "validated and tested.",
+        "The student's training samples lack the classes {names} ({samples:,} samples); a teacher learns them, and "
+        "they are validated and tested.",
+        len(lacking["classes"]),
+        names=names,
+        samples=lacking["samples"],
+    )
+
+
+def _form_in_words(report: dict[str, Any], lacking: int) -> str:
     shape, classes = report["input_shape"], len(report["classes"])
-    total = sum(report["samples"].values())
+    total = sum(report["samples"].values()) + lacking
     stored = report.get("stored")
     if stored:
         least, most = shape_text(stored["smallest"]), shape_text(stored["largest"])

@@ -55,7 +55,7 @@ class ScheduleCard(Card):
             words = tr(
                 "{steps:,} steps in an epoch of {samples:,} samples, {total:,} steps in {epochs:,} epochs.",
                 steps=per_epoch,
-                samples=self._data()["samples"]["train"],
+                samples=self._samples(),
                 total=total,
                 epochs=spec.epochs,
             )
@@ -64,11 +64,17 @@ class ScheduleCard(Card):
     def _data(self) -> dict[str, Any]:
         return self.context.facts.data.known or {}
 
-    def _steps_per_epoch(self) -> int | None:
+    def _samples(self) -> int | None:
+        """Training samples: a teacher also has those that are left out for the student."""
         samples = self._data().get("samples", {}).get("train")
+        if isinstance(samples, int) and self.path.startswith("teacher"):
+            samples += self._data().get("left_out", {}).get("samples", 0)
+        return samples if isinstance(samples, int) else None
+
+    def _steps_per_epoch(self) -> int | None:
+        samples = self._samples()
         size = self.context.document.get("data.batch_size")
-        known = isinstance(samples, int) and samples > 0 and isinstance(size, int) and size > 0
-        return batches_of(samples, size) if known else None
+        return batches_of(samples, size) if samples and isinstance(size, int) and size > 0 else None
 
 
 class TrainingSection(Section):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from kdstudio.project.spec.base import Strict
 
@@ -28,6 +28,15 @@ class DataBase(Strict):
     """Seed of the split into training, validation and (where a source has none) test samples."""
     train_limit: int | None = Field(None, ge=1)
     """Use at most this many training samples, chosen class-balanced by the split seed (empty: all)."""
+    leave_out: list[str] = Field(default_factory=list)
+    """Classes, by name or number, that the student's training samples lack (for example 3). The teacher learns all."""
+
+    @field_validator("leave_out", mode="before")
+    @classmethod
+    def _numbers_as_text(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in value]
 
 
 class SplitData(DataBase):
