@@ -28,10 +28,19 @@ from tests.gui.setup_kit import LEFT, SetupKit, data_answer, know_all, know_cnns
 
 
 def choose(setup: SetupKit, menu: QMenu, start: str) -> None:
-    """Clicks an entry of a menu."""
-    action = next(action for action in menu.actions() if action.text().startswith(start))
+    """Clicks an entry of a menu, or of one below it."""
     menu.popup(setup.page.mapToGlobal(QPoint(200, 50)))
     setup.qtbot.waitUntil(menu.isVisible, timeout=10_000)
+    for action in menu.actions():
+        below = action.menu()
+        inner = below.actions() if isinstance(below, QMenu) else []
+        found = next((one for one in inner if one.text().startswith(start)), None)
+        if found is not None:
+            setup.qtbot.mouseClick(menu, LEFT, pos=menu.actionGeometry(action).center())
+            setup.qtbot.waitUntil(below.isVisible, timeout=10_000)
+            setup.qtbot.mouseClick(below, LEFT, pos=below.actionGeometry(found).center())
+            return
+    action = next(action for action in menu.actions() if action.text().startswith(start))
     setup.qtbot.mouseClick(menu, LEFT, pos=menu.actionGeometry(action).center())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
-from kdstudio.gui.language import tr
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.balance import BalanceCard, names_of
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.first_items import first_item
@@ -20,6 +20,16 @@ from kdstudio.gui.setup.words import term_inside, term_words
 from kdstudio.project.pairing import first_pairs
 from kdstudio.project.spec import JOIN_RULES, Experiment, JoinRule, PeerSpec, TeacherSpec
 
+#: Terms that stand in the menu itself, and what the menus of the others are called, by the module of their spec.
+FIRST = ("hard", "soft", "hint")
+FAMILIES = {
+    "output_terms": mark("More on the outputs"),
+    "network_terms": mark("Several networks"),
+    "feature_terms": mark("Features of layers"),
+    "relation_terms": mark("Relations between samples"),
+    "trained_terms": mark("With parts that learn"),
+}
+OTHERS = mark("More terms")
 #: The term that looks at several teachers.
 ENSEMBLE = "ensemble"
 
@@ -53,13 +63,17 @@ class ObjectiveSection(Section):
         button = QPushButton(tr("Add a term"))
         button.setObjectName("menu")
         menu = QMenu(button)
-        family = ""
-        for tag, model in self._table.items():
-            if family not in ("", model.__module__):
-                menu.addSeparator()  # between outputs, layers and relations
-            family = model.__module__
+        below: dict[str, QMenu] = {}
+        for tag in [*FIRST, *(tag for tag in self._table if tag not in FIRST)]:
+            model = self._table[tag]
             title, words = term_words(tag, model.__doc__ or "")
-            menu.addAction(f"{title}\t{words}").triggered.connect(functools.partial(self._add, tag))
+            family = model.__module__.rpartition(".")[2]
+            if tag not in FIRST and family not in below:  # one menu of all is higher than a small screen
+                if not below:
+                    menu.addSeparator()
+                below[family] = menu.addMenu(tr(FAMILIES.get(family, OTHERS)))
+            home = menu if tag in FIRST else below[family]
+            home.addAction(f"{title}\t{words}").triggered.connect(functools.partial(self._add, tag))
         button.setMenu(menu)
         return button
 
