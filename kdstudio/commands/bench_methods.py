@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from kdstudio.commands.run import project_and_experiment
+from kdstudio.project.comparison import Told, folder_of
 from kdstudio.project.errors import InputError, KDStudioError, RunBusyError
 from kdstudio.project.folder import Project
-from kdstudio.project.method_bench import (
-    Figures,
-    Planned,
-    Row,
-    as_csv,
-    as_html,
-    as_json,
-    as_markdown,
-    plan,
-    rows_of,
-    run_of,
-)
+from kdstudio.project.method_bench import Figures, Planned, Row, plan, rows_of, run_of
+from kdstudio.project.method_tables import as_csv, as_html, as_json, as_markdown
 from kdstudio.project.methods import BY_NAME, METHODS, Networks
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.state import RunStatus
@@ -67,15 +61,15 @@ def run(args: argparse.Namespace) -> int:
     if args.seeds < 1 or (args.epochs is not None and args.epochs < 1):
         raise InputError("--seeds and --epochs are 1 or more")
     epochs = args.epochs or base.train.epochs
-    recipes = objectives(project, base, _chosen(args.methods), epochs)
-    planned = plan(base, recipes, range(args.seeds), epochs)
-    out = Path(args.out).expanduser() if args.out else project.root / "bench" / base.name
+    names = _chosen(args.methods)
+    out = Path(args.out).expanduser() if args.out else folder_of(project, base.name)
     about = about_text(base, args.seeds, epochs)
-    quiet = bool(args.json)
-    wanted = [one for one in planned if one.experiment is not None]
-    for number, one in enumerate(wanted if not args.table else [], 1):
-        _carry_out(project, one, f"{number}/{len(wanted)}", args.threads, quiet)
-        write_tables(out, table(project, planned), about)
+    if args.table:
+        planned = plan(base, objectives(project, base, names, epochs), range(args.seeds), epochs)
+    else:
+        with _stopped_by_sigterm(), Told(out, names, args.seeds, epochs) as told:
+            planned = plan(base, objectives(project, base, names, epochs), range(args.seeds), epochs)
+            _carry_out_all(project, planned, args, told, about)
     rows = table(project, planned)
     write_tables(out, rows, about)
     for path, text in ((args.html, as_html(rows, about)), (args.csv, as_csv(rows))):
@@ -135,31 +129,72 @@ def about_text(base: Experiment, seeds: int, epochs: int) -> str:
     )
 
 
-def _carry_out(project: Project, one: Planned, place: str, threads: str, quiet: bool) -> None:
-    """Runs one of the comparison to its end, in a process of its own; what is finished is kept.
+@contextlib.contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Meanwhile SIGTERM ends the comparison as Ctrl-C does; and so does Ctrl-C for one that a shell put behind."""
+    earlier = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _carry_out_all(project: Project, planned: list[Planned], args: argparse.Namespace, told: Told, about: str) -> None:
+    """Runs what is not finished yet, and keeps the tables up to date.
 
     Raises:
-        KeyboardInterrupt: As asked for; the run is parked.
+        KeyboardInterrupt: As asked for; what was going is parked, and the same command goes on.
     """
+    wanted = [one for one in planned if one.experiment is not None]
+    unfit = list(dict.fromkeys(one.method for one in planned if one.experiment is None))
+    told.tell(phase="running", total=len(wanted), unfit=unfit)
+    write_tables(told.folder, table(project, planned), about)
+    done = failed = 0
+    for number, one in enumerate(wanted, 1):
+        run = _run_for(project, one)
+        if run.status() is not RunStatus.FINISHED:
+            told.tell(method=one.method, seed=one.seed, run=run.name)
+            if not args.json:
+                print(f"{number}/{len(wanted)}  {one.method}, seed {one.seed}: {run.name}", flush=True)
+            _carry_out(run, one, args.threads)
+            write_tables(told.folder, table(project, planned), about)
+        over = run.status()
+        done, failed = done + (over is RunStatus.FINISHED), failed + (over is RunStatus.FAILED)
+        told.tell(done=done, failed=failed)
+
+
+def _run_for(project: Project, one: Planned) -> RunFolder:
+    """The run that there is already, or a new one."""
     assert one.experiment is not None
     run = run_of(project, one.experiment)
-    if run is not None and run.status() is RunStatus.FINISHED:
-        return
     if run is not None and run.status().active:
         raise RunBusyError(f"{run.name} is going already", fix="wait for it, or park it")
-    run = run or project.create_run(one.experiment)
-    if not quiet:
-        print(f"{place}  {one.method}, seed {one.seed}: {run.name}", flush=True)
+    return run or project.create_run(one.experiment)
+
+
+def _carry_out(run: RunFolder, one: Planned, threads: str) -> None:
+    """Runs one of the comparison to its end, in a process of its own."""
     command = [sys.executable, "-m", "kdstudio", "run", str(run.path), "--resume", "--quiet"]
     command += ["--threads", threads] if threads else []
+    stopped = False
     with run.log_path.open("ab") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:  # the run got it too, and saves
-            process.wait()
-            raise
-    if code in (130, -signal.SIGINT, -signal.SIGTERM):
+        # In a session of its own a Ctrl-C does not reach it: it is told by us, once for each
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        while True:
+            try:
+                code = process.wait()
+                break
+            except KeyboardInterrupt:  # it saves; the second means at once, here as in a run
+                stopped = True
+                process.terminate()
+    if stopped or code in (130, -signal.SIGINT, -signal.SIGTERM):
         raise KeyboardInterrupt
     if code:
         error = run.state().error or {}
@@ -174,7 +209,7 @@ def table(project: Project, planned: list[Planned]) -> list[Row]:
     """The rows of what is finished by now."""
     figures: dict[str, Figures] = {}
     for one in planned:
-        each = figures.setdefault(one.method, Figures(one.method, why_not=one.why))
+        each = figures.setdefault(one.method, Figures(one.method, why_not=one.why, fits=one.experiment is not None))
         run: RunFolder | None = None
         if one.experiment is not None:
             run = run_of(project, one.experiment)
