@@ -8,6 +8,7 @@ Questions come as JSON lines, one object each, and are answered one after the ot
     {"id": 4, "ask": "names"}
     {"id": 5, "ask": "gradient-shares", "root": DIR, "data": {...}, "experiment": {...}}
     {"id": 6, "ask": "likeness", "root": DIR, "data": {...}, "experiment": {...}}
+    {"id": 7, "ask": "methods", "root": DIR, "experiment": {...}, "epochs": 10}
     {"cancel": 2}
 
 and so are the answers, each with the question's id and one of
@@ -20,6 +21,7 @@ Whether a project's own Python files may run is read from the person's settings,
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import queue
@@ -83,6 +85,7 @@ class Server:
             "names": self._names,
             "gradient-shares": self._gradient_shares,
             "likeness": self._likeness,
+            "methods": self._methods,
         }
 
     def serve(self) -> None:
@@ -153,39 +156,27 @@ class Server:
         return model_report(spec, tuple(question["input_shape"]), int(question["classes"]), root, trusted, parts=True)
 
     def _teacher_logits(self, question: dict[str, Any]) -> dict[str, Any]:
-        """The trained teacher's logits of a few validation samples; `{"trained": false}` where there is none yet."""
-        import torch
-
-        from kdstudio.engine.data import Preprocess
-        from kdstudio.engine.evaluate import predict
-        from kdstudio.engine.networks import make_network
-        from kdstudio.engine.probes import balanced_order
-        from kdstudio.engine.student_io import load_student
-        from kdstudio.engine.teacher_store import teacher_folder, teacher_key
+        """The trained teacher's logits of a few validation samples, and of the pool that they begin: float32, row by
+        row, in base64, because it may be a million numbers. `{"trained": false}` where there is no trained one yet."""
+        from kdstudio.engine.first_look import teacher_answers
 
         root, trusted = _surroundings(question)
         data, bundle = self._read_data(question)
         spec = validate(TeacherSpec, question["teacher"])
-        folder = teacher_folder(root, spec, teacher_key(spec, data, bundle, root))
-        if (folder / "student.json").exists():
-            kept = load_student(folder, trusted)
-            model, preprocess, score = kept.model, kept.preprocess, kept.meta.get("validation_accuracy")
-        elif spec.weights is not None:
-            model = make_network(spec, bundle, root, trusted, spec.train.seed, False, "teacher")
-            preprocess, score = Preprocess(bundle.mean, bundle.std, bundle.input_shape), None
-        else:
-            return {"trained": False}
         self._check(question)
-        chosen = torch.from_numpy(balanced_order(bundle.validation.labels.numpy())[: int(question["samples"])])
-        split = bundle.validation.select(chosen)
-        pictures = split.images.ndim == 4
+        found = teacher_answers(spec, data, bundle, root, trusted)
+        if found is None:
+            return {"trained": False}
+        count = int(question["samples"])
+        images = found.split.images[:count]
         return {
             "trained": True,
             "classes": bundle.classes,
-            "labels": split.labels.tolist(),
-            "logits": predict(model, preprocess, split, "cpu").tolist(),
-            "pictures": [png_of(image, THUMBNAIL) for image in split.images] if pictures else [],
-            "validation_accuracy": score,
+            "labels": found.split.labels[:count].tolist(),
+            "logits": found.logits[:count].tolist(),
+            "pool": base64.b64encode(found.logits.numpy().astype("<f4").tobytes()).decode(),
+            "pictures": [png_of(image, THUMBNAIL) for image in images] if images.ndim == 4 else [],
+            "validation_accuracy": found.score,
         }
 
     def _gradient_shares(self, question: dict[str, Any]) -> dict[str, Any]:
@@ -209,6 +200,16 @@ class Server:
         self._check(question)
         found = likeness_at_start(experiment, bundle, root, trusted)
         return {"teacher": list(found.teacher), "student": list(found.student), "table": found.table}
+
+    def _methods(self, question: dict[str, Any]) -> dict[str, Any]:
+        """The methods of a comparison that do not fit the two networks."""
+        from kdstudio.commands.bench_methods import objectives
+        from kdstudio.project.methods import BY_NAME
+
+        root, _ = _surroundings(question)
+        experiment = validate(Experiment, {**question["experiment"], "objective": [{"term": "hard"}]})
+        found = objectives(Project.open(root), experiment, list(BY_NAME), int(question["epochs"]))
+        return {"unfit": [name for name, objective in found.items() if objective is None]}
 
     def _names(self, question: dict[str, Any]) -> dict[str, Any]:
         """The models of the libraries."""

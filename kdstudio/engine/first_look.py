@@ -2,32 +2,75 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kdstudio.engine.cka import cka_matrix, gram
-from kdstudio.engine.data import DataBundle, Preprocess
+from kdstudio.engine.data import ArraySplit, DataBundle, Preprocess
 from kdstudio.engine.device import pick_device
+from kdstudio.engine.evaluate import predict
 from kdstudio.engine.gradients import GradientShares
 from kdstudio.engine.models import layer_names
 from kdstudio.engine.networks import check_wiring, make_network
 from kdstudio.engine.objective import Objective
 from kdstudio.engine.probes import balanced_order, spread
 from kdstudio.engine.run import make_accelerator
+from kdstudio.engine.student_io import load_student
 from kdstudio.engine.taps import Taps
 from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.teacher_store import load_teacher, teacher_folder, teacher_key
 from kdstudio.engine.terms import Facts
 from kdstudio.project.errors import InputError
 from kdstudio.project.pairing import Likeness
-from kdstudio.project.spec import Experiment, TeacherSpec
+from kdstudio.project.spec import DataBase, Experiment, TeacherSpec
 from kdstudio.project.weight_balance import Shares
 
 ON_START = "the untrained student"
 #: What the unbiased CKA needs.
 LEAST_ALIGNED = 4
+#: So many validation samples a teacher is asked about, where there are as many.
+POOL = 1024
+
+
+@dataclass(frozen=True)
+class TeacherAnswers:
+    """What a trained teacher says of validation samples, classes in turn.
+
+    Attributes:
+        split: The samples, at most `POOL`.
+        logits: (N, C) float32.
+        score: Its accuracy on the validation split, where it is known.
+    """
+
+    split: ArraySplit
+    logits: Tensor
+    score: float | None
+
+
+def teacher_answers(
+    spec: TeacherSpec, data: DataBase, bundle: DataBundle, root: Path, trusted: bool
+) -> TeacherAnswers | None:
+    """Asks a teacher; None where it is not trained yet.
+
+    Raises:
+        ModelError: The network cannot be built or read.
+    """
+    folder = teacher_folder(root, spec, teacher_key(spec, data, bundle, root))
+    score: float | None = None
+    if (folder / "student.json").exists():
+        kept = load_student(folder, trusted)
+        model, preprocess, score = kept.model, kept.preprocess, kept.meta.get("validation_accuracy")
+    elif spec.weights is not None:
+        model = make_network(spec, bundle, root, trusted, spec.train.seed, False, "teacher")
+        preprocess = Preprocess(bundle.mean, bundle.std, bundle.input_shape)
+    else:
+        return None
+    chosen = torch.from_numpy(balanced_order(bundle.validation.labels.numpy())[:POOL])
+    split = bundle.validation.select(chosen)
+    return TeacherAnswers(split, predict(model, preprocess, split, "cpu"), score)
 
 
 def shares_at_start(experiment: Experiment, bundle: DataBundle, root: Path, trusted: bool) -> Shares:

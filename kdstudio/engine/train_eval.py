@@ -30,7 +30,7 @@ class TrainEval:
     the student in eval mode.
 
     Args:
-        bundle: The data; the samples are the first of its training split, classes in turn.
+        bundle: The data; the samples are the first of the student's training split, classes in turn.
         preprocess: Makes network inputs of them; on the device.
         device: Where the networks are.
         teacher: What the student learns from; it is asked once.
@@ -40,9 +40,9 @@ class TrainEval:
     def __init__(
         self, bundle: DataBundle, preprocess: Preprocess, device: torch.device, teacher: Teacher, epochs: int
     ) -> None:
-        count = sample_count(len(bundle.train), len(bundle.validation))
-        order = balanced_order(bundle.train.labels.numpy())[:count]
-        self._split = bundle.train.select(torch.from_numpy(order))
+        count = sample_count(len(bundle.transfer), len(bundle.validation))
+        order = balanced_order(bundle.transfer.labels.numpy())[:count]
+        self._split = bundle.transfer.select(torch.from_numpy(order))
         self.preprocess = preprocess
         self.device = device
         self.teacher = teacher

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,11 @@ class TemperatureReport:
     def thin(self) -> bool:
         """Whether there are too few samples to lean on."""
         return self.samples < ENOUGH
+
+    @property
+    def advised(self) -> float | None:
+        """`found` rounded up to a tenth, so that the second class has no less than the share there."""
+        return None if self.found is None else math.ceil(round(10 * self.found, 6)) / 10
 
 
 def second_share(logits: np.ndarray, temperature: float) -> float:

@@ -1,4 +1,4 @@
-"""`kdstudio advise` on a run folder made by hand."""
+"""`kdstudio advise` on a run folder made by hand, and on an experiment."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from kdstudio.cli import main
+from kdstudio.project.folder import create_project
+from tests.project.test_advice import card, recorded
 
 
 @pytest.fixture
@@ -40,3 +42,42 @@ def test_a_share_outside_its_range_and_a_run_without_a_teacher_are_told(
     (run / "snapshots" / "probes.safetensors").unlink()
     assert main(["advise", str(run)]) == 2
     assert "no outputs of a teacher" in capsys.readouterr().err
+
+
+def test_a_finished_run_tells_the_gap_and_what_to_try(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "scorecard.json").write_text(json.dumps(card()))
+    recorded(run / "metrics.jsonl", [0.5] * 24)
+    assert main(["advise", str(run)]) == 0
+    text = capsys.readouterr().out
+    assert "a gap of 20.00 points" in text
+    assert "1,000 and 8,000: 8.00 times" in text
+    assert "* An assistant is worth trying" in text
+    assert "change assistants" in text
+    assert main(["advise", str(run), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["capacity"]["quarter"]["kl"] == pytest.approx(0.5)
+    assert found["capacity"]["trend"] == "level"
+    assert [each["rule"] for each in found["statements"]] == ["assistant", "temperature-alone"]
+    assert found["statements"][0]["field"] == "assistants"
+
+
+def test_an_experiment_is_advised_once_its_teacher_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = create_project(tmp_path / "project", "empty")
+    text = "name: plain\ndata: {source: digits, train_limit: 100}\n"
+    text += "teacher: {model: mlp, widths: [8], train: {epochs: 1}}\n"
+    text += "student: {model: mlp, widths: [4]}\nobjective: [{term: soft, temperature: 0.5}]\n"
+    project.path_of("plain").write_text(text, encoding="utf-8")
+    target = str(project.root / "plain")
+    assert main(["advise", target]) == 2
+    assert "the teacher is not trained yet" in capsys.readouterr().err
+    assert main(["run", target, "--until", "teacher", "--quiet"]) == 130
+    capsys.readouterr()
+    assert main(["advise", target, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["temperature"]["samples"] > 100
+    assert found["capacity"] is None
+    assert [each["rule"] for each in found["statements"]] == ["temperature"]
+    assert main(["advise", str(tmp_path / "nothing")]) == 2
+    assert "no experiment" in capsys.readouterr().err
