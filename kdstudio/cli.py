@@ -24,6 +24,7 @@ VERBS = {
     "queue": "queue",
     "evaluate": "evaluate",
     "export": "export",
+    "bias": "bias",
     "compare": "compare",
     "advise": "advise",
     "balance": "balance",

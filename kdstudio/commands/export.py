@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kdstudio.project.errors import InputError
 from kdstudio.project.folder import Project
 from kdstudio.project.runs.folder import RunFolder
 
@@ -20,7 +19,11 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("export", help="write a finished student for others, and check it")
     parser.add_argument("run", help="run folder, for example projects/digits/runs/soft-targets/001")
     parser.add_argument("--format", default="onnx", help="safetensors, torch-export or onnx (default: onnx)")
-    parser.add_argument("--out", help="the new folder (default: exports/FORMAT in the run folder)")
+    parser.add_argument(
+        "--out",
+        help="the new folder (default: exports/FORMAT in the run folder, with --student exports/student-NAME/FORMAT)",
+    )
+    parser.add_argument("--student", metavar="NAME", help="a derived student of the run, as kdstudio bias writes them")
     parser.add_argument("--force", action="store_true", help="replace an earlier export")
     parser.add_argument("--check", metavar="FOLDER", help="check an exported folder again instead of writing one")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -28,16 +31,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     folder = RunFolder.open(args.run)
-    if not (folder.student_dir / "student.json").exists():
-        raise InputError(
-            f"{folder.name}: there is no student yet",
-            why=folder.status().text(folder.state()),
-            fix="let the run finish first",
-        )
     from kdstudio.engine.data import load_data
     from kdstudio.engine.export import check_or_raise, export_student, require_format
-    from kdstudio.engine.student_io import load_student, require_same_data
+    from kdstudio.engine.student_io import load_student, require_same_data, student_folder
 
+    source = student_folder(folder, args.student)
     root = folder.project_root
     trusted = Project.open(root).trusted if (root / "project.yaml").exists() else False
     require_format(args.format)
@@ -45,13 +43,13 @@ def run(args: argparse.Namespace) -> int:
     with _ended_politely():
         if args.check:
             place = Path(args.check).expanduser()
-            student = load_student(folder.student_dir, trusted)
+            student = load_student(source, trusted)
             require_same_data(student, bundle)
             parity = check_or_raise(place, student, bundle.test, trusted)
             answer: dict[str, Any] = {"folder": str(place), "parity": parity}
         else:
-            out = Path(args.out).expanduser() if args.out else folder.path / "exports" / args.format
-            result = export_student(folder.student_dir, args.format, out, bundle, force=args.force, trusted=trusted)
+            out = Path(args.out).expanduser() if args.out else folder.exports_dir(args.student) / args.format
+            result = export_student(source, args.format, out, bundle, force=args.force, trusted=trusted)
             answer, parity = result.as_dict(), result.parity
     if args.json:
         print(json.dumps(answer))

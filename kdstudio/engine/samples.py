@@ -28,7 +28,7 @@ def write_samples(
     bundle: DataBundle,
     device: torch.device,
 ) -> None:
-    """Writes the student's worst and most disagreeing samples of the reported split.
+    """Writes the student's worst and most disagreeing samples of the reported split, and its validation logits.
 
     Args:
         run: Where they go.
@@ -54,6 +54,10 @@ def write_samples(
         arrays[f"confidence_{name}"] = confidence.numpy()
     if chosen.images.ndim == 4:
         arrays["images"] = thumbnails(chosen.images).permute(0, 2, 3, 1).numpy()
+    student = networks["student"]
+    preprocess = Preprocess.from_dict(student.preprocess.to_dict()).to(device)
+    arrays["validation_logits"] = predict(student.model, preprocess, bundle.validation, device).numpy()
+    arrays["validation_labels"] = bundle.validation.labels.numpy()
     meta = {"split": split_name, "classes": json.dumps(bundle.classes)}
     contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
     write_bytes(run.path / EVALUATION_FILE, save(contiguous, metadata=meta))

@@ -19,7 +19,14 @@ from kdstudio.engine.evaluate import classification_metrics, fidelity, predict
 from kdstudio.engine.models import count_flops, count_parameters
 from kdstudio.engine.samples import write_samples
 from kdstudio.engine.speed import measure_speed
-from kdstudio.engine.student_io import DESCRIPTION, WEIGHTS, Student, load_student, require_same_data
+from kdstudio.engine.student_io import (
+    DESCRIPTION,
+    WEIGHTS,
+    Student,
+    load_student,
+    require_same_data,
+    student_folder,
+)
 from kdstudio.project.errors import InputError, ModelError
 from kdstudio.project.runs.folder import RunFolder, write_bytes
 from kdstudio.project.spec import EvaluateSpec
@@ -27,20 +34,16 @@ from kdstudio.project.spec import EvaluateSpec
 Progress = Callable[[str, int, int], None]
 
 
-def networks_of(run: RunFolder, trusted: bool = False) -> dict[str, tuple[Path, Student]]:
+def networks_of(run: RunFolder, trusted: bool = False, derived: str | None = None) -> dict[str, tuple[Path, Student]]:
     """The finished networks of a run: `student`, and where there are any `teacher`, further teachers (`teacher-2`...),
-    assistants (`assistant-1`...) and `baseline`.
+    assistants (`assistant-1`...) and `baseline`. With `derived` that derived student stands in the student's place.
 
     Raises:
         InputError: The run has no student yet.
         ModelError: A folder is damaged or gone.
     """
-    if not (run.student_dir / DESCRIPTION).exists():
-        raise InputError(
-            f"{run.name}: there is no student yet", why=run.status().text(run.state()), fix="let the run finish first"
-        )
+    folders = {"student": student_folder(run, derived)}
     experiment = run.experiment()
-    folders = {"student": run.student_dir}
     for name in ["teacher", *(f"teacher-{number + 2}" for number in range(len(experiment.teachers)))]:
         reference = run.path / f"{name}.json"
         if not reference.exists():

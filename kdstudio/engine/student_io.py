@@ -19,6 +19,7 @@ from kdstudio.engine.data import DataBundle, Preprocess
 from kdstudio.engine.models import build_model, load_weights
 from kdstudio.engine.models.own_code import code_files
 from kdstudio.project.errors import InputError, ModelError
+from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.spec import ModelSpec, validate
 from kdstudio.project.yaml_io import storage_error
 
@@ -146,6 +147,26 @@ def load_student(folder: Path, trusted: bool = False) -> Student:
     model = build_model(spec, input_shape, len(classes), folder, trusted)
     load_weights(model, folder / WEIGHTS)
     return Student(model.eval(), preprocess.eval(), spec, classes, input_shape, meta)
+
+
+def student_folder(run: RunFolder, name: str | None) -> Path:
+    """The folder of the run's student, or of a derived one by its name.
+
+    Raises:
+        InputError: There is none.
+    """
+    folder = run.student_dir if name is None else run.derived_dir(name)
+    if (folder / DESCRIPTION).exists():
+        return folder
+    if name is None:
+        raise InputError(
+            f"{run.name}: there is no student yet", why=run.status().text(run.state()), fix="let the run finish first"
+        )
+    known = ", ".join(run.derived())
+    raise InputError(
+        f"{run.name}: there is no student '{name}'",
+        fix=f"there are: {known}" if known else "kdstudio bias RUN --write NAME makes one",
+    )
 
 
 def require_same_data(student: Student, bundle: DataBundle) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from kdstudio.engine.data.base import ArraySplit, DataBundle, statistics
+from kdstudio.project.class_bias import class_number
 from kdstudio.project.errors import DataError
 from kdstudio.project.spec import DataBase, SplitData, suggestion
 
@@ -157,16 +158,14 @@ def left_out(spec: DataBase, name: str, classes: list[str]) -> tuple[int, ...]:
     """
     found = set()
     for word in spec.leave_out:
-        if word in classes:
-            found.add(classes.index(word))
-        elif word.isascii() and word.isdigit() and int(word) < len(classes):
-            found.add(int(word))
-        else:
+        label = class_number(word, classes)
+        if label is None:
             raise DataError(
                 f"{name}: data.leave_out names '{word}', and there is no such class",
                 f"The classes are {_listed(classes)}, or by number 0 to {len(classes) - 1}.",
                 suggestion(word, classes) or "Name one of them, or remove it from data.leave_out.",
             )
+        found.add(label)
     if len(found) == len(classes):
         raise DataError(
             f"{name}: data.leave_out names all {len(classes)} classes",

@@ -102,6 +102,36 @@ def read_samples(run: RunFolder) -> Samples | None:
         return None
 
 
+@dataclass(frozen=True)
+class ValidationLogits:
+    """What the student says of the validation samples.
+
+    Args:
+        classes: C names.
+        logits: (N, C) float32.
+        labels: (N) int64.
+    """
+
+    classes: list[str]
+    logits: np.ndarray
+    labels: np.ndarray
+
+
+def read_validation_logits(run: RunFolder) -> ValidationLogits | None:
+    """The student's logits of a run; None where there are none, as in runs of earlier versions, or they are damaged."""
+    from safetensors import safe_open
+
+    path = run.path / EVALUATION_FILE
+    try:
+        with safe_open(path, framework="np") as file:
+            classes = list(json.loads(file.metadata()["classes"]))
+            logits, labels = file.get_tensor("validation_logits"), file.get_tensor("validation_labels")
+    except Exception:  # no such file, or one that is cut off, foreign or of an earlier version
+        return None
+    fits = logits.ndim == 2 and logits.shape == (len(labels), len(classes)) and len(labels) > 0
+    return ValidationLogits(classes, logits, labels) if fits else None
+
+
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     """log softmax over the last axis, in float64."""
     wide = np.asarray(logits, np.float64)

@@ -112,6 +112,18 @@ class RunFolder:
     def student_dir(self) -> Path:
         return self.path / "student"
 
+    def derived_dir(self, name: str) -> Path:
+        """Where a student lies that was derived from the run's own."""
+        return self.path / f"student-{name}"
+
+    def derived(self) -> list[str]:
+        """The names of the derived students."""
+        return sorted(path.parent.name.removeprefix("student-") for path in self.path.glob("student-*/student.json"))
+
+    def exports_dir(self, derived: str | None = None) -> Path:
+        """Where exports go: those of the run's own student, or of a derived one."""
+        return self.path / "exports" / (f"student-{derived}" if derived else "")
+
     @property
     def baseline_dir(self) -> Path:
         return self.path / "baseline"
