@@ -20,6 +20,7 @@ from kdstudio.project.queue import Queue, Turn, device_of
 from kdstudio.project.runs.folder import RunFolder
 
 LOOK_SECONDS = 0.5
+LOCK_SECONDS = 2.0
 #: Runs of the project that were started by hand take a place too; they are looked for this often.
 OTHERS_SECONDS = 3.0
 
@@ -50,7 +51,7 @@ class QueueWorker:
         self.queue.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.queue.worker_lock)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=LOCK_SECONDS)  # who looks whether somebody works holds it for a moment
         except Timeout:
             raise InputError(
                 f"{self.queue.project.root}: another process works on this queue already",

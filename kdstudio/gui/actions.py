@@ -57,6 +57,13 @@ SPECS = (
     ActionSpec("rename", mark("Re&name experiment..."), EDIT, mark("Give the experiment another name"), "F2", gap=True),
     ActionSpec("delete", mark("&Delete"), EDIT, mark("Move the chosen run or experiment to the trash"), "Del", "trash"),
     ActionSpec("run", mark("&Run"), RUN, mark("Save and run the open experiment"), "Ctrl+R", "play", True),
+    ActionSpec(
+        "enqueue",
+        mark("Add to the &queue"),
+        RUN,
+        mark("Save the open experiment; a run of it waits its turn"),
+        "Ctrl+E",
+    ),
     ActionSpec("resume", mark("Res&ume"), RUN, mark("Go on from the last checkpoint"), "Ctrl+Shift+R", "refresh", True),
     ActionSpec(
         "hold", mark("&Hold"), RUN, mark("Pause the run and keep its memory"), "Ctrl+H", "pause", True, gap=True

@@ -21,6 +21,7 @@ from kdstudio.gui.late_monitor import LateMonitor
 from kdstudio.gui.project_actions import ProjectActions
 from kdstudio.gui.runs.controller import RunController
 from kdstudio.gui.runs.page import RunsPage
+from kdstudio.gui.runs.queue_actions import QueueActions
 from kdstudio.gui.runs.ready import alone, ready
 from kdstudio.gui.runs.tell import OutcomeTeller
 from kdstudio.gui.settings import Settings
@@ -66,6 +67,7 @@ class MainWindow(LateMonitor):
         self.projects = ProjectActions(self)
         self.experiments = ExperimentActions(self)
         self.help = HelpActions(self)
+        self.queue = QueueActions(self)
         self.actions_by_name = build_actions(self, self._handlers())
         for action in self.actions_by_name.values():
             self.addAction(action)
@@ -75,6 +77,7 @@ class MainWindow(LateMonitor):
         self.setup_page = SetupPage(theme)
         self.runs = RunsPage(theme, self.actions_by_name["run"])
         self.runs.menu_actions = self.actions_by_name
+        self.queue.build()
         self.export = ExportPage(self.actions_by_name)
         self.pages = QStackedWidget()
         for page in (self.setup_page, self.place, self.runs, self.export):
@@ -96,6 +99,7 @@ class MainWindow(LateMonitor):
             **self.projects.handlers(),
             **self.experiments.handlers(),
             **self.help.handlers(),
+            **self.queue.handlers(),
             "quit": self.leave,
             "run": self.start,
             "resume": self.resume,
@@ -180,6 +184,7 @@ class MainWindow(LateMonitor):
         self.project = project
         self.settings.opened(project.root)
         self.control.set_project(project)
+        self.queue.set_project(project)
         self.show_project()
         name = project.default_experiment()
         if name is not None:
@@ -198,6 +203,7 @@ class MainWindow(LateMonitor):
             self.setup_page.close_experiment()
             self.project = None
             self.control.set_project(None)
+            self.queue.set_project(None)
             self.show_project()
 
     def show_project(self) -> None:
@@ -342,6 +348,7 @@ class MainWindow(LateMonitor):
             "save": experiment and page.dirty,
             "revert": experiment and page.dirty,
             "run": experiment,
+            "enqueue": experiment,
             "train-teacher": experiment and page.experiment is not None and page.experiment.teacher is not None,
             "resume": run is not None and status.resumable and not going,
             "hold": going and status is not RunStatus.HOLDING,
@@ -449,6 +456,7 @@ class MainWindow(LateMonitor):
     def _leave_when_over(self, active: list[RunFolder], answer: str) -> None:
         """Closes once the runs have parked or stopped; the window stays alive meanwhile."""
         self._leaving = True
+        self.queue.pause_for_leaving()
         self.message.tell(
             tr("Saving, then closing.") if answer == "park" else tr("Evaluating and saving, then closing."),
             ", ".join(run.name for run in active),
@@ -478,6 +486,7 @@ class MainWindow(LateMonitor):
         self.export.shut_down()
         self.teller.shut_down()
         self.control.shut_down()
+        self.queue.shut_down()
         for timer in self.findChildren(QTimer, options=Qt.FindChildOption.FindChildrenRecursively):
             timer.stop()
 

@@ -71,6 +71,8 @@ class RunController(QObject):
             if summary.run in self._going - going and not shown:
                 self.ended.emit(summary.run, outcome_of(summary.state, summary.status, None, ""))
         self._going = going
+        if self.worker is not None and self.worker.isFinished() and self.worker.run_folder in going:
+            self.show(self.worker.run_folder)  # it waited in the queue when it was shown, and is going now
         if before != [summary.mark for summary in self.summaries]:
             self.runs_changed.emit()
 

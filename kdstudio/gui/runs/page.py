@@ -120,11 +120,16 @@ class RunsPage(QWidget):
         column.setSpacing(8)
         column.addLayout(head)
         column.addWidget(self.table, 1)
+        self._column = column
         self.stack = QStackedLayout(self)
         words = tr("Every run of this project is listed here with its score. Tick runs to compare their curves.")
         self.stack.addWidget(EmptyState(tr("No runs yet"), words, run_action))
         self.stack.addWidget(holder)
         self._ticked([])
+
+    def add_below(self, widget: QWidget) -> None:
+        """Puts something below the table."""
+        self._column.addWidget(widget)
 
     def show_runs(self, summaries: list[RunSummary]) -> None:
         """Fills the table anew; what is selected stays selected."""

@@ -13,15 +13,20 @@ if TYPE_CHECKING:
     from kdstudio.gui.setup.facts import Facts
 
 
-def ready(window: MainWindow) -> bool:
-    """Says why not, and shows the field. What the engine was asked and has not answered yet stops nobody."""
+def ready(window: MainWindow, beside: bool = False) -> bool:
+    """Says why not, and shows the field. What the engine was asked and has not answered yet stops nobody.
+
+    Args:
+        window: The window.
+        beside: Whether other runs may go: nothing is asked about them.
+    """
     page = window.setup_page
     if window.project is None or page.path is None:
         return False
     right = page.check()
     told = _told(page.facts) if right else {}
     if right and not told and (not page.dirty or page.save()):
-        return alone(window, window.control.going)
+        return beside or alone(window, window.control.going)
     window.show_page("setup")
     wrong = told or page.context.problems
     if wrong:

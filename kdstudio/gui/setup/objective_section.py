@@ -71,7 +71,7 @@ class ObjectiveSection(Section):
             if tag not in FIRST and family not in below:  # one menu of all is higher than a small screen
                 if not below:
                     menu.addSeparator()
-                below[family] = menu.addMenu(tr(FAMILIES.get(family, OTHERS)))
+                below[family] = menu.addMenu(tr(FAMILIES[family]) if family in FAMILIES else tr(OTHERS))
             home = menu if tag in FIRST else below[family]
             home.addAction(f"{title}\t{words}").triggered.connect(functools.partial(self._add, tag))
         button.setMenu(menu)
