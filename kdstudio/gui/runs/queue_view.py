@@ -68,6 +68,7 @@ class QueueView(QFrame):
         self.note.setObjectName("soft")
         self.side_by_side = QSpinBox()
         self.side_by_side.setRange(1, MOST_SIDE_BY_SIDE)
+        self.side_by_side.lineEdit().setTextMargins(6, 0, 0, 0)
         self.side_by_side.setPrefix(tr("at once: "))
         self.side_by_side.setAccessibleName(tr("Runs at once on one device"))
         self.side_by_side.setToolTip(tr("How many runs go at once on one device (usual 1)"))

@@ -154,6 +154,7 @@ class BalanceDialog(QDialog):
             box.setRange(LEAST, MOST)
             box.setDecimals(1)
             box.setSuffix(" %")
+            box.lineEdit().setTextMargins(6, 0, 0, 0)
             box.setValue(100 / len(measured.shares))
             box.setAccessibleName(tr("Share wanted of {term}", term=name))
             box.valueChanged.connect(self._compute)
