@@ -194,7 +194,9 @@ def _carry_out(run: RunFolder, one: Planned, threads: str) -> None:
             except KeyboardInterrupt:  # it saves; the second means at once, here as in a run
                 stopped = True
                 process.terminate()
-    if stopped or code in (130, -signal.SIGINT, -signal.SIGTERM):
+    # Who parks or stops this one run from outside means the comparison: it would only go on with the next
+    put_off = run.status() in (RunStatus.PARKED, RunStatus.STOPPED)
+    if stopped or put_off or code in (130, -signal.SIGINT, -signal.SIGTERM):
         raise KeyboardInterrupt
     if code:
         error = run.state().error or {}

@@ -138,6 +138,15 @@ class Server:
             self._cancelled.discard(question["id"])
             raise Cancelled
 
+    def _progress(self, question: dict[str, Any]) -> Callable[[str, int, int], None]:
+        """Tells how far a question is, and gives it up when it is cancelled."""
+
+        def progress(label: str, done: int, total: int) -> None:
+            self._check(question)
+            self._say(question["id"], {"progress": {"label": label, "done": done, "total": total}})
+
+        return progress
+
     # -- the questions -----------------------------------------------------------------------------------------
 
     def _data(self, question: dict[str, Any]) -> dict[str, Any]:
@@ -163,8 +172,10 @@ class Server:
         root, trusted = _surroundings(question)
         data, bundle = self._read_data(question)
         spec = validate(TeacherSpec, question["teacher"])
-        self._check(question)
-        found = teacher_answers(spec, data, bundle, root, trusted)
+        progress = self._progress(question)
+        found = teacher_answers(
+            spec, data, bundle, root, trusted, lambda done, total: progress("asking the teacher", done, total)
+        )
         if found is None:
             return {"trained": False}
         count = int(question["samples"])
@@ -234,15 +245,11 @@ class Server:
         if self._bundle is not None and self._bundle[0] == key:
             return spec, self._bundle[1]
 
-        def progress(label: str, done: int, total: int) -> None:
-            self._check(question)
-            self._say(question["id"], {"progress": {"label": label, "done": done, "total": total}})
-
         self._bundle = None  # never two sets in memory
         wanted = spec
         if hasattr(spec, "download") and not question.get("download", False):
             wanted = spec.model_copy(update={"download": False})
-        bundle = load_data(wanted, root, progress)
+        bundle = load_data(wanted, root, self._progress(question))
         self._bundle = (key, bundle)
         return spec, bundle
 

@@ -85,6 +85,12 @@ SPECS = (
         gap=True,
     ),
     ActionSpec(
+        "methods",
+        mark("Co&mpare methods..."),
+        RUN,
+        mark("Train the open experiment's student by many methods, with several seeds, and see which differ"),
+    ),
+    ActionSpec(
         "spare-core",
         mark("Leave the window a &core"),
         RUN,

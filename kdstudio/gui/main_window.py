@@ -20,6 +20,7 @@ from kdstudio.gui.language import mark, tr
 from kdstudio.gui.late_monitor import LateMonitor
 from kdstudio.gui.project_actions import ProjectActions
 from kdstudio.gui.runs.controller import RunController
+from kdstudio.gui.runs.methods_actions import MethodsActions
 from kdstudio.gui.runs.page import RunsPage
 from kdstudio.gui.runs.queue_actions import QueueActions
 from kdstudio.gui.runs.ready import alone, ready
@@ -67,6 +68,7 @@ class MainWindow(LateMonitor):
         self.projects = ProjectActions(self)
         self.experiments = ExperimentActions(self)
         self.help = HelpActions(self)
+        self.methods = MethodsActions(self)
         self.queue = QueueActions(self)
         self.actions_by_name = build_actions(self, self._handlers())
         for action in self.actions_by_name.values():
@@ -107,6 +109,7 @@ class MainWindow(LateMonitor):
             "report": self._open_report,
             "open-folder": self._open_run_folder,
             "evaluate": self._evaluate,
+            "methods": self.methods.open,
             "spare-core": self.spare_core,
             "reset-layout": lambda: self.monitor.reset_layout(),
             "text-larger": partial(self.scale_text, 1),
@@ -137,6 +140,7 @@ class MainWindow(LateMonitor):
         self.runs.chosen.connect(self._run_chosen)
         self.runs.pointed.connect(self._run_pointed)
         self.runs.compared.connect(self.monitor_compared)
+        self.runs.methods.clicked.connect(self.methods.open)
         self.panels_menu.aboutToShow.connect(self.make_monitor)
         self.export.failed.connect(self.message.tell)
         self.welcome.sample_chosen.connect(self.projects.new_from)
@@ -180,6 +184,7 @@ class MainWindow(LateMonitor):
             self.projects.cannot_open(path, error)
             return False
         self.message.hide()
+        self.methods.close()
         self.setup_page.close_experiment()
         self.project = project
         self.settings.opened(project.root)
@@ -200,6 +205,7 @@ class MainWindow(LateMonitor):
     def close_project(self) -> None:
         """Back to the welcome page; runs go on."""
         if self.may_leave_experiment():
+            self.methods.close()
             self.setup_page.close_experiment()
             self.project = None
             self.control.set_project(None)
@@ -318,6 +324,7 @@ class MainWindow(LateMonitor):
         unsaved = self.setup_page.path if self.setup_page.dirty else None
         self.tree.fill(self.project, self.control.summaries, unsaved)
         self.runs.show_runs(self.control.summaries)
+        self.methods.tell(self.runs.methods)
 
     def _open_report(self) -> None:
         if self.control.run is not None:
@@ -349,6 +356,7 @@ class MainWindow(LateMonitor):
             "revert": experiment and page.dirty,
             "run": experiment,
             "enqueue": experiment,
+            "methods": experiment,
             "train-teacher": experiment and page.experiment is not None and page.experiment.teacher is not None,
             "resume": run is not None and status.resumable and not going,
             "hold": going and status is not RunStatus.HOLDING,
@@ -481,6 +489,7 @@ class MainWindow(LateMonitor):
     def _shut_down(self) -> None:
         self.settings.set("geometry", bytes(self.saveGeometry().toBase64().data()).decode())
         self.settings.set("splitter", bytes(self.splitter.saveState().toBase64().data()).decode())
+        self.methods.close()
         self.shut_down_monitor()
         self.setup_page.close_experiment()
         self.export.shut_down()

@@ -29,9 +29,14 @@ def note(rows: Sequence[Row]) -> str:
     return NOTE.format(split=rows[0].split if rows else "test")
 
 
+def judged_rows(rows: Sequence[Row]) -> list[Row]:
+    """The methods with seeds enough for a verdict; hard labels alone are none, they are the floor."""
+    return [row for row in rows if row.verdict and row.verdict != TOO_FEW and row.method not in (FLOOR, REFERENCE)]
+
+
 def not_better(rows: Sequence[Row]) -> str:
     """Which methods did not beat soft targets, as a sentence."""
-    judged = [row for row in rows if row.verdict and row.verdict != TOO_FEW and row.method not in (FLOOR, REFERENCE)]
+    judged = judged_rows(rows)
     if not judged:
         return "No method has enough seeds yet to be judged against soft targets."
     names = [row.title for row in judged if row.verdict != BETTER]
