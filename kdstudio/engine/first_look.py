@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,7 @@ ON_START = "the untrained student"
 LEAST_ALIGNED = 4
 #: So many validation samples a teacher is asked about, where there are as many.
 POOL = 1024
+ASKED = 128
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,14 @@ class TeacherAnswers:
 
 
 def teacher_answers(
-    spec: TeacherSpec, data: DataBase, bundle: DataBundle, root: Path, trusted: bool
+    spec: TeacherSpec,
+    data: DataBase,
+    bundle: DataBundle,
+    root: Path,
+    trusted: bool,
+    progress: Callable[[int, int], None] | None = None,
 ) -> TeacherAnswers | None:
-    """Asks a teacher; None where it is not trained yet.
+    """Asks a teacher; None where it is not trained yet. `progress(done, total)` may raise to give up.
 
     Raises:
         ModelError: The network cannot be built or read.
@@ -70,7 +77,7 @@ def teacher_answers(
         return None
     chosen = torch.from_numpy(balanced_order(bundle.validation.labels.numpy())[:POOL])
     split = bundle.validation.select(chosen)
-    return TeacherAnswers(split, predict(model, preprocess, split, "cpu"), score)
+    return TeacherAnswers(split, predict(model, preprocess, split, "cpu", ASKED, progress), score)
 
 
 def shares_at_start(experiment: Experiment, bundle: DataBundle, root: Path, trusted: bool) -> Shares:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from kdstudio.project.folder import Project
 from kdstudio.project.runs.snapshots import soften
 from kdstudio.project.spec import HardTerm, HintTerm, LayerPair, SoftTerm, Term
 from kdstudio.project.spec.walk import models_in, tags_of
+from kdstudio.project.temperature_report import second_share
 from tests.gui.setup_kit import LEFT, SetupKit, data_answer, know_all, know_cnns
 
 # -- terms -----------------------------------------------------------------------------------------------------
@@ -274,7 +276,8 @@ def logits_answer(trained: bool = True) -> dict[str, Any]:
     logits[np.arange(4), [0, 1, 2, 9]] = 6.0
     logits[:, 4] = 3.0
     answer = {"trained": True, "classes": [str(n) for n in range(10)], "labels": [0, 1, 2, 3], "pictures": []}
-    return {**answer, "logits": logits.tolist(), "validation_accuracy": 0.9}
+    pool = base64.b64encode(np.tile(logits, (30, 1)).astype("<f4").tobytes()).decode()
+    return {**answer, "logits": logits.tolist(), "pool": pool, "validation_accuracy": 0.9}
 
 
 def test_the_temperature_is_tried_before_any_training(setup: SetupKit) -> None:
@@ -311,6 +314,33 @@ def test_the_temperature_is_tried_before_any_training(setup: SetupKit) -> None:
     assert card.slider.value() == 20, "the slider follows the objective"
     card.samples.setCurrentRow(3)
     assert "but it is 3" in card.sentence.text()
+
+
+def test_the_temperature_for_a_share_of_the_second_class(setup: SetupKit) -> None:
+    know_all(setup)
+    card = setup.go("objective").temperature
+    setup.settle()
+    setup.engine.answer("logits", logits_answer())
+    report, pool = card.report, np.asarray(logits_answer()["logits"])
+    assert report.report.samples == 120
+    advised = report.report.advised
+    assert second_share(pool, advised) >= 0.1 > second_share(pool, advised - 0.1)
+    assert report.sentence.text() == f"At T = {advised:g} the second class has 10 % on average (120 samples)."
+    assert f"At T = 2 it has {100 * second_share(pool, 2.0):.1f} %" in report.now.text()
+    before = report.curve.grab().toImage()
+    setup.page.current_section().ensureWidgetVisible(report.take)
+    setup.type_into(report.share.lineEdit(), "5")
+    lower = report.report.advised
+    assert lower < advised
+    assert report.take.text() == f"Use T = {lower:g}"
+    assert report.curve.grab().toImage() != before
+    setup.click(report.take)
+    assert setup.value("objective.1.temperature") == lower
+    assert not report.take.isEnabled()
+    assert card.slider.value() == round(10 * lower)
+    report.share.setValue(45)
+    assert report.sentence.text().startswith("At no T from 0.5 to 20")
+    assert not report.take.isVisible()
 
 
 def test_without_a_trained_teacher_it_says_so(setup: SetupKit) -> None:

@@ -57,7 +57,7 @@ class Spin(QSpinBox):
     def stepBy(self, steps: int) -> None:
         number = self.value()
         empty = self._low - 1
-        target = (empty if number == self.minimum() else number) + steps
+        target = (empty if self._optional and number == self.minimum() else number) + steps
         if self._optional and target <= empty:
             self.setValue(self.minimum())
         else:

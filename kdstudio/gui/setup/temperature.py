@@ -1,4 +1,5 @@
-"""What the temperature does: one real sample's teacher distribution as T moves, before any training of a student."""
+"""What the temperature does: one real sample's teacher distribution as T moves, and what T does to many samples,
+before any training of a student."""
 
 from __future__ import annotations
 
@@ -26,6 +27,7 @@ from kdstudio.gui.setup.distribution import DistributionView, percent
 from kdstudio.gui.setup.fact_status import FactStatus
 from kdstudio.gui.setup.facts import FactState
 from kdstudio.gui.setup.section import Card
+from kdstudio.gui.setup.temperature_report import TeacherReport
 from kdstudio.gui.setup.words import label_inside
 from kdstudio.project.runs.snapshots import soften
 
@@ -61,7 +63,9 @@ class TemperatureCard(Card):
         self.value = QLabel()
         self.value.setMinimumWidth(64)
         self.take = QPushButton()
-        self.take.clicked.connect(self._take)
+        self.take.clicked.connect(lambda: self._take(self.slider.value() / TENTHS))
+        self.report = TeacherReport(context.theme)
+        self.report.taken.connect(self._take)
         self._lay_out()
         self._shown: dict[str, Any] | None = None
         self._logits = np.zeros((0, 0))
@@ -94,11 +98,15 @@ class TemperatureCard(Card):
         right.addWidget(self.bars)
         right.addWidget(self.sentence)
         right.addStretch(1)
-        row = QHBoxLayout(self.content)
-        row.setContentsMargins(0, 0, 0, 0)
+        row = QHBoxLayout()
         row.setSpacing(16)
         row.addWidget(self.samples, 2)
         row.addLayout(right, 5)
+        column = QVBoxLayout(self.content)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(16)
+        column.addLayout(row)
+        column.addWidget(self.report)
         for widget in (self.status, self.empty, self.train, self.content):
             self.body.addWidget(widget, 0, Qt.AlignmentFlag.AlignLeft if widget is self.train else Qt.AlignmentFlag(0))
 
@@ -118,10 +126,9 @@ class TemperatureCard(Card):
                 return place
         return None
 
-    def _take(self) -> None:
+    def _take(self, degree: float) -> None:
         place = self._soft_place()
         if place is not None:
-            degree = self.slider.value() / TENTHS
             self.context.document.edit(
                 tr("Change {thing}", thing=label_inside("temperature")), {f"objective.{place}.temperature": degree}
             )
@@ -164,6 +171,8 @@ class TemperatureCard(Card):
     def _fill(self, answer: dict[str, Any]) -> None:
         self._shown = answer
         self._logits = np.asarray(answer["logits"], dtype=np.float64)
+        pool = np.frombuffer(base64.b64decode(answer["pool"]), "<f4")
+        self.report.show_logits(pool.reshape(-1, len(answer["classes"])))
         row = max(self.samples.currentRow(), 0)
         self.samples.blockSignals(True)
         self.samples.clear()
@@ -187,6 +196,7 @@ class TemperatureCard(Card):
         self.take.setVisible(place is not None)
         self.take.setText(tr("Use T = {degree:g}", degree=degree))
         self.take.setEnabled(degree != self._term_temperature)
+        self.report.show_temperature(degree, self._term_temperature)
         row = self.samples.currentRow()
         if self._shown is None or not 0 <= row < len(self._logits):
             return
