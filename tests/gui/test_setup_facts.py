@@ -116,6 +116,9 @@ def test_many_classes_scroll(setup: SetupKit) -> None:
     view = setup.go("data").view
     setup.engine.answer("data", data_answer((3, 32, 32), 100))
     assert "colour pictures" in in_words(data_answer((3, 32, 32), 100))
+    lacking = {**data_answer(), "left_out": {"classes": ["3"], "samples": 30}}
+    assert in_words(lacking).startswith("750 grey pictures")
+    assert "The student's training samples lack class 3 (30 samples)" in in_words(lacking)
     stored = {"smallest": [28, 28], "largest": [28, 28], "grey": True}
     assert in_words({**data_answer((3, 32, 32)), "stored": stored}) == (
         "720 grey pictures in 10 classes, 28 × 28 pixels on disk. They are read in colour at 32 × 32 pixels; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from pathlib import Path
 
 from PySide6.QtCore import QProcess, QTimer, Signal
 from PySide6.QtGui import QAction
@@ -13,16 +14,22 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QStackedLayout,
     QVBoxLayout,
     QWidget,
 )
 
 from kdstudio.gui.export.artifact import FORMATS, ArtifactCard
+from kdstudio.gui.export.class_bias import ClassBiasCard, read_answer
 from kdstudio.gui.export.scorecard import ScorecardView
 from kdstudio.gui.language import tr
+from kdstudio.gui.setup.inputs import Combo
 from kdstudio.gui.widgets.empty import EmptyState
 from kdstudio.project.runs.folder import RunFolder
+
+#: In the place of a format: a derived student is being written.
+BIAS = "bias"
 
 
 class ExportPage(QWidget):
@@ -60,6 +67,19 @@ class ExportPage(QWidget):
             row.addWidget(card, 1)
         ship = QLabel(tr("Ship the student"))
         ship.setObjectName("title")
+        self.which = Combo()
+        self.which.setAccessibleName(tr("Student to ship"))
+        self.which.setToolTip(tr("The run's own student, or one that was derived from it"))
+        self.which.setMinimumContentsLength(16)
+        self.which.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.which.currentIndexChanged.connect(self._show_exports)
+        self.bias = ClassBiasCard()
+        self.bias.asked.connect(self._save_derived)
+        ship_row = QHBoxLayout()
+        ship_row.setSpacing(12)
+        ship_row.addWidget(ship)
+        ship_row.addWidget(self.which)
+        ship_row.addStretch()
         inner = QWidget()
         inner.setMaximumWidth(1180)
         column = QVBoxLayout(inner)
@@ -67,8 +87,9 @@ class ExportPage(QWidget):
         column.setSpacing(14)
         column.addLayout(head)
         column.addWidget(self.scorecard)
-        column.addWidget(ship)
+        column.addLayout(ship_row)
         column.addLayout(row)
+        column.addWidget(self.bias)
         column.addStretch()
         self.area = area = QScrollArea()
         area.setWidgetResizable(True)
@@ -106,9 +127,33 @@ class ExportPage(QWidget):
             return
         self.title.setText(tr("Scorecard of {run}", run=run.name))
         self.scorecard.show_scorecard(scorecard)
+        self._list_students(self.derived)
+        self.bias.show_run(run, scorecard.get("data", {}).get("left_out", []))
+
+    @property
+    def derived(self) -> str | None:
+        """The name of the derived student that is to be shipped, None for the run's own."""
+        return self.which.currentData()
+
+    def _list_students(self, chosen: str | None) -> None:
+        names = self.run_folder.derived() if self.run_folder is not None else []
+        self.which.blockSignals(True)
+        self.which.clear()
+        self.which.addItem(tr("The run's own"), None)
+        for name in names:
+            self.which.addItem(name, name)
+        self.which.setCurrentIndex(names.index(chosen) + 1 if chosen in names else 0)
+        self.which.setVisible(bool(names))
+        self.which.blockSignals(False)
+        self._show_exports()
+
+    def _show_exports(self) -> None:
+        if self.run_folder is None:
+            return
+        folder = self.run_folder.exports_dir(self.derived)
         for name, card in self.cards.items():
             if not (self.busy and name == self._kind):
-                card.show_folder(run.path / "exports" / name)
+                card.show_folder(folder / name)
 
     @property
     def busy(self) -> bool:
@@ -121,6 +166,18 @@ class ExportPage(QWidget):
             if kind == self._kind:
                 self._cancel()
             return
+        which = [] if self.derived is None else ["--student", self.derived]
+        self._begin(kind, "export", ["--format", kind, "--force", *which])
+
+    def _save_derived(self, arguments: list[str]) -> None:
+        """Writes a derived student; asked again meanwhile, cancels."""
+        if self._process is not None:
+            if self._kind == BIAS:
+                self._cancel()
+            return
+        self._begin(BIAS, "bias", arguments)
+
+    def _begin(self, kind: str, verb: str, arguments: list[str]) -> None:
         if self.run_folder is None:
             return
         self._kind, self._cancelled = kind, False
@@ -128,10 +185,14 @@ class ExportPage(QWidget):
         self._process = process
         process.finished.connect(self._finished)
         self._show_busy()
-        arguments = ["-m", "kdstudio", "export", str(self.run_folder.path), "--format", kind, "--force", "--json"]
-        process.start(sys.executable, arguments)
+        command = ["-m", "kdstudio", verb, str(self.run_folder.path), *arguments, "--json"]
+        process.start(sys.executable, command)
 
     def _show_busy(self) -> None:
+        self.which.setEnabled(not self.busy)
+        self.bias.set_busy(self.busy and self._kind == BIAS)
+        if self.busy and self._kind != BIAS:
+            self.bias.button.setEnabled(False)
         for name, card in self.cards.items():
             card.set_busy(self.busy and name == self._kind)
             card.button.setEnabled(not self.busy or name == self._kind)
@@ -146,8 +207,13 @@ class ExportPage(QWidget):
         if process is None:
             return
         said = bytes(process.readAllStandardError().data()).decode("utf-8", "replace").strip()
+        answer = read_answer(bytes(process.readAllStandardOutput().data()).decode("utf-8", "replace"))
         process.deleteLater()
         self._show_busy()
+        if self._kind == BIAS and code == 0 and answer is not None:
+            name = Path(answer["folder"]).name.removeprefix("student-")
+            self._list_students(name)
+            self.bias.saved(name, answer)
         # what the check said makes the card higher, which the layout knows a turn later
         QTimer.singleShot(0, self, partial(self._show_card, self._kind))
         if code != 0 and not self._cancelled:
@@ -158,7 +224,8 @@ class ExportPage(QWidget):
             self.failed.emit(what, "\n".join(why), "\n".join(fix))
 
     def _show_card(self, kind: str) -> None:
-        self.area.ensureWidgetVisible(self.cards[kind], 0, 24)
+        card = self.cards.get(kind, self.bias)
+        self.area.ensureWidgetVisible(card, 0, 24)
 
     def shut_down(self) -> None:
         """Ends an export that is going on; the window is closing."""
