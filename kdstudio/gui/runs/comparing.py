@@ -53,6 +53,12 @@ class Comparing(QObject):
         ours = self._process is not None and self._process.poll() is None
         return ours or (self.state is not None and self.state.going)
 
+    @property
+    def starting(self) -> bool:
+        """Whether one was started just now that has not said so yet."""
+        ours = self._process if self._process is not None and self._process.poll() is None else None
+        return ours is not None and (self.state is None or self.state.pid != ours.pid)
+
     def start(self, experiment: Path, methods: list[str], seeds: int, epochs: int, spare: bool) -> None:
         """Starts `kdstudio bench methods` in a session of its own, so that it outlives the window.
 

@@ -94,7 +94,6 @@ class MethodPicker(QWidget):
     def set_unfit(self, names: Iterable[str]) -> None:
         """Greys and unticks the methods that no layers of the two networks fit; one that fits again is ticked."""
         before, self._unfit = self._unfit, set(names)
-        self.greyed.setVisible(bool(self._unfit))
         self.choose((set(self.chosen()) | before) - self._unfit)
 
     def lock(self, locked: bool) -> None:
@@ -105,6 +104,7 @@ class MethodPicker(QWidget):
         self._refresh()
 
     def _refresh(self) -> None:
+        self.greyed.setVisible(bool(self._unfit) and not self._locked)  # locked, all of them are grey
         self.tree.blockSignals(True)
         for name, item in self.items.items():
             unfit, always = name in self._unfit, name in ALWAYS

@@ -127,6 +127,7 @@ class MethodsDialog(QDialog):
         box = QSpinBox()
         box.setRange(1, most)
         box.setValue(value)
+        box.lineEdit().setTextMargins(6, 0, 0, 0)
         box.setAccessibleName(name)
         return box
 
@@ -301,9 +302,9 @@ class MethodsDialog(QDialog):
             box.setEnabled(not going)
         self.picker.lock(going)
         self.state.setText(self._state_words())
-        known = state is not None and state.total > 0
+        known = state is not None and state.total > 0 and not comparing.starting
         self.progress.setRange(0, state.total if known and state is not None else 0 if going else 1)
-        self.progress.setValue(state.done if state is not None else 0)
+        self.progress.setValue(state.done if known and state is not None else 0)
         self.progress.setVisible(going or known)
         error = comparing.error()
         self.error.setVisible(error is not None)
@@ -313,8 +314,12 @@ class MethodsDialog(QDialog):
 
     def _state_words(self) -> str:
         state = self.comparing.state
-        if state is None or (self.comparing.going and not state.going):
-            return tr("Starting...") if self.comparing.going else ""
+        if self.comparing.starting:
+            return tr("Starting...")
+        if state is None:
+            return ""
+        if self.comparing.going and not state.going:
+            return tr("Saving...")
         numbers = {"done": state.done, "total": state.total}
         match state.status:
             case "preparing":
