@@ -133,7 +133,9 @@ def test_the_table_and_its_verdicts(
         "Hints, joint (FitNets)": "too few seeds",
         "Flow of the solution (FSP)": "does not fit",
     }
-    assert cell(dialog, 0, AGAINST) == "+5.03 ± 0.06"
+    assert cell(dialog, 0, AGAINST) == "+5.03"
+    tip = dialog.table.model().index(0, AGAINST).data(Qt.ItemDataRole.ToolTipRole)
+    assert tip == "+5.03 ± 0.06 points; 95 % interval of the mean +4.89 to +5.18"
     assert dialog.sentence.text() == "2 of 3 methods judged did not beat soft targets: Reverse KL, Relational (RKD)."
     test = [column.title for column in COLUMNS].index("Test %")
     dialog.table.sortByColumn(test, Qt.SortOrder.AscendingOrder)

@@ -7,12 +7,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    QPointF,
+    QRectF,
+    QSize,
+    QSortFilterProxyModel,
+    Qt,
+)
 from PySide6.QtGui import QColor, QFont, QPainter, QPen, QPolygonF
-from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+    QWidget,
+)
 
 from kdstudio.gui.language import mark, tr
 from kdstudio.gui.runs.method_words import VERDICTS, title_of
+from kdstudio.gui.runs.page import Header
 from kdstudio.gui.theme import Theme, Tokens
 from kdstudio.project.method_bench import REFERENCE, Row
 from kdstudio.project.paired import BETTER, NO_DIFFERENCE, WORSE
@@ -42,12 +59,31 @@ def _mean(pair: tuple[float, float | None] | None) -> float | None:
     return pair[0] if pair is not None else None
 
 
-def _spread(pair: tuple[float, float | None] | None, sign: bool = False) -> str:
+def _spread(pair: tuple[float, float | None] | None) -> str:
     if pair is None:
         return "–"
-    mean, spread = 100 * pair[0], pair[1]
-    text = f"{mean:+.2f}".replace("-", "−") if sign else f"{mean:.2f}"
-    return text if spread is None else f"{text} ± {100 * spread:.2f}"
+    mean, spread = pair
+    return f"{100 * mean:.2f}" if spread is None else f"{100 * mean:.2f} ± {100 * spread:.2f}"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.2f}".replace("-", "−")
+
+
+def _against(row: Row) -> str:
+    return _points(row.against[0]) if row.against is not None else "–"
+
+
+def _interval(row: Row) -> str:
+    """The numbers that are painted."""
+    if row.against is None:
+        return ""
+    mean, spread = row.against
+    if spread is None or row.interval is None:
+        return tr("{mean} points with one seed", mean=_points(mean))
+    low, high = _points(mean - row.interval), _points(mean + row.interval)
+    parts = {"mean": _points(mean), "spread": f"{100 * spread:.2f}", "low": low, "high": high}
+    return tr("{mean} ± {spread} points; 95 % interval of the mean {low} to {high}", **parts)
 
 
 def _verdict(row: Row) -> str:
@@ -76,15 +112,15 @@ COLUMNS = (
            mark("Accuracy on validation samples: mean and standard deviation over seeds; by it methods are chosen")),
     Column(mark("Test %"), lambda r: _mean(r.test), lambda r: _spread(r.test),
            mark("Accuracy on test samples: mean and standard deviation over seeds")),
-    Column(mark("Against soft targets, points"), lambda r: _mean(r.against), lambda r: _spread(r.against, sign=True),
-           mark("The mean difference, seed by seed, and its 95 % interval; an arrow lies beyond the axis")),
+    Column(mark("Against soft targets"), lambda r: _mean(r.against), _against,
+           mark("The mean difference in points, seed by seed, and its 95 % interval; an arrow lies beyond the axis")),
     Column(mark("Verdict"), _verdict, _verdict,
            mark("Better or worse with three seeds or more whose 95 % interval lies on one side of zero"), False),
     Column(mark("Step"), lambda r: r.step_ratio, _steps, mark("Time of a step, against hard labels alone")),
     Column(mark("Memory"), lambda r: r.memory_bytes, _memory,
            mark("The most on the device; where there is none, of the whole process")),
 )  # fmt: skip
-AGAINST = [column.title for column in COLUMNS].index("Against soft targets, points")
+AGAINST = [column.title for column in COLUMNS].index("Against soft targets")
 VERDICT = AGAINST + 1
 
 
@@ -146,7 +182,8 @@ class MethodsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ForegroundRole:
             return self._ink(row, index.column())
         if role == Qt.ItemDataRole.ToolTipRole:
-            return row.why_not or (row.source if index.column() == 0 else tr(column.tip))
+            told = {0: row.source, AGAINST: _interval(row)}.get(index.column(), "")
+            return row.why_not or told or tr(column.tip)
         return None
 
     def _ink(self, row: Row, column: int) -> QColor | None:
@@ -183,7 +220,7 @@ class IntervalDelegate(QStyledItemDelegate):
         tokens, reach, middle = self._model.theme.tokens, self._model.reach, place.center()
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(QColor(tokens.faint), 1, Qt.PenStyle.DotLine))
+        painter.setPen(QPen(QColor(tokens.faint), 1))
         painter.drawLine(QPointF(middle.x(), place.top()), QPointF(middle.x(), place.bottom()))
         if row.against is not None:
             self._interval(painter, place, row.against[0] / reach, (row.interval or 0.0) / reach, row)
@@ -214,4 +251,29 @@ class IntervalDelegate(QStyledItemDelegate):
 
 
 def _text_width(option: QStyleOptionViewItem) -> int:
-    return int(option.fontMetrics.horizontalAdvance("−00.00 ± 0.00"))  # type: ignore[attr-defined]
+    return int(option.fontMetrics.horizontalAdvance("−00.00"))  # type: ignore[attr-defined]
+
+
+class MethodsTable(QTableView):
+    """In the order of the file until a heading is clicked."""
+
+    def __init__(self, model: MethodsModel) -> None:
+        super().__init__()
+        self._proxy = QSortFilterProxyModel(self)
+        self._proxy.setSourceModel(model)
+        self._proxy.setSortRole(SORT)
+        self.setAccessibleName(tr("Methods compared"))
+        header = Header()
+        self.setHorizontalHeader(header)
+        self.setModel(self._proxy)
+        self.setSortingEnabled(True)
+        self.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
+        self.setItemDelegateForColumn(AGAINST, IntervalDelegate(model, self))
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(28)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(AGAINST, QHeaderView.ResizeMode.Stretch)

@@ -7,21 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QSortFilterProxyModel, Qt, QUrl
+from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QDialog,
     QFileDialog,
     QFrame,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QProgressBar,
     QPushButton,
     QSpinBox,
     QStackedLayout,
-    QTableView,
     QVBoxLayout,
     QWidget,
 )
@@ -30,7 +27,7 @@ from kdstudio.gui.engine_client import EngineClient
 from kdstudio.gui.language import tr, trn
 from kdstudio.gui.runs.comparing import Comparing
 from kdstudio.gui.runs.method_picker import MethodPicker
-from kdstudio.gui.runs.method_table import AGAINST, SORT, IntervalDelegate, MethodsModel
+from kdstudio.gui.runs.method_table import MethodsModel, MethodsTable
 from kdstudio.gui.runs.method_words import title_of
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.widgets.empty import EmptyState
@@ -99,7 +96,7 @@ class MethodsDialog(QDialog):
         self.error = self._label("error")
         self.sentence = self._label("soft")
         self.model = MethodsModel(theme)
-        self.table = self._table()
+        self.table = MethodsTable(self.model)
         self.page = self._button(tr("Open as a page"), tr("Open the table in the browser"), self._open)
         self.csv = self._button(tr("Save CSV..."), tr("Save the figures as comma-separated values"), self._save_csv)
         self.markdown = self._button(tr("Save Markdown..."), tr("Save the table as Markdown"), self._save_markdown)
@@ -154,7 +151,8 @@ class MethodsDialog(QDialog):
         column = QVBoxLayout(side)
         column.setContentsMargins(12, 12, 12, 12)
         column.setSpacing(12)
-        words = self._label("soft")
+        name, words = self._label("heading"), self._label("soft")
+        name.setText(self._experiment.name)
         words.setText(self._pair_words())
         numbers = QHBoxLayout()
         numbers.setSpacing(8)
@@ -170,6 +168,7 @@ class MethodsDialog(QDialog):
         buttons.setSpacing(8)
         buttons.addWidget(self.start, 1)
         buttons.addWidget(self.stop, 1)
+        column.addWidget(name)
         column.addWidget(words)
         column.addWidget(self.picker, 1)
         column.addLayout(numbers)
@@ -188,29 +187,6 @@ class MethodsDialog(QDialog):
             student=_called(experiment.student),
             data=experiment.data.source,
         )
-
-    def _table(self) -> QTableView:
-        proxy = QSortFilterProxyModel(self)
-        proxy.setSourceModel(self.model)
-        proxy.setSortRole(SORT)
-        table = QTableView()
-        table.setAccessibleName(tr("Methods compared"))
-        table.setModel(proxy)
-        table.setItemDelegateForColumn(AGAINST, IntervalDelegate(self.model, table))
-        table.setSortingEnabled(True)
-        table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
-        table.verticalHeader().hide()
-        table.verticalHeader().setDefaultSectionSize(28)
-        table.setShowGrid(False)
-        table.setWordWrap(False)
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        header = table.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setMinimumSectionSize(48)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(AGAINST, QHeaderView.ResizeMode.Stretch)
-        return table
 
     def _main(self) -> QVBoxLayout:
         words = tr(
