@@ -45,6 +45,9 @@ def texts_of(root: Path = ROOT) -> Texts:
         for text in _descriptions(file):
             for part in (text, *_bracketed(text)):
                 add(part, file)
+    advice = root / "kdstudio/project/advice_words.py"
+    for text in _table_texts(advice):
+        add(text, advice)
     glossary = root / "resources/glossary.yaml"
     for text in _strings(yaml.safe_load(glossary.read_text(encoding="utf-8"))):
         add(text, glossary)
@@ -59,6 +62,14 @@ def _calls(file: Path) -> Iterator[tuple[str, list[ast.expr]]]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             yield node.func.id, node.args
+
+
+def _table_texts(file: Path) -> Iterator[str]:
+    """The texts in the tables of a module; their keys are names."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for entry in node.values if isinstance(node, ast.Dict) else ():
+            for part in entry.elts if isinstance(entry, ast.Tuple) else (entry,):
+                yield ast.literal_eval(part)
 
 
 def _descriptions(file: Path) -> Iterator[str]:

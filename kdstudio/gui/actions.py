@@ -96,6 +96,7 @@ SPECS = (
         RUN,
         mark("Runs started from here use one processor core less, so that the window stays quick; off uses all"),
     ),
+    ActionSpec("advice", mark("&Advice"), RUN, mark("What the shown run's figures suggest to try"), "", "bulb"),
     ActionSpec("evaluate", mark("&Evaluate again"), RUN, mark("Measure the shown run's networks again")),
     ActionSpec(
         "report", mark("Open the re&port"), RUN, mark("Open the shown run's report in the browser"), "", "report"

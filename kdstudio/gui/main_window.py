@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QMenu, QMessageBox, QSplitte
 
 from kdstudio.gui import frame
 from kdstudio.gui.actions import build_actions
+from kdstudio.gui.advice_actions import AdviceActions
 from kdstudio.gui.dialogs.closing import ask_about_runs
 from kdstudio.gui.experiment_actions import ExperimentActions
 from kdstudio.gui.export.page import ExportPage
@@ -68,6 +69,7 @@ class MainWindow(LateMonitor):
         self.projects = ProjectActions(self)
         self.experiments = ExperimentActions(self)
         self.help = HelpActions(self)
+        self.advice = AdviceActions(self)
         self.methods = MethodsActions(self)
         self.queue = QueueActions(self)
         self.actions_by_name = build_actions(self, self._handlers())
@@ -80,7 +82,7 @@ class MainWindow(LateMonitor):
         self.runs = RunsPage(theme, self.actions_by_name["run"])
         self.runs.menu_actions = self.actions_by_name
         self.queue.build()
-        self.export = ExportPage(self.actions_by_name)
+        self.export = ExportPage(self.actions_by_name, theme)
         self.pages = QStackedWidget()
         for page in (self.setup_page, self.place, self.runs, self.export):
             self.pages.addWidget(page)
@@ -101,6 +103,7 @@ class MainWindow(LateMonitor):
             **self.projects.handlers(),
             **self.experiments.handlers(),
             **self.help.handlers(),
+            **self.advice.handlers(),
             **self.queue.handlers(),
             "quit": self.leave,
             "run": self.start,
@@ -143,6 +146,7 @@ class MainWindow(LateMonitor):
         self.runs.methods.clicked.connect(self.methods.open)
         self.panels_menu.aboutToShow.connect(self.make_monitor)
         self.export.failed.connect(self.message.tell)
+        self.export.advice.field_asked.connect(self.advice.show_field)
         self.welcome.sample_chosen.connect(self.projects.new_from)
         self.welcome.recent_chosen.connect(self.open_project)
         self.control.shown_changed.connect(self._shown_changed)
@@ -364,6 +368,7 @@ class MainWindow(LateMonitor):
             "park": going,
             "stop": going,
             "stop-now": going,
+            "advice": self.advice.possible(),
             "report": run is not None and run.report_path.exists(),
             "evaluate": run is not None and not going and (run.student_dir / "student.json").exists(),
             "open-folder": run is not None,

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QAbstractSpinBox, QCheckBox, QFileDialog, QStyle, 
 from kdstudio.gui.setup.fields import Fold
 from kdstudio.gui.setup.inputs import stepped
 from kdstudio.gui.setup.schema import complete, fields_of, variants_of
+from kdstudio.gui.setup.sections import SECTIONS
 from kdstudio.project.folder import Project
 from kdstudio.project.spec import Experiment
 from tests.gui.setup_kit import SetupKit
@@ -257,7 +258,7 @@ def test_problems_of_a_group_stand_at_the_field_that_they_name(setup: SetupKit) 
     assert set(setup.page.context.problems) == {"objective"}
     assert "need a teacher" in setup.go("objective").error.text()
     marks = [setup.page.sections.item(row).data(257) for row in range(setup.page.sections.count())]
-    assert marks == [False, False, False, False, True, False, False, False]
+    assert marks == [spec.name == "objective" for spec in SECTIONS]
 
 
 def test_a_file_with_wrong_fields_is_opened_and_says_so(setup: SetupKit, sample: Project) -> None:

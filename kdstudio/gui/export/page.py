@@ -20,11 +20,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from kdstudio.gui.export.advice import AdviceCard
 from kdstudio.gui.export.artifact import FORMATS, ArtifactCard
 from kdstudio.gui.export.class_bias import ClassBiasCard, read_answer
 from kdstudio.gui.export.scorecard import ScorecardView
 from kdstudio.gui.language import tr
 from kdstudio.gui.setup.inputs import Combo
+from kdstudio.gui.theme import Theme
 from kdstudio.gui.widgets.empty import EmptyState
 from kdstudio.project.runs.folder import RunFolder
 
@@ -41,7 +43,7 @@ class ExportPage(QWidget):
 
     failed = Signal(str, str, str)
 
-    def __init__(self, actions: dict[str, QAction]) -> None:
+    def __init__(self, actions: dict[str, QAction], theme: Theme) -> None:
         super().__init__()
         self.run_folder: RunFolder | None = None
         self._process: QProcess | None = None
@@ -50,6 +52,7 @@ class ExportPage(QWidget):
         self.title = QLabel()
         self.title.setObjectName("title")
         self.scorecard = ScorecardView()
+        self.advice = AdviceCard(theme)
         self.cards = {kind.name: ArtifactCard(kind) for kind in FORMATS}
         head = QHBoxLayout()
         head.setSpacing(8)
@@ -82,11 +85,12 @@ class ExportPage(QWidget):
         ship_row.addStretch()
         inner = QWidget()
         inner.setMaximumWidth(1180)
-        column = QVBoxLayout(inner)
+        self._column = column = QVBoxLayout(inner)
         column.setContentsMargins(24, 16, 24, 24)
         column.setSpacing(14)
         column.addLayout(head)
         column.addWidget(self.scorecard)
+        column.addWidget(self.advice)
         column.addLayout(ship_row)
         column.addLayout(row)
         column.addWidget(self.bias)
@@ -127,8 +131,17 @@ class ExportPage(QWidget):
             return
         self.title.setText(tr("Scorecard of {run}", run=run.name))
         self.scorecard.show_scorecard(scorecard)
+        self.advice.show_run(run)
         self._list_students(self.derived)
         self.bias.show_run(run, scorecard.get("data", {}).get("left_out", []))
+
+    def show_advice(self) -> None:
+        """Scrolls to what is worth trying; its height is known a turn after it came on screen."""
+        QTimer.singleShot(0, self, self._scroll_to_advice)
+
+    def _scroll_to_advice(self) -> None:
+        self._column.activate()
+        self.area.ensureWidgetVisible(self.advice, 0, 24)
 
     @property
     def derived(self) -> str | None:
