@@ -13,7 +13,7 @@ FILE = "experiments/a.yaml"
 MLP = {"model": "mlp"}
 QUOTES = "; put it in quotes if it looks like a number, a date, yes or no"
 SOURCES = "choose one of: digits, mnist, fashion-mnist, cifar10, cifar100, folder, npz"
-KEYS = "batch_size, augment, crop_padding, jitter_pixels, validation_fraction, split_seed, train_limit"
+KEYS = "batch_size, augment, crop_padding, jitter_pixels, validation_fraction, split_seed, train_limit, leave_out"
 
 
 def accept(**fields: Any) -> Experiment:
