@@ -102,12 +102,13 @@ class Camera:
         for row in range(window.setup_page.sections.count()):
             window.setup_page.sections.setCurrentRow(row)
             self.pump(0.3)
-            self.pump(3.0 if row in (1, 2) else 0.8)  # the engine answers
+            self.pump(3.0 if self._section_name(row) in ("data", "teacher") else 0.8)  # the engine answers
             self.grab(f"setup-{row}-{self._section_name(row)}")
         from kdstudio.gui.setup.pairs_editor import PairsEditor
 
-        window.setup_page.sections.setCurrentRow(4)
+        window.setup_page.show_section("objective")
         self.pump(0.5)
+        self.dialog("balance", window.setup_page.current_section().balance.shares.click)
         editor = next(editor for editor in window.setup_page.findChildren(PairsEditor) if editor.isVisible())
         self.dialog("pair-picker", editor.button.click)
 
@@ -177,6 +178,20 @@ class Camera:
         window.show_page("runs")
         self.grab("runs")
         model.clear_ticks()
+        window.actions_by_name["methods"].trigger()
+        self.pump(1.5)
+        dialogs = [one for one in QApplication.topLevelWidgets() if isinstance(one, QDialog) and one.isVisible()]
+        self.grab("methods", dialogs[0])
+        dialogs[0].close()
+        queue = window.queue.queue
+        queue.pause(True)
+        for _ in range(2):
+            window.actions_by_name["enqueue"].trigger()
+        self.pump(1.5)
+        window.show_page("runs")
+        self.grab("queue")
+        for one in queue.listed():
+            queue.remove(one.run.name)
         window.show_page("export")
         window.export.export("onnx")
         self.grab("export-busy")
