@@ -20,11 +20,13 @@ class Networks:
     Attributes:
         teacher, student: The reports of `kdstudio inspect`, with all their parts.
         epochs: Of the student's training.
+        peer: The spec of a network like the student that starts afresh.
     """
 
     teacher: Report
     student: Report
     epochs: int
+    peer: dict[str, Any]
 
     def pairs(self, rule: JoinRule, last: int = 0) -> Terms | None:
         """Pairs at the same stages; the last so many of them, 0 for all. None where there are none."""
@@ -60,7 +62,7 @@ class Method:
     Attributes:
         name: What it is called on the command line.
         title: What it is called in tables.
-        family: `labels`, `outputs`, `features` or `relations`.
+        family: `labels`, `outputs`, `features`, `relations` or `peers`.
         source: Where its weights come from.
         recipe: Its objective for two networks; None where no layers of theirs fit.
     """
@@ -147,6 +149,13 @@ def _contrastive_soft(networks: Networks) -> Terms | None:
     return [_hard(1.0), _soft(weight=1.0), {"term": "contrastive", "weight": 0.8, "pairs": pairs}]
 
 
+def _mutual(networks: Networks) -> Terms | None:
+    # A seed that no comparison comes to: peers that start alike have nothing to tell each other
+    return [_hard(), {"term": "mutual", "weight": 1.0, "peers": [{**networks.peer, "seed": 1_000_000}]}]
+
+
+#: Methods that train further networks beside the student: they have more than the others' budget.
+PEERS = "peers"
 _BENCHMARK = "CIFAR-100 benchmark of CRD (1910.10699)"
 METHODS = (
     Method("hard", "Hard labels", "labels", "no teacher", lambda networks: [_hard()]),
@@ -155,7 +164,7 @@ METHODS = (
         "reverse-kl", "Reverse KL", "outputs", "as soft targets", _output(0.9, 0.1, term="reverse-kl", temperature=4.0)
     ),
     Method(
-        "jsd", "Generalised JSD", "outputs", "as soft targets", _output(0.9, 0.1, term="jsd", beta=0.5, temperature=4.0)
+        "jsd", "Generalised JSD", "outputs", "GKD (2306.13649)", _output(0.9, 0.1, term="jsd", beta=0.5, temperature=1.0)
     ),
     Method("decoupled", "Decoupled (DKD)", "outputs", "DKD (2203.08679)", _output(1.0, 1.0, term="decoupled")),
     Method("correlation", "Correlation (DIST)", "outputs", "DIST (2205.10536)", _output(2.0, 1.0, term="correlation")),
@@ -231,5 +240,8 @@ METHODS = (
     ),
     Method("contrastive", "Contrastive (CRD)", "relations", _BENCHMARK, _pairs("any", 0.8, last=1, term="contrastive")),
     Method("contrastive-soft", "Contrastive and soft targets", "relations", _BENCHMARK, _contrastive_soft),
+    Method("mutual", "Mutual learning (DML)", PEERS, "DML (1706.00384)", _mutual),
 )
+#: What `all` means.
+ALL = tuple(method.name for method in METHODS if method.family != PEERS)
 BY_NAME = {method.name: method for method in METHODS}
