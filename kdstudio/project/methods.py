@@ -164,7 +164,11 @@ METHODS = (
         "reverse-kl", "Reverse KL", "outputs", "as soft targets", _output(0.9, 0.1, term="reverse-kl", temperature=4.0)
     ),
     Method(
-        "jsd", "Generalised JSD", "outputs", "GKD (2306.13649)", _output(0.9, 0.1, term="jsd", beta=0.5, temperature=1.0)
+        "jsd",
+        "Generalised JSD",
+        "outputs",
+        "GKD (2306.13649)",
+        _output(0.9, 0.1, term="jsd", beta=0.5, temperature=1.0),
     ),
     Method("decoupled", "Decoupled (DKD)", "outputs", "DKD (2203.08679)", _output(1.0, 1.0, term="decoupled")),
     Method("correlation", "Correlation (DIST)", "outputs", "DIST (2205.10536)", _output(2.0, 1.0, term="correlation")),
