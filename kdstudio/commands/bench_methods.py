@@ -19,7 +19,7 @@ from kdstudio.project.errors import InputError, KDStudioError, RunBusyError
 from kdstudio.project.folder import Project
 from kdstudio.project.method_bench import Figures, Planned, Row, plan, rows_of, run_of
 from kdstudio.project.method_tables import as_csv, as_html, as_json, as_markdown
-from kdstudio.project.methods import BY_NAME, METHODS, Networks
+from kdstudio.project.methods import ALL, BY_NAME, METHODS, Networks
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.state import RunStatus
 from kdstudio.project.spec import Experiment, suggestion
@@ -32,7 +32,9 @@ ALWAYS = ("hard", "soft")
 def add_options(group: Any) -> None:
     """The options of `bench methods`."""
     names = ", ".join(method.name for method in METHODS)
-    group.add_argument("--methods", default="all", metavar="A,B", help=f"which, or all (default): {names}")
+    group.add_argument(
+        "--methods", default="all", metavar="A,B", help=f"which, or all (default; all but mutual): {names}"
+    )
     group.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds a method, from 0 on (default 3)")
     group.add_argument("--epochs", type=int, metavar="N", help="the student's budget (default: the experiment's)")
     group.add_argument(
@@ -84,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _chosen(text: str) -> list[str]:
-    names = [method.name for method in METHODS] if text == "all" else [name.strip() for name in text.split(",")]
+    names = list(ALL) if text == "all" else [name.strip() for name in text.split(",")]
     for name in names:
         if name not in BY_NAME:
             near = suggestion(name, BY_NAME)
@@ -113,7 +115,8 @@ def objectives(
         )
         for side in sides
     ]
-    networks = Networks(reports[0], reports[1], epochs)
+    peer = base.student.model_dump(mode="json") | {"weights": None}
+    networks = Networks(reports[0], reports[1], epochs, peer)
     return {name: BY_NAME[name].recipe(networks) for name in names}
 
 

@@ -7,9 +7,11 @@ import io
 
 import pytest
 
-from kdstudio.project.method_bench import Figures, Row, rows_of
+from kdstudio.project.method_bench import Figures, Row, plan, rows_of
 from kdstudio.project.method_tables import as_csv, as_html, as_json, as_markdown, not_better
+from kdstudio.project.methods import ALL, BY_NAME, Networks
 from kdstudio.project.paired import judged, quantile
+from kdstudio.project.spec import Experiment, validate
 
 
 def _figures(
@@ -110,3 +112,17 @@ def test_every_form_tells_what_was_not_run() -> None:
     for text in (as_markdown(rows, "a to b"), as_html(rows, "a to b"), as_csv(rows), as_json(rows, "a to b")):
         assert "no layers of the two networks fit it" in text
     assert len(list(csv.reader(io.StringIO(as_csv(rows))))) == 3
+
+
+def test_mutual_learning_has_a_peer_like_the_student_and_is_not_in_all() -> None:
+    assert "mutual" not in ALL
+    assert len(ALL) == len(BY_NAME) - 1
+    written = {"name": "a", "data": {"source": "digits"}, "objective": [{"term": "hard"}]}
+    written |= {"teacher": {"model": "mlp", "widths": [9]}, "student": {"model": "mlp", "widths": [5]}}
+    base = validate(Experiment, written)
+    networks = Networks({}, {}, 1, base.student.model_dump(mode="json"))
+    (planned,) = plan(base, {"mutual": BY_NAME["mutual"].recipe(networks)}, [3])
+    assert planned.experiment is not None
+    term = planned.experiment.model_dump()["objective"][1]
+    assert term["peers"][0]["widths"] == [5]
+    assert term["peers"][0]["seed"] != planned.experiment.train.seed == 3

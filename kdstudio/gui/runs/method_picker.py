@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QTreeWidget, QTr
 from kdstudio.gui.language import tr
 from kdstudio.gui.runs.method_words import FAMILIES, title_of
 from kdstudio.project.method_bench import FLOOR, REFERENCE
-from kdstudio.project.methods import METHODS
+from kdstudio.project.methods import ALL, METHODS, PEERS
 
 ALWAYS = (FLOOR, REFERENCE)
 NAME = Qt.ItemDataRole.UserRole
@@ -48,15 +48,15 @@ class MethodPicker(QWidget):
                 if method.family == family:
                     item = QTreeWidgetItem([title_of(method.name)])
                     item.setData(0, NAME, method.name)
-                    item.setCheckState(0, TICKED)
+                    item.setCheckState(0, TICKED if method.name in ALL else UNTICKED)
                     head.addChild(item)
                     self.items[method.name] = item
             head.setExpanded(True)
         self.tree.itemChanged.connect(lambda *_: self.changed.emit())
         self.all, self.none = QPushButton(tr("All")), QPushButton(tr("None"))
-        self.all.setToolTip(tr("Tick every method that fits the networks"))
+        self.all.setToolTip(tr("Tick every method that fits the networks and trains the student alone"))
         self.none.setToolTip(tr("Tick only hard labels and soft targets, which are always in"))
-        self.all.clicked.connect(lambda: self.choose(self.items))
+        self.all.clicked.connect(lambda: self.choose(ALL))
         self.none.clicked.connect(lambda: self.choose([]))
         head_label = QLabel(tr("Methods"))
         head_label.setObjectName("heading")
@@ -115,6 +115,8 @@ class MethodPicker(QWidget):
             elif always:
                 item.setToolTip(0, tr("Always in: the others are measured against it."))
             else:
-                source = next(method.source for method in METHODS if method.name == name)
-                item.setToolTip(0, tr("Weights from: {source}", source=source))
+                method = next(method for method in METHODS if method.name == name)
+                words = tr("Weights from: {source}", source=method.source)
+                more = tr("It trains another student beside the first one, so its budget is larger.")
+                item.setToolTip(0, f"{words}\n{more}" if method.family == PEERS else words)
         self.tree.blockSignals(False)

@@ -38,7 +38,7 @@ Index = QModelIndex | QPersistentModelIndex
 SORT = Qt.ItemDataRole.UserRole
 ROW = Qt.ItemDataRole.UserRole + 1
 #: The painted interval's axis reaches this many times the middle difference, or as far as the largest.
-REACH = 3.0
+REACH = 2.0
 PLOT_WIDTH, DOT, CAP = 150, 3.5, 4
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter

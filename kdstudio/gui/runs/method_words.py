@@ -10,6 +10,7 @@ FAMILIES = {
     "outputs": mark("Outputs"),
     "features": mark("Features"),
     "relations": mark("Relations"),
+    "peers": mark("Further students"),
 }
 TITLES = {
     "hard": mark("Hard labels"),
@@ -36,6 +37,7 @@ TITLES = {
     "congruence": mark("Correlation congruence (CC)"),
     "contrastive": mark("Contrastive (CRD)"),
     "contrastive-soft": mark("Contrastive and soft targets"),
+    "mutual": mark("Mutual learning (DML)"),
 }
 VERDICTS = {
     BETTER: mark("better"),
