@@ -219,7 +219,10 @@ def _student(folder: Path, trust: bool) -> dict[str, Any]:
 def describe_experiment(
     experiment: Experiment, file: Path, root: Path, trusted: bool, args: argparse.Namespace
 ) -> dict[str, Any]:
-    """Data, teacher and student; a part that fails is None and its error stands in `errors`, under the part's name."""
+    """Data, teacher and student, further teachers as `teacher-2` and assistants as `assistant-1`, where there are any.
+
+    A part that fails is None or not there, and its error stands in `errors`, under the part's name.
+    """
     report: dict[str, Any] = {"kind": "experiment", "name": experiment.name, "file": str(file)}
     report |= {"data": None, "teacher": None, "student": None, "errors": []}
     try:
@@ -228,7 +231,10 @@ def describe_experiment(
         report["errors"].append({"part": "data", **error.as_dict()})
         return report
     shape, classes = tuple(report["data"]["input_shape"]), len(report["data"]["classes"])
-    for part, spec in (("teacher", experiment.teacher), ("student", experiment.student)):
+    networks: list[tuple[str, ModelSpec | None]] = [("teacher", experiment.teacher)]
+    networks += [(f"teacher-{number}", spec) for number, spec in enumerate(experiment.teachers, 2)]
+    networks += [(f"assistant-{number}", spec) for number, spec in enumerate(experiment.assistants, 1)]
+    for part, spec in [*networks, ("student", experiment.student)]:
         if spec is None:
             continue
         try:
@@ -361,7 +367,8 @@ def as_text(report: dict[str, Any]) -> str:
     parts = [f"Experiment {report['name']}  ({report['file']})"]
     if report["data"]:
         parts.append("Data: " + _data_text(report["data"]))
-    for part in ("teacher", "student"):
+    between = [part for part in report if part.startswith(("teacher-", "assistant-"))]
+    for part in ("teacher", *between, "student"):
         if report[part]:
             parts.append(f"{part.capitalize()}: {_model_text(report[part])}")
     teacher, student = report["teacher"], report["student"]
