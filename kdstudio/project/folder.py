@@ -259,12 +259,18 @@ def find_project(path: Path) -> Path | None:
     return None
 
 
+#: The quickest first.
+TEMPLATE_ORDER = ("digits", "fashion-mnist", "hinton-mnist", "fitnets", "cifar100")
+
+
 def templates() -> dict[str, Path]:
-    """The sample projects by name."""
+    """The sample projects by name, the quickest first."""
     folder = sample_projects()
     if not folder.is_dir():
         return {}
-    return {path.name: path for path in sorted(folder.iterdir()) if (path / "project.yaml").exists()}
+    found = {path.name: path for path in sorted(folder.iterdir()) if (path / "project.yaml").exists()}
+    first = [name for name in TEMPLATE_ORDER if name in found]
+    return {name: found[name] for name in [*first, *(name for name in found if name not in TEMPLATE_ORDER)]}
 
 
 def create_project(path: Path | str, template: str = "digits") -> Project:

@@ -56,10 +56,11 @@ class NewProjectDialog(QDialog):
         super().__init__(parent)
         self.project: Project | None = None
         self.setWindowTitle(tr("New project"))
-        self.resize(620, 440)
+        self.resize(620, 580)
         self.list = QListWidget()
         self.list.setAccessibleName(tr("Template"))
         self.list.setWordWrap(True)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         for name, title, text in template_texts():
             item = QListWidgetItem(f"{title}\n{text}")
             item.setData(DATA, name)

@@ -24,6 +24,8 @@ from kdstudio.gui.theme import Theme
 from kdstudio.gui.welcome.going import GoingRuns
 
 WIDTH = 860
+#: So many samples are told of on the page, the others when one points at them.
+SPOKEN = 2
 
 
 class WelcomePage(QScrollArea):
@@ -59,9 +61,17 @@ class WelcomePage(QScrollArea):
         self._going = GoingRuns(self)
         self._going.found.connect(self._tell_going)
         samples_card, samples = self._card(tr("Start with a sample"))
-        for key, title, text in template_texts():
-            if key != "empty":
-                samples.addLayout(self._sample(key, title, text))
+        offered = [template for template in template_texts() if template[0] != "empty"]
+        for key, title, text in offered[:SPOKEN]:
+            button = self._sample(key, title, text)
+            samples.addLayout(self._with_words(button, text))
+        published = QLabel(tr("Published settings"))
+        published.setObjectName("heading")
+        samples.addWidget(published)
+        for key, title, text in offered[SPOKEN:]:
+            button = self._sample(key, title, text)
+            button.setToolTip(text)
+            samples.addWidget(button)
         own_card, own = self._card(tr("Your own"))
         offers = [
             ("new", tr("From a sample or empty, in a folder of yours.")),
@@ -126,7 +136,7 @@ class WelcomePage(QScrollArea):
         layout.addWidget(heading)
         return card, layout
 
-    def _sample(self, key: str, title: str, text: str) -> QVBoxLayout:
+    def _sample(self, key: str, title: str, text: str) -> QPushButton:
         button = QPushButton(title)
         button.setAccessibleDescription(text)
         button.setToolTip(tr("Makes a copy in a folder of yours and opens it"))
@@ -134,7 +144,7 @@ class WelcomePage(QScrollArea):
         if not self.samples:
             button.setObjectName("primary")
         self.samples[key] = button
-        return self._with_words(button, text)
+        return button
 
     def _offer(self, action: QAction, text: str) -> QVBoxLayout:
         button = QPushButton(action.text().replace("&", ""))
