@@ -6,13 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, Qt, QTimer, QUrl
-from PySide6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent
+from PySide6.QtCore import QByteArray, Qt, QTimer
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QLabel, QMenu, QMessageBox, QSplitter, QStackedWidget
 
 from kdstudio.gui import frame
 from kdstudio.gui.actions import build_actions
-from kdstudio.gui.advice_actions import AdviceActions
 from kdstudio.gui.dialogs.closing import ask_about_runs
 from kdstudio.gui.experiment_actions import ExperimentActions
 from kdstudio.gui.export.page import ExportPage
@@ -20,6 +19,7 @@ from kdstudio.gui.help_actions import HelpActions
 from kdstudio.gui.language import mark, tr
 from kdstudio.gui.late_monitor import LateMonitor
 from kdstudio.gui.project_actions import ProjectActions
+from kdstudio.gui.result_actions import ResultActions
 from kdstudio.gui.runs.controller import RunController
 from kdstudio.gui.runs.methods_actions import MethodsActions
 from kdstudio.gui.runs.page import RunsPage
@@ -69,7 +69,7 @@ class MainWindow(LateMonitor):
         self.projects = ProjectActions(self)
         self.experiments = ExperimentActions(self)
         self.help = HelpActions(self)
-        self.advice = AdviceActions(self)
+        self.results = ResultActions(self)
         self.methods = MethodsActions(self)
         self.queue = QueueActions(self)
         self.actions_by_name = build_actions(self, self._handlers())
@@ -103,15 +103,12 @@ class MainWindow(LateMonitor):
             **self.projects.handlers(),
             **self.experiments.handlers(),
             **self.help.handlers(),
-            **self.advice.handlers(),
+            **self.results.handlers(),
             **self.queue.handlers(),
             "quit": self.leave,
             "run": self.start,
             "resume": self.resume,
             "train-teacher": self.train_teacher,
-            "report": self._open_report,
-            "open-folder": self._open_run_folder,
-            "evaluate": self._evaluate,
             "methods": self.methods.open,
             "spare-core": self.spare_core,
             "reset-layout": lambda: self.monitor.reset_layout(),
@@ -146,7 +143,7 @@ class MainWindow(LateMonitor):
         self.runs.methods.clicked.connect(self.methods.open)
         self.panels_menu.aboutToShow.connect(self.make_monitor)
         self.export.failed.connect(self.message.tell)
-        self.export.advice.field_asked.connect(self.advice.show_field)
+        self.export.advice.field_asked.connect(self.results.show_field)
         self.welcome.sample_chosen.connect(self.projects.new_from)
         self.welcome.recent_chosen.connect(self.open_project)
         self.control.shown_changed.connect(self._shown_changed)
@@ -330,18 +327,6 @@ class MainWindow(LateMonitor):
         self.runs.show_runs(self.control.summaries)
         self.methods.tell(self.runs.methods)
 
-    def _open_report(self) -> None:
-        if self.control.run is not None:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.control.run.report_path)))
-
-    def _open_run_folder(self) -> None:
-        if self.control.run is not None:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.control.run.path)))
-
-    def _evaluate(self) -> None:
-        if self.control.run is not None:
-            self.teller.evaluate(self.control.run)
-
     # -- what can be done now ----------------------------------------------------------------------------------
 
     def refresh(self) -> None:
@@ -368,10 +353,7 @@ class MainWindow(LateMonitor):
             "park": going,
             "stop": going,
             "stop-now": going,
-            "advice": self.advice.possible(),
-            "report": run is not None and run.report_path.exists(),
-            "evaluate": run is not None and not going and (run.student_dir / "student.json").exists(),
-            "open-folder": run is not None,
+            **self.results.enabled(),
         }
         for name, on in enabled.items():
             self.actions_by_name[name].setEnabled(on)

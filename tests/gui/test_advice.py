@@ -53,7 +53,7 @@ def test_it_says_what_is_worth_trying_and_leads_to_the_field(qtbot: QtBot, windo
     assert not window.actions_by_name["advice"].isEnabled()
     card = shown(qtbot, window, far)
     assert window.pages.currentWidget() is window.export
-    qtbot.waitUntil(lambda: card.visibleRegion().boundingRect().height() > 40, timeout=20_000)
+    qtbot.waitUntil(lambda: card.visibleRegion().boundingRect() == card.rect(), timeout=20_000)
     said = texts(card)
     assert "An assistant is worth trying" in said
     assert any("80.0 % of 300 training samples" in text and "9.0 times" in text for text in said)

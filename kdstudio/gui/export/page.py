@@ -32,6 +32,7 @@ from kdstudio.project.runs.folder import RunFolder
 
 #: In the place of a format: a derived student is being written.
 BIAS = "bias"
+SETTLED_MILLISECONDS = 300
 
 
 class ExportPage(QWidget):
@@ -47,6 +48,7 @@ class ExportPage(QWidget):
         super().__init__()
         self.run_folder: RunFolder | None = None
         self._process: QProcess | None = None
+        self._to_advice = False
         self._kind = ""
         self._cancelled = False
         self.title = QLabel()
@@ -85,7 +87,7 @@ class ExportPage(QWidget):
         ship_row.addStretch()
         inner = QWidget()
         inner.setMaximumWidth(1180)
-        self._column = column = QVBoxLayout(inner)
+        column = QVBoxLayout(inner)
         column.setContentsMargins(24, 16, 24, 24)
         column.setSpacing(14)
         column.addLayout(head)
@@ -99,6 +101,7 @@ class ExportPage(QWidget):
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setWidget(inner)
+        area.verticalScrollBar().rangeChanged.connect(self._scroll_to_advice)
         self.stack = QStackedLayout(self)
         self._actions = actions
         self.empty = EmptyState(" ", "")
@@ -136,12 +139,17 @@ class ExportPage(QWidget):
         self.bias.show_run(run, scorecard.get("data", {}).get("left_out", []))
 
     def show_advice(self) -> None:
-        """Scrolls to what is worth trying; its height is known a turn after it came on screen."""
+        """Scrolls to what is worth trying. A page that has just come on screen still grows, and is followed so long."""
+        self._to_advice = True
         QTimer.singleShot(0, self, self._scroll_to_advice)
+        QTimer.singleShot(SETTLED_MILLISECONDS, self, self._stay)
 
     def _scroll_to_advice(self) -> None:
-        self._column.activate()
-        self.area.ensureWidgetVisible(self.advice, 0, 24)
+        if self._to_advice:
+            self.area.ensureWidgetVisible(self.advice, 0, 24)
+
+    def _stay(self) -> None:
+        self._to_advice = False
 
     @property
     def derived(self) -> str | None:

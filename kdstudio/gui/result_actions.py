@@ -1,0 +1,75 @@
+"""What can be done with what the shown run has left: its report, its folder, its networks, and advice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QUrl
+from PySide6.QtGui import QDesktopServices
+
+from kdstudio.gui.language import tr
+
+if TYPE_CHECKING:
+    from kdstudio.gui.main_window import MainWindow
+
+
+class ResultActions:
+    """Opens and measures the shown run's results; shows its advice, and the fields that this is about."""
+
+    def __init__(self, window: MainWindow) -> None:
+        self.window = window
+
+    def handlers(self) -> dict[str, Callable[[], None]]:
+        return {
+            "advice": self.show_advice,
+            "report": self.open_report,
+            "open-folder": self.open_folder,
+            "evaluate": self.evaluate,
+        }
+
+    def enabled(self) -> dict[str, bool]:
+        """Which of them make sense now."""
+        run, going = self.window.control.run, self.window.control.going
+        return {
+            "advice": run is not None and run.scorecard_path.exists(),
+            "report": run is not None and run.report_path.exists(),
+            "evaluate": run is not None and not going and (run.student_dir / "student.json").exists(),
+            "open-folder": run is not None,
+        }
+
+    def open_report(self) -> None:
+        """In the browser."""
+        if self.window.control.run is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.window.control.run.report_path)))
+
+    def open_folder(self) -> None:
+        """In the desktop's file manager."""
+        if self.window.control.run is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.window.control.run.path)))
+
+    def evaluate(self) -> None:
+        """Measures the networks again."""
+        if self.window.control.run is not None:
+            self.window.teller.evaluate(self.window.control.run)
+
+    def show_advice(self) -> None:
+        """The card on the Export page."""
+        self.window.show_page("export")
+        self.window.export.show_advice()
+
+    def show_field(self, path: str) -> None:
+        """A field of the shown run's experiment on the Setup page; the experiment is opened where another one is."""
+        window, run = self.window, self.window.control.run
+        if window.project is None or run is None:
+            return
+        experiment = window.project.path_of(run.experiment_name)
+        if window.setup_page.path != experiment:
+            if not experiment.exists():
+                window.message.tell(tr("The experiment {name} is gone.", name=run.experiment_name), note=True)
+                return
+            if not window.may_leave_experiment():
+                return
+            window.open_experiment(experiment)
+        window.show_page("setup")
+        window.setup_page.show_field(path)
