@@ -122,6 +122,9 @@ def inspect(args: argparse.Namespace) -> dict[str, Any]:
     path = Path(target).expanduser()
     if path.name == "project.yaml" and path.is_file():
         path = path.parent
+    if not path.exists() and (path.parent / "project.yaml").exists():  # PROJECT/EXPERIMENT, as for run
+        named = Project.open(path.parent).path_of(path.name)
+        path = named if named.exists() else path
     if path.suffix in (".yaml", ".yml") or any((path / name).exists() for name in ("project.yaml", "experiment.yaml")):
         return _experiment(path, args)
     if (path / "student.json").exists():

@@ -67,3 +67,12 @@ def test_pairs_by_likeness(project: Project, capsys: pytest.CaptureFixture[str])
 def test_what_is_refused(project: Project, capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
     assert main(["inspect", str(project.root / "pair"), *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_every_network_of_an_experiment_is_described(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    more = "teachers: [{model: mlp, widths: [8]}]\nassistants: [{model: cnn, widths: [4, 4]}]\n"
+    (project.experiments_dir / "more.yaml").write_text(more + CNNS)
+    assert main(["inspect", str(project.root / "more"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    models = {part: report[part]["model"] for part in ("teacher", "teacher-2", "assistant-1", "student")}
+    assert models == {"teacher": "cnn", "teacher-2": "mlp", "assistant-1": "cnn", "student": "cnn"}
