@@ -13,6 +13,7 @@ import pytest
 
 from kdstudio.project.comparison import folder_of, read_comparison
 from kdstudio.project.folder import Project
+from kdstudio.project.runs.control import request
 from kdstudio.project.runs.state import RunStatus
 from tests.e2e.conftest import Command
 
@@ -74,7 +75,7 @@ def test_ctrl_c_parks_and_the_next_call_goes_on(project: Project, command: Comma
         while run.state().step <= parked:
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
-        process.terminate()
+        request(run, "park")  # as the window does when it is closed
         process.communicate()
     finally:
         process.kill()

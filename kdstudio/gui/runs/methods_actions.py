@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QPushButton
 
 from kdstudio.gui.language import tr
+from kdstudio.gui.runs.ready import alone
 from kdstudio.project.comparison import read_comparison
 
 if TYPE_CHECKING:
@@ -48,12 +50,19 @@ class MethodsActions:
             window.project,
             page.experiment,
             path,
-            lambda: page.path != path or not page.dirty or page.save(),
+            lambda: self._ready(path),
             window.control.spare,
             window,
         )
         self.dialog.destroyed.connect(self._gone)
         self.dialog.show()
+
+    def _ready(self, path: Path) -> bool:
+        """Saves what was changed in the experiment; asks first where a run is going."""
+        page = self.window.setup_page
+        if not alone(self.window, self.window.control.going):
+            return False
+        return page.path != path or not page.dirty or page.save()
 
     def _gone(self) -> None:
         self.dialog = None

@@ -54,7 +54,7 @@ class MethodsDialog(QDialog):
         project: The open project.
         experiment: Its data, teacher, student and budget are the comparison's.
         path: The experiment's file.
-        save: Writes the experiment to its file; False if that fails.
+        ready: Writes the experiment to its file; False if that fails, or if nothing is to be started now.
         spare: Whether one core is left to the window.
         parent: The dialog's parent.
     """
@@ -66,7 +66,7 @@ class MethodsDialog(QDialog):
         project: Project,
         experiment: Experiment,
         path: Path,
-        save: Callable[[], bool],
+        ready: Callable[[], bool],
         spare: bool,
         parent: QWidget | None = None,
     ) -> None:
@@ -75,7 +75,7 @@ class MethodsDialog(QDialog):
         self.setWindowTitle(tr("Compare methods · {experiment}", experiment=experiment.name))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.path, self._project, self._experiment = path, project, experiment
-        self._client, self._save, self._spare = client, save, spare
+        self._client, self._ready, self._spare = client, ready, spare
         self.comparing = Comparing(folder_of(project, experiment.name), self)
         self.picker = MethodPicker()
         self.seeds = self._box(MOST_SEEDS, DEFAULT_SEEDS, tr("Seeds"))
@@ -252,7 +252,7 @@ class MethodsDialog(QDialog):
         )
 
     def _start(self) -> None:
-        if not self._save():
+        if not self._ready():
             return
         self.error.hide()
         try:
