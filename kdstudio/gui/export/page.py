@@ -48,7 +48,9 @@ class ExportPage(QWidget):
         super().__init__()
         self.run_folder: RunFolder | None = None
         self._process: QProcess | None = None
-        self._to_advice = False
+        self._settling = QTimer(self)
+        self._settling.setSingleShot(True)
+        self._settling.setInterval(SETTLED_MILLISECONDS)
         self._kind = ""
         self._cancelled = False
         self.title = QLabel()
@@ -140,16 +142,12 @@ class ExportPage(QWidget):
 
     def show_advice(self) -> None:
         """Scrolls to what is worth trying. A page that has just come on screen still grows, and is followed so long."""
-        self._to_advice = True
+        self._settling.start()
         QTimer.singleShot(0, self, self._scroll_to_advice)
-        QTimer.singleShot(SETTLED_MILLISECONDS, self, self._stay)
 
     def _scroll_to_advice(self) -> None:
-        if self._to_advice:
+        if self._settling.isActive():
             self.area.ensureWidgetVisible(self.advice, 0, 24)
-
-    def _stay(self) -> None:
-        self._to_advice = False
 
     @property
     def derived(self) -> str | None:
