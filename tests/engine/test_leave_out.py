@@ -97,6 +97,7 @@ def test_every_stage_but_the_teachers_learns_without_it(lab: Any, monkeypatch: p
     assert card["data"]["counts"]["train"] == 144
     assert card["data"]["left_out"] == ["3"]
     assert card["networks"]["student"]["validation"]["per_class"][3]["count"] > 0
+    assert "not of the teacher&#39;s: 3." in run.report_path.read_text(encoding="utf-8").replace("'", "&#39;")
 
 
 def test_the_kept_teacher_is_used_for_any_transfer_set(lab: Any) -> None:
