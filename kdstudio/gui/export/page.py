@@ -32,7 +32,7 @@ from kdstudio.project.runs.folder import RunFolder
 
 #: In the place of a format: a derived student is being written.
 BIAS = "bias"
-SETTLED_MILLISECONDS = 300
+SETTLED_MILLISECONDS = 1000
 
 
 class ExportPage(QWidget):
