@@ -39,7 +39,7 @@ SORT = Qt.ItemDataRole.UserRole
 ROW = Qt.ItemDataRole.UserRole + 1
 #: The painted interval's axis reaches this many times the middle difference, or as far as the largest.
 REACH = 2.0
-PLOT_WIDTH, DOT, CAP = 150, 3.5, 4
+PLOT_WIDTH, MOST_WIDTH, DOT, CAP = 150, 320, 3.5, 4
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 
@@ -214,7 +214,7 @@ class IntervalDelegate(QStyledItemDelegate):
         row: Row = index.data(ROW)
         place = QRectF(option.rect)  # type: ignore[attr-defined]
         place.setLeft(place.left() + _text_width(option) + 16)
-        place.setRight(place.right() - 12)
+        place.setRight(min(place.right() - 12, place.left() + MOST_WIDTH))
         if place.width() < 40:
             return
         tokens, reach, middle = self._model.theme.tokens, self._model.reach, place.center()

@@ -75,9 +75,14 @@ class MethodsActions:
     def tell(self, button: QPushButton) -> None:
         """Says on the button how far a comparison of the project is that is going."""
         project, words = self.window.project, tr("Compare methods...")
+        tip = tr("Train the open experiment's student by many methods, and see which differ")
         if project is not None:
             for folder in sorted((project.root / "bench").glob("*/")):
                 state = read_comparison(folder)
                 if state is not None and state.going and state.total:
                     words = tr("Comparing methods: {done} of {total}", done=state.done, total=state.total)
+                    tip = tr(
+                        "A comparison on {experiment} is going; open that experiment to see it", experiment=folder.name
+                    )
         button.setText(words)
+        button.setToolTip(tip)

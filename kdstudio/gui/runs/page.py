@@ -87,7 +87,6 @@ class RunsPage(QWidget):
         self.untick.setToolTip(tr("Take all ticks away"))
         self.untick.clicked.connect(self.model.clear_ticks)
         self.methods = QPushButton(tr("Compare methods..."))
-        self.methods.setToolTip(tr("Train the open experiment's student by many methods, and see which differ"))
         self.table = QTableView()
         self.table.setAccessibleName(tr("Runs"))
         header = Header()
