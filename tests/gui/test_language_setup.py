@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
 from PySide6.QtCore import QCoreApplication, Qt, QTranslator
@@ -221,10 +223,12 @@ def test_what_the_temperature_does(foreign: SetupKit, trained: bool) -> None:
     if trained:
         logits = [[2.0, 1.0, -9.0] + [-9.0] * 7, [-3.0, 4.0, 1.0] + [-9.0] * 7]
         answer |= {"logits": logits, "labels": [0, 2], "classes": [str(n) for n in range(10)], "pictures": []}
+        answer["pool"] = base64.b64encode(np.asarray(logits, "<f4").tobytes()).decode()
     foreign.engine.answer("logits", answer)
     for row in range(card.samples.count()):
         card.samples.setCurrentRow(row)
         assert_all_is_said(foreign, "objective")
+    card.report.share.setValue(45)
     assert_all_is_said(foreign, "objective")
 
 
@@ -324,7 +328,7 @@ def test_every_step_of_the_undo_stack(foreign: SetupKit) -> None:
     section._remove(0)
     section.balance._moved(30)
     section.temperature.slider.setValue(35)
-    section.temperature._take()
+    section.temperature.take.click()
     teacher: Any = page.show_section("teacher")
     teacher.remove.click()
     teacher.add.click()
