@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdstudio.engine.losses import contrastive_loss
-from kdstudio.engine.terms.base import Facts, StepOutputs
-from kdstudio.engine.terms.pairs import PairModule, Shapes
+from kdstudio.engine.terms.base import StepOutputs
+from kdstudio.engine.terms.pairs import PairModule, Wiring
 from kdstudio.project.spec import ContrastiveTerm, PairTerm
 
 
@@ -139,18 +139,10 @@ class ContrastiveModule(PairModule):
 
     spec: ContrastiveTerm
 
-    def __init__(
-        self,
-        spec: PairTerm,
-        name: str,
-        student_shapes: Shapes,
-        teacher_shapes: Shapes,
-        where: str,
-        facts: Facts | None = None,
-    ) -> None:
-        super().__init__(spec, name, student_shapes, teacher_shapes, where, facts)
-        labels = facts.labels if facts is not None else torch.empty(0, dtype=torch.int64)
-        shapes = [(student_shapes[pair.student], teacher_shapes[pair.teacher]) for pair in spec.pairs]
+    def __init__(self, spec: PairTerm, name: str, wiring: Wiring) -> None:
+        super().__init__(spec, name, wiring)
+        labels = wiring.facts.labels if wiring.facts is not None else torch.empty(0, dtype=torch.int64)
+        shapes = [wiring.shapes(pair) for pair in spec.pairs]
         self.contrasts = nn.ModuleList(
             Contrast(self.spec, math.prod(student), math.prod(teacher), labels) for student, teacher in shapes
         )

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from kdstudio.engine.losses import factor_loss, hint_loss
-from kdstudio.engine.terms.base import Facts, StepOutputs
-from kdstudio.engine.terms.pairs import PairModule, Shapes
+from kdstudio.engine.terms.base import StepOutputs
+from kdstudio.engine.terms.pairs import PairModule, Wiring
 from kdstudio.engine.terms.regressor import MapNorm, resized
 from kdstudio.project.spec import FactorTerm, PairTerm
 
@@ -55,17 +55,9 @@ class FactorModule(PairModule):
 
     spec: FactorTerm
 
-    def __init__(
-        self,
-        spec: PairTerm,
-        name: str,
-        student_shapes: Shapes,
-        teacher_shapes: Shapes,
-        where: str,
-        facts: Facts | None = None,
-    ) -> None:
-        super().__init__(spec, name, student_shapes, teacher_shapes, where, facts)
-        shapes = [(student_shapes[pair.student], teacher_shapes[pair.teacher]) for pair in spec.pairs]
+    def __init__(self, spec: PairTerm, name: str, wiring: Wiring) -> None:
+        super().__init__(spec, name, wiring)
+        shapes = [wiring.shapes(pair) for pair in spec.pairs]
         factors = [max(1, round(teacher[0] * self.spec.rate)) for _, teacher in shapes]
         self.sizes = [teacher[1:] for _, teacher in shapes]
         self.paraphrasers = nn.ModuleList(

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdstudio.engine.losses import hierarchical_context_loss
-from kdstudio.engine.terms.base import Facts, StepOutputs
-from kdstudio.engine.terms.pairs import PairModule, Shape, Shapes
+from kdstudio.engine.terms.base import StepOutputs
+from kdstudio.engine.terms.pairs import PairModule, Shape, Wiring
 from kdstudio.engine.terms.regressor import MapNorm, resized
 from kdstudio.project.spec import PairTerm, ReviewTerm
 
@@ -66,21 +66,12 @@ class ReviewModule(PairModule):
 
     spec: ReviewTerm
 
-    def __init__(
-        self,
-        spec: PairTerm,
-        name: str,
-        student_shapes: Shapes,
-        teacher_shapes: Shapes,
-        where: str,
-        facts: Facts | None = None,
-    ) -> None:
-        super().__init__(spec, name, student_shapes, teacher_shapes, where, facts)
-        width = min(self.spec.width, student_shapes[spec.pairs[-1].student][0])
+    def __init__(self, spec: PairTerm, name: str, wiring: Wiring) -> None:
+        super().__init__(spec, name, wiring)
+        width = min(self.spec.width, wiring.student[spec.pairs[-1].student][0])
         last = len(spec.pairs) - 1
         self.fusions = nn.ModuleList(
-            AttentionFusion(student_shapes[pair.student], teacher_shapes[pair.teacher], width, place < last)
-            for place, pair in enumerate(spec.pairs)
+            AttentionFusion(*wiring.shapes(pair), width, place < last) for place, pair in enumerate(spec.pairs)
         )
 
     def pair_losses(self, outputs: StepOutputs) -> list[Tensor]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from kdstudio.engine.terms.base import Facts, StepOutputs, TermModule
 from kdstudio.engine.terms.regressor import HintRegressor
 from kdstudio.project.errors import ModelError
-from kdstudio.project.spec import JoinRule, PairTerm, fits
+from kdstudio.project.spec import JoinRule, LayerPair, PairTerm, fits
 
 Shape = tuple[int, ...]
 Shapes = dict[str, Shape]
@@ -45,14 +47,32 @@ REASONS: dict[JoinRule, tuple[str, str]] = {
 }
 
 
+@dataclass(frozen=True)
+class Wiring:
+    """What a term is connected to.
+
+    Attributes:
+        student, teacher: Output shapes by layer name, without the batch dimension.
+        where: The term's place in the spec (``objective.2``), for messages.
+        facts: What terms with state need to know; None where only shapes are checked.
+    """
+
+    student: Shapes
+    teacher: Shapes
+    where: str
+    facts: Facts | None = None
+
+    def shapes(self, pair: LayerPair) -> tuple[Shape, Shape]:
+        """The student's and the teacher's shape of a pair."""
+        return self.student[pair.student], self.teacher[pair.teacher]
+
+
 class PairModule(TermModule):
     """A term on pairs of layers: the sum of its pairs' losses.
 
     Args:
         spec, name: See `TermModule`.
-        student_shapes, teacher_shapes: Output shapes by layer name, without the batch dimension.
-        where: The term's place in the spec (``objective.2``), for messages.
-        facts: What terms with state need to know; None where only shapes are checked.
+        wiring: What it is connected to.
 
     Raises:
         ModelError: A pair whose shapes do not fit.
@@ -61,22 +81,14 @@ class PairModule(TermModule):
     spec: PairTerm
     outputs_only = False
 
-    def __init__(
-        self,
-        spec: PairTerm,
-        name: str,
-        student_shapes: Shapes,
-        teacher_shapes: Shapes,
-        where: str,
-        facts: Facts | None = None,
-    ) -> None:
+    def __init__(self, spec: PairTerm, name: str, wiring: Wiring) -> None:
         super().__init__(spec, name)
         for index, pair in enumerate(spec.pairs):
-            student, teacher = student_shapes[pair.student], teacher_shapes[pair.teacher]
+            student, teacher = wiring.shapes(pair)
             if not fits(spec.joins, student, teacher):
-                why, fix = REASONS[spec.joins]
+                why, fix, where = *REASONS[spec.joins], f"{wiring.where}.pairs.{index}"
                 raise ModelError(
-                    f"{where}.pairs.{index}: '{pair.teacher}' of the teacher and '{pair.student}' of the student: "
+                    f"{where}: '{pair.teacher}' of the teacher and '{pair.student}' of the student: "
                     f"features of shape {student} (student) and {teacher} (teacher) cannot be joined",
                     why,
                     fix,
@@ -110,19 +122,9 @@ class PairModule(TermModule):
 class RegressedModule(PairModule):
     """A term whose pairs have a regressor each."""
 
-    def __init__(
-        self,
-        spec: PairTerm,
-        name: str,
-        student_shapes: Shapes,
-        teacher_shapes: Shapes,
-        where: str,
-        facts: Facts | None = None,
-    ) -> None:
-        super().__init__(spec, name, student_shapes, teacher_shapes, where, facts)
-        self.regressors = nn.ModuleList(
-            HintRegressor(student_shapes[pair.student], teacher_shapes[pair.teacher]) for pair in spec.pairs
-        )
+    def __init__(self, spec: PairTerm, name: str, wiring: Wiring) -> None:
+        super().__init__(spec, name, wiring)
+        self.regressors = nn.ModuleList(HintRegressor(*wiring.shapes(pair)) for pair in spec.pairs)
 
     def features(self, outputs: StepOutputs) -> list[tuple[Tensor, Tensor]]:
         found = zip(self.regressors, super().features(outputs))

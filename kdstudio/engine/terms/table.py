@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kdstudio.engine.terms import contrast, factors, features, fusion, networks, outputs, relations, trained
 from kdstudio.engine.terms.base import Facts, TermModule
-from kdstudio.engine.terms.pairs import PairModule, Shapes
+from kdstudio.engine.terms.pairs import PairModule, Shapes, Wiring
 from kdstudio.project import spec
 from kdstudio.project.spec import MutualTerm, PairTerm, TermBase
 
@@ -66,7 +66,7 @@ def make_term(
         ModelError: A pair whose shapes do not fit.
     """
     if isinstance(term, PairTerm):
-        return PAIR_MODULES[type(term)](term, name, student_shapes, teacher_shapes, where, facts)
+        return PAIR_MODULES[type(term)](term, name, Wiring(student_shapes, teacher_shapes, where, facts))
     if isinstance(term, MutualTerm):
         return networks.MutualModule(term, name, facts)
     return OUTPUT_MODULES[type(term)](term, name)

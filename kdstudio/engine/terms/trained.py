@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdstudio.engine.losses import boundary_loss, partial_l2_loss, variational_loss
-from kdstudio.engine.terms.base import Facts, StepOutputs
-from kdstudio.engine.terms.pairs import PairModule, Shape, Shapes
+from kdstudio.engine.terms.base import StepOutputs
+from kdstudio.engine.terms.pairs import PairModule, Shape, Wiring
 from kdstudio.engine.terms.regressor import MapNorm, resized
 from kdstudio.project.errors import ModelError
 from kdstudio.project.spec import BoundaryTerm, PairTerm, VariationalTerm
@@ -22,8 +22,8 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 BEHIND = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Dropout, nn.Dropout2d, nn.Identity)
 
 
-class Predictor(nn.Module):
-    """mu of VID: three 1x1 convolutions with ReLU between them for maps, a linear map for vectors and tokens.
+class Joint(nn.Module):
+    """Brings features to the teacher's shape: a map of its own kind for maps, a linear map for vectors and tokens.
 
     Args:
         student_shape, teacher_shape: Shapes without the batch dimension.
@@ -32,40 +32,39 @@ class Predictor(nn.Module):
     def __init__(self, student_shape: Shape, teacher_shape: Shape) -> None:
         super().__init__()
         self.size = teacher_shape[1:] if len(teacher_shape) == 3 else None
-        if self.size is None:
-            self.map: nn.Module = nn.Linear(student_shape[-1], teacher_shape[-1])
-            return
-        width = teacher_shape[0]
-        self.map = nn.Sequential(
-            nn.Conv2d(student_shape[0], width, 1, bias=False),
+        maps = self.size is not None
+        channels = (student_shape[0], teacher_shape[0]) if maps else (student_shape[-1], teacher_shape[-1])
+        self.map = self.map_of_maps(*channels) if maps else nn.Linear(*channels)
+
+    @staticmethod
+    def map_of_maps(channels: int, wanted: int) -> nn.Module:
+        """What changes the number of channels."""
+        return nn.Conv2d(channels, wanted, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.map(features if self.size is None else resized(features, self.size))
+
+
+class Predictor(Joint):
+    """mu of VID: three 1x1 convolutions with ReLU between them."""
+
+    @staticmethod
+    def map_of_maps(channels: int, wanted: int) -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(channels, wanted, 1, bias=False),
             nn.ReLU(),
-            nn.Conv2d(width, width, 1, bias=False),
+            nn.Conv2d(wanted, wanted, 1, bias=False),
             nn.ReLU(),
-            nn.Conv2d(width, width, 1, bias=False),
+            nn.Conv2d(wanted, wanted, 1, bias=False),
         )
 
-    def forward(self, features: Tensor) -> Tensor:
-        return self.map(features if self.size is None else resized(features, self.size))
 
+class Connector(Joint):
+    """A 1x1 convolution with batch normalisation."""
 
-class Connector(nn.Module):
-    """A 1x1 convolution with batch normalisation for maps, a linear map for vectors and tokens.
-
-    Args:
-        student_shape, teacher_shape: Shapes without the batch dimension.
-    """
-
-    def __init__(self, student_shape: Shape, teacher_shape: Shape) -> None:
-        super().__init__()
-        self.size = teacher_shape[1:] if len(teacher_shape) == 3 else None
-        if self.size is None:
-            self.map: nn.Module = nn.Linear(student_shape[-1], teacher_shape[-1])
-        else:
-            conv = nn.Conv2d(student_shape[0], teacher_shape[0], 1, bias=False)
-            self.map = nn.Sequential(conv, MapNorm(teacher_shape[0]))
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self.map(features if self.size is None else resized(features, self.size))
+    @staticmethod
+    def map_of_maps(channels: int, wanted: int) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(channels, wanted, 1, bias=False), MapNorm(wanted))
 
 
 class VariationalModule(PairModule):
@@ -92,23 +91,13 @@ class VariationalModule(PairModule):
 
     spec: VariationalTerm
 
-    def __init__(
-        self,
-        spec: PairTerm,
-        name: str,
-        student_shapes: Shapes,
-        teacher_shapes: Shapes,
-        where: str,
-        facts: Facts | None = None,
-    ) -> None:
-        super().__init__(spec, name, student_shapes, teacher_shapes, where, facts)
-        self.predictors = nn.ModuleList(
-            Predictor(student_shapes[pair.student], teacher_shapes[pair.teacher]) for pair in spec.pairs
-        )
+    def __init__(self, spec: PairTerm, name: str, wiring: Wiring) -> None:
+        super().__init__(spec, name, wiring)
+        self.predictors = nn.ModuleList(Predictor(*wiring.shapes(pair)) for pair in spec.pairs)
         spread = self.spec.start_variance - LEAST_VARIANCE
         start = spread + math.log(-math.expm1(-spread))  # where softplus gives it
         self.raw_variances = nn.ParameterList(
-            nn.Parameter(torch.full((_channels(teacher_shapes[pair.teacher]),), start)) for pair in spec.pairs
+            nn.Parameter(torch.full((_channels(wiring.teacher[pair.teacher]),), start)) for pair in spec.pairs
         )
 
     def pair_loss(self, index: int, student: Tensor, teacher: Tensor) -> Tensor:
@@ -119,19 +108,9 @@ class VariationalModule(PairModule):
 class ConnectedModule(PairModule):
     """A term whose pairs have a connector each, and count half as much from each pair to the one before it."""
 
-    def __init__(
-        self,
-        spec: PairTerm,
-        name: str,
-        student_shapes: Shapes,
-        teacher_shapes: Shapes,
-        where: str,
-        facts: Facts | None = None,
-    ) -> None:
-        super().__init__(spec, name, student_shapes, teacher_shapes, where, facts)
-        self.connectors = nn.ModuleList(
-            Connector(student_shapes[pair.student], teacher_shapes[pair.teacher]) for pair in spec.pairs
-        )
+    def __init__(self, spec: PairTerm, name: str, wiring: Wiring) -> None:
+        super().__init__(spec, name, wiring)
+        self.connectors = nn.ModuleList(Connector(*wiring.shapes(pair)) for pair in spec.pairs)
 
     def forward(self, outputs: StepOutputs) -> Tensor:
         losses = self.pair_losses(outputs)
@@ -164,21 +143,14 @@ class OverhaulModule(ConnectedModule):
         Heo et al. 2019, A Comprehensive Overhaul of Feature Distillation (1904.01866), section 3.
     """
 
-    def __init__(
-        self,
-        spec: PairTerm,
-        name: str,
-        student_shapes: Shapes,
-        teacher_shapes: Shapes,
-        where: str,
-        facts: Facts | None = None,
-    ) -> None:
-        super().__init__(spec, name, student_shapes, teacher_shapes, where, facts)
+    def __init__(self, spec: PairTerm, name: str, wiring: Wiring) -> None:
+        super().__init__(spec, name, wiring)
         for place, pair in enumerate(spec.pairs):
-            channels = teacher_shapes[pair.teacher][0]
+            channels = wiring.teacher[pair.teacher][0]
             margin = torch.zeros(channels)
-            if facts is not None and facts.teacher is not None:
-                margin = margins(facts.teacher.get_submodule(pair.teacher), f"{where}.pairs.{place}.teacher")
+            if wiring.facts is not None and wiring.facts.teacher is not None:
+                layer = wiring.facts.teacher.get_submodule(pair.teacher)
+                margin = margins(layer, f"{wiring.where}.pairs.{place}.teacher")
             self.register_buffer(f"margin_{place}", margin)
 
     def pair_loss(self, index: int, student: Tensor, teacher: Tensor) -> Tensor:
