@@ -13,8 +13,8 @@ WORDS = {
     ),
     "noise": (
         "The gap is within the noise",
-        "The student reaches {student:.1f} %, its teacher {guide:.1f} % on {validation_samples} validation samples: with "
-        "so few, chance alone may move the difference by up to {noise:.1f} points.",
+        "The student reaches {student:.1f} %, its teacher {guide:.1f} % on {validation_samples} validation samples: "
+        "with so few, chance alone may move the difference by up to {noise:.1f} points.",
     ),
     "assistant": (
         "An assistant is worth trying",
