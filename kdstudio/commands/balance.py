@@ -79,6 +79,10 @@ def _measured(project: Project, experiment: Experiment, args: argparse.Namespace
         found = shares_of_run(RunFolder.open(project.runs_dir / args.run))
         if found is None:
             raise InputError(f"{args.run}: this run has recorded no shares", fix="use another run, or --start")
+        foreign = [name for name in found.shares if name not in names_in(experiment)]
+        if foreign:
+            what = f"{args.run}: the experiment has no term '{foreign[0]}'"
+            raise InputError(what, fix="use a run of this experiment, or --start")
         return found
     if not args.start:
         names = names_in(experiment)

@@ -121,8 +121,8 @@ def shares_at_start(experiment: Experiment, bundle: DataBundle, root: Path, trus
             "there is nothing to balance: fewer than two terms count in the first epoch",
             fix="give two terms a weight above 0 from the first epoch on; or run it, and balance by the run",
         )
-    weights = dict(zip(objective.names, objective.weights(0)))
-    return Shares(found, {name: float(weights[name] or 0.0) for name in found}, 0, 0, ON_START)
+    weights = {name: term.weight for name, term in zip(objective.names, experiment.objective)}
+    return Shares(found, {name: weights[name] for name in found}, 0, 0, ON_START)
 
 
 def likeness_at_start(experiment: Experiment, bundle: DataBundle, root: Path, trusted: bool) -> Likeness:

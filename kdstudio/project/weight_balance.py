@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kdstudio.project.errors import InputError
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.metrics import MetricFollower
-from kdstudio.project.schedules import weight_at
 from kdstudio.project.spec import Experiment
 
 #: The split under which shares are recorded.
@@ -22,7 +22,7 @@ class Shares:
 
     Attributes:
         shares: Of the sum of the gradients' norms; they sum to 1.
-        weights: Each term's weight in the sum at that moment, its schedule included.
+        weights: The weight of each term in its spec then; a schedule's factor is in the share alone.
         step, epoch: When.
         source: The run, or what else they were measured on.
     """
@@ -53,7 +53,7 @@ def shares_of_run(run: RunFolder) -> Shares | None:
     store = MetricFollower(run.metrics_path).read_all()
     experiment = run.experiment()
     found: dict[str, float] = {}
-    step = epoch = -1
+    step = -1
     for name in names_in(experiment):
         series = store.series("student", SPLIT, f"term.{name}")
         if len(series.steps) and int(series.steps[-1]) >= step:
@@ -62,12 +62,8 @@ def shares_of_run(run: RunFolder) -> Shares | None:
             found[name] = float(series.values[-1])
     if len(found) < 2:
         return None
-    epoch = _epoch(run, step)
-    weights = {
-        name: weight_at(term, epoch, experiment.train.epochs) or 0.0
-        for name, term in zip(names_in(experiment), experiment.objective)
-    }
-    return Shares(found, {name: weights[name] for name in found}, step, epoch, run.name)
+    weights = {name: term.weight for name, term in zip(names_in(experiment), experiment.objective)}
+    return Shares(found, {name: weights[name] for name in found}, step, _epoch(run, step), run.name)
 
 
 def _epoch(run: RunFolder, step: int) -> int:
@@ -98,6 +94,9 @@ def balanced(measured: Shares, wanted: Mapping[str, float]) -> dict[str, float]:
     low = [name for name, share in wanted.items() if not share > 0]
     if low:
         raise InputError(f"the share of '{low[0]}' is not above 0", fix="remove the term, or set its weight to 0")
+    endless = [name for name, share in wanted.items() if math.isinf(share)]
+    if endless:
+        raise InputError(f"the share of '{endless[0]}' is no finite number", fix="give a number, for example 3")
     silent = [name for name, share in measured.shares.items() if not share > 0]
     if silent:
         raise InputError(

@@ -53,7 +53,10 @@ def test_weights_by_a_runs_shares(setup: SetupKit, sample: Project) -> None:
         assert dialog.source.text() == "Measured on soft-targets/001, step 9."
         assert {name: box.value() for name, box in dialog.boxes.items()} == {"hard": 50.0, "soft": 50.0}
         setup.type_into(dialog.boxes["hard"].lineEdit(), "25")
+        assert dialog.sum.text() == "The shares sum to 75.0 %, and are divided by that."
+        assert dialog.sum.isVisible()
         setup.type_into(dialog.boxes["soft"].lineEdit(), "75")
+        assert not dialog.sum.isVisible()
         assert dialog.results["hard"].text() == f"{before[0] * 0.25 / 0.2:.4g}"
         setup.qtbot.wait(10)
         dialog.buttons.button(QDialogButtonBox.StandardButton.Ok).click()

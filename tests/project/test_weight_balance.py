@@ -34,6 +34,7 @@ def test_the_shares_there_are_change_nothing() -> None:
         ({"hard": 1, "soft": 1}, "the share of 'hint' is missing"),
         ({"hard": 1, "soft": 1, "hint": 1, "kl": 1}, "no share of a term 'kl'"),
         ({"hard": 1, "soft": 0, "hint": 1}, "the share of 'soft' is not above 0"),
+        ({"hard": 1, "soft": float("inf"), "hint": 1}, "the share of 'soft' is no finite number"),
     ],
 )
 def test_what_is_refused(wanted: dict[str, float], message: str) -> None:
@@ -82,7 +83,7 @@ def test_the_last_shares_of_a_run(tmp_path: Path) -> None:
     found = shares_of_run(run)
     assert found is not None
     assert found.shares == {"hard": 0.25, "soft": 0.75}
-    assert found.weights == {"hard": 0.2, "soft": 0.9}  # in the middle of its schedule
+    assert found.weights == {"hard": 0.4, "soft": 0.9}  # as written; the schedule stays and moves what is written
     assert (found.step, found.epoch, found.source) == (19, 1, "a/001")
 
 

@@ -25,6 +25,8 @@ from kdstudio.project.weight_balance import Shares, balanced
 CHANNEL = "gradient-shares"
 #: Of the spin boxes: a term with no share at all is one to remove.
 LEAST, MOST = 0.1, 99.9
+#: Shares that are shown with one digit need not sum to 100 exactly.
+ROUNDING = 0.25
 
 
 class BalanceDialog(QDialog):
@@ -54,6 +56,10 @@ class BalanceDialog(QDialog):
         self.results: dict[str, QLabel] = {}
         self.source = QLabel()
         self.source.setWordWrap(True)
+        self.sum = QLabel()
+        self.sum.setObjectName("soft")
+        self.sum.setWordWrap(True)
+        self.sum.hide()
         self.error = QLabel()
         self.error.setObjectName("error")
         self.error.setWordWrap(True)
@@ -87,6 +93,7 @@ class BalanceDialog(QDialog):
         layout.setSpacing(12)
         layout.addWidget(words)
         layout.addWidget(self._rows)
+        layout.addWidget(self.sum)
         layout.addWidget(self.source)
         layout.addWidget(self.error)
         layout.addWidget(self.measure, 0, Qt.AlignmentFlag.AlignLeft)
@@ -177,6 +184,9 @@ class BalanceDialog(QDialog):
         for name, label in self.results.items():
             label.setText(f"{found[name]:g}" if name in found else "–")
         self.ok.setEnabled(bool(found))
+        total = sum(box.value() for box in self.boxes.values())
+        self.sum.setText(tr("The shares sum to {total:.1f} %, and are divided by that.", total=total))
+        self.sum.setVisible(bool(self.boxes) and abs(total - 100) > ROUNDING)
 
     def weights(self) -> dict[str, float]:
         """The new weights by the name of the term; empty where there are none."""
