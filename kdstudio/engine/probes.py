@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from kdstudio.engine.cka import cka_matrix, gram
 from kdstudio.engine.data import ArraySplit, DataBundle, Preprocess
+from kdstudio.engine.looks import MOST_PROBES, Pair, attention_of, looked_at, relations_of
 from kdstudio.engine.models import layer_names
 from kdstudio.engine.objective import Objective
 from kdstudio.engine.recorder import Recorder
@@ -72,6 +74,8 @@ class Probes:
         self._teacher_layers: list[str] = []
         self._teacher_grams: list[Tensor] = []
         self._teacher_pair_features: dict[str, Tensor] = {}
+        self._teacher_features: dict[str, Tensor] = {}
+        self._looked: tuple[list[Pair], list[Pair]] | None = None
         self._write_probes(bundle, split, teacher_logits)
 
     @property
@@ -121,6 +125,8 @@ class Probes:
         self._teacher_layers = [name for name in chosen if name in captured]
         self._teacher_grams = [gram(captured[name]) for name in self._teacher_layers]
         self._teacher_pair_features = {name: captured[name] for name in pair_layers}
+        count = min(len(self.probe_indices), self.aligned, MOST_PROBES)
+        self._teacher_features = {name: captured[name][:count] for name in self._teacher_layers}
 
     def due(self) -> bool:
         """Whether it is time for a snapshot. Cheap: asks the clock."""
@@ -171,6 +177,7 @@ class Probes:
         table = cka_matrix(self._teacher_grams, [gram(captured[name]) for name in layers]).float().cpu().numpy()
         arrays["cka_map"] = table
         meta = {"teacher_layers": self._teacher_layers, "student_layers": layers, "pair_cka": {}, "pair_error": {}}
+        meta["pair_cosine"] = {}
         for term in terms:
             outputs = StepOutputs(logits, logits, None, captured, self._teacher_pair_features)
             errors = _pair_errors(term, outputs)
@@ -180,7 +187,36 @@ class Probes:
                     meta["pair_error"].setdefault(name, errors[place])  # of several terms on a pair, the first's
                 row, column = self._teacher_layers.index(pair.teacher), layers.index(pair.student)
                 meta["pair_cka"][name] = float(table[row, column])
+            with torch.no_grad():
+                sides = term.features(outputs)
+            for pair, (own, other) in zip(term.spec.pairs, sides):
+                name = f"{pair.teacher} → {pair.student}"
+                if own.shape == other.shape and name not in meta["pair_cosine"]:
+                    cosine = functional.cosine_similarity(own.float().flatten(1), other.float().flatten(1), dim=1)
+                    meta["pair_cosine"][name] = float(cosine.mean())
+        pairs = [(pair.teacher, pair.student) for term in terms for pair in term.spec.pairs]
+        self._keep_looks(pairs, captured, arrays, meta)
         return arrays, meta
+
+    def _keep_looks(
+        self, pairs: list[Pair], captured: dict[str, Tensor], arrays: dict[str, np.ndarray], meta: dict[str, Any]
+    ) -> None:
+        """Adds the student's attention maps and distances; the teacher's are written once."""
+        if self._looked is None:
+            self._looked = looked_at(pairs, self._teacher_features, captured)
+            maps, related = self._looked
+            once = {f"attention.{name}": attention_of(self._teacher_features[name]) for name, _ in maps}
+            once |= {f"relations.{name}": relations_of(self._teacher_features[name]) for name, _ in related}
+            self.recorder.teacher_looks(once)
+            self._teacher_features = {}
+        maps, related = self._looked
+        count = min(len(self.probe_indices), self.aligned)
+        for _, name in maps:
+            arrays[f"attention.{name}"] = attention_of(captured[name])[:count]
+        for _, name in related:
+            arrays[f"relations.{name}"] = relations_of(captured[name][:count])
+        meta["attention_pairs"] = maps
+        meta["relation_pairs"] = related
 
 
 def _pair_errors(term: PairModule, outputs: StepOutputs) -> list[float]:

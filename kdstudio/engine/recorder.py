@@ -26,7 +26,7 @@ from kdstudio.project.errors import KDStudioError, StorageError
 from kdstudio.project.runs.control import is_watched
 from kdstudio.project.runs.folder import RunFolder, write_bytes
 from kdstudio.project.runs.metrics import MetricRecord
-from kdstudio.project.runs.snapshots import PROBES_FILE
+from kdstudio.project.runs.snapshots import PROBES_FILE, TEACHER_FILE
 from kdstudio.project.runs.state import RunState, encode_state, process_start
 from kdstudio.project.yaml_io import storage_error
 
@@ -225,6 +225,11 @@ class Recorder:
         """Writes the probe samples."""
         meta = {"classes": json.dumps(classes)}
         self._save(self.run.snapshots_dir / PROBES_FILE, dict(arrays), meta)
+
+    def teacher_looks(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Writes what the alignment panel shows of the teacher; it does not change."""
+        if arrays:
+            self._save(self.run.snapshots_dir / TEACHER_FILE, dict(arrays), {})
 
     def snapshot(
         self, arrays: Mapping[str, np.ndarray], step: int, epoch: int, stage: str, meta: Mapping[str, Any]

@@ -12,9 +12,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from kdstudio.engine import losses
 from kdstudio.engine.cka import linear_cka
 from kdstudio.engine.data import ArraySplit, DataBundle, Preprocess
 from kdstudio.engine.evaluate import predict
+from kdstudio.engine.looks import attention_of, relations_of
 from kdstudio.engine.losses import attention_transfer_loss, similarity_preserving_loss
 from kdstudio.engine.models import layer_names
 from kdstudio.engine.models.cifar import CifarResNet
@@ -25,8 +27,8 @@ from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.taps import Taps
 from kdstudio.project.folder import init_run
 from kdstudio.project.runs.folder import RunFolder
-from kdstudio.project.runs.snapshots import entropy, list_snapshots, read_probes, read_snapshot
-from kdstudio.project.spec import AttentionTerm, Experiment, HintTerm, LayerPair, MonitorSpec, SimilarityTerm
+from kdstudio.project.runs.snapshots import entropy, list_snapshots, read_looks, read_probes, read_snapshot
+from kdstudio.project.spec import AttentionTerm, Experiment, HardTerm, HintTerm, LayerPair, MonitorSpec, SimilarityTerm
 
 CLASSES = ["a", "b", "c"]
 PAIRS = [LayerPair(teacher="layer2", student="stage1"), LayerPair(teacher="layer3", student="stage2")]
@@ -365,3 +367,62 @@ def test_spread() -> None:
     assert spread(names, 3, ["n7"]) == ["n0", "n4", "n7", "n9"]
     assert spread(names, 3, ["inner.part", "n7"]) == ["n0", "n4", "n7", "n9", "inner.part"]
     assert spread([], 3, ["x"]) == ["x"]
+
+
+def test_attention_and_distances_of_the_probes(bench: Any) -> None:
+    it = bench()
+    it.take()
+    it.take(step=2)
+    first, second = list_snapshots(it.run)
+    pairs = tuple((pair.teacher, pair.student) for pair in PAIRS)
+    assert first.attention_pairs == first.relation_pairs == second.attention_pairs == pairs
+    assert not (it.run.snapshots_dir / "teacher.safetensors").stat().st_size > 20_000
+    validation = it.bundle.validation
+    inputs = it.preprocess(validation.images[it.probes.probe_indices])
+    names = [[one for one, _ in pairs], [other for _, other in pairs]]
+    for model, side in ((it.teacher, 0), (it.student.eval(), 1)):
+        with Taps(model, names[side]) as taps, torch.no_grad():
+            model(inputs)
+            captured = taps.take()
+        for pair in pairs:
+            features = captured[pair[side]]
+            attention = read_looks(it.run, first, "attention", pair)
+            relations = read_looks(it.run, first, "relations", pair)
+            assert attention is not None
+            assert relations is not None
+            expected = losses.attention_map(features).reshape(6, *features.shape[2:])
+            np.testing.assert_allclose(attention[side], expected.numpy(), atol=2e-3)
+            rows = features.flatten(1)
+            distances = torch.tensor([[float((one - other).norm()) for other in rows] for one in rows])
+            mean = distances[distances > 0].mean()
+            np.testing.assert_allclose(relations[side], (distances / mean).numpy(), atol=2e-3)
+
+
+def test_without_pairs_the_last_layers_are_looked_at(bench: Any) -> None:
+    it = bench()
+    it.objective = Objective([HardTerm()], 1)
+    it.take()
+    (info,) = list_snapshots(it.run)
+    assert len(info.attention_pairs) == len(info.relation_pairs) == 1
+    assert info.pair_cosine == {}
+    found = read_looks(it.run, info, "relations", info.relation_pairs[0])
+    assert found is not None
+    assert found[0].shape == found[1].shape == (6, 6)
+
+
+def test_large_maps_are_made_small_and_many_probes_few() -> None:
+    features = torch.rand(40, 3, 64, 48)
+    assert attention_of(features).shape == (32, 16, 16)
+    assert attention_of(features).dtype == np.float16
+    assert relations_of(features).shape == (32, 32)
+    same = relations_of(torch.ones(4, 5))
+    assert np.isfinite(same).all()
+    assert not same.any()
+
+
+def test_the_cosine_is_that_after_the_regressor(bench: Any) -> None:
+    it = bench()
+    it.take()
+    (info,) = list_snapshots(it.run)
+    assert set(info.pair_cosine) == {f"{pair.teacher} → {pair.student}" for pair in PAIRS}
+    assert all(-1 <= value <= 1 for value in info.pair_cosine.values())

@@ -33,6 +33,7 @@ class Recipe:
     broken: tuple[int, ...] = ()
     steps: tuple[int, ...] = ()
     aligned: bool = True
+    looks: bool = True
     phase: str = "finished"
 
 
@@ -63,6 +64,9 @@ def make_run(folder: Path, recipe: Recipe) -> RunFolder:
         arrays["images"] = rng.integers(0, 255, (recipe.probes, 12, 12, 3), dtype=np.uint8)
     arrays = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
     save_file(arrays, run.snapshots_dir / "probes.safetensors", {"classes": json.dumps(names)})
+    if recipe.teacher and recipe.looks and recipe.pairs:
+        once = _looks(recipe, [teacher for teacher, _ in recipe.pairs], 8, 1.0)
+        save_file(once, run.snapshots_dir / "teacher.safetensors")
     for index in range(recipe.snapshots):
         share = index / max(1, recipe.snapshots - 1)
         write_snapshot(run, recipe, index + 1, (1 - share) * start + share * teacher, share)
@@ -87,11 +91,28 @@ def write_snapshot(run: RunFolder, recipe: Recipe, number: int, logits: np.ndarr
         }
         meta["pair_cka"] = json.dumps(found)
         meta["pair_error"] = json.dumps(dict.fromkeys(pairs, 2.0 - 1.9 * share))
+        if recipe.looks and recipe.pairs:
+            meta["pair_cosine"] = json.dumps(dict.fromkeys(list(pairs)[:1], share))
+            meta["attention_pairs"] = meta["relation_pairs"] = json.dumps(recipe.pairs)
+            arrays |= _looks(recipe, [student for _, student in recipe.pairs], 4, share)
     path = run.snapshots_dir / f"{number:06d}.safetensors"
     save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, path, meta)
     if number in recipe.broken:
         path.write_bytes(path.read_bytes()[:-200])
     return path
+
+
+def _looks(recipe: Recipe, names: list[str], side: int, share: float) -> dict[str, np.ndarray]:
+    """Attention maps and distances of the probes; with a share of 1 those of the teacher."""
+    found: dict[str, np.ndarray] = {}
+    for name in names:
+        rng = np.random.default_rng(1)
+        maps = np.kron(rng.random((recipe.probes, 4, 4)), np.ones((1, side // 4, side // 4)))
+        maps = share * maps + (1 - share) * np.ones_like(maps)
+        distances = np.abs(np.arange(recipe.probes)[:, None] - np.arange(recipe.probes)[None, :]) ** (0.5 + share / 2)
+        found[f"attention.{name}"] = (maps / np.linalg.norm(maps, axis=(1, 2), keepdims=True)).astype(np.float16)
+        found[f"relations.{name}"] = (distances / distances[distances > 0].mean()).astype(np.float16)
+    return found
 
 
 def _experiment(recipe: Recipe) -> str:

@@ -1,4 +1,4 @@
-"""The alignment panel, pairs: CKA and error of each pair of the objective over time."""
+"""The alignment panel, pairs: CKA, error and cosine of each pair of the objective over time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout
 
 from kdstudio.gui.language import mark, tr
@@ -21,12 +22,16 @@ NO_PAIRS = mark(
 )
 
 
+#: Below this height there is room for two plots.
+LOW = 300
+
+
 class PairsView(View):
-    """Two plots over steps: how alike the layers of each pair are, and how large the term's error is."""
+    """Plots over steps: how alike the layers of each pair are, how large the term's error is, and their cosine."""
 
     title = mark("Pairs")
     share = 2
-    hint = mark("CKA and error of the layer pairs of the objective over time")
+    hint = mark("CKA, error and cosine of the layer pairs of the objective over time")
 
     def __init__(self, theme: Theme, state: AlignState) -> None:
         super().__init__(theme)
@@ -35,6 +40,7 @@ class PairsView(View):
         self._names: list[str] = []
         self._lines: list[Line] = []
         self._errors: list[Line] = []
+        self._cosines: list[Line] = []
         self.legend = QLabel()
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.legend.setWordWrap(True)
@@ -42,17 +48,23 @@ class PairsView(View):
         self.logarithmic = QCheckBox(tr("log error"))
         self.logarithmic.setToolTip(tr("A logarithmic scale for the error"))
         self.logarithmic.toggled.connect(self._set_logarithmic)
+        self.instead = QCheckBox(tr("cosine"))
+        self.instead.setToolTip(tr("Shows the cosine in the place of CKA; where there is room, both are shown"))
+        self.instead.toggled.connect(lambda _: self._arrange())
+        self.instead.hide()
         self.note = QLabel(tr(NO_PAIRS))
         self.note.setObjectName("soft")
         self.note.setWordWrap(True)
         self.cka = TimePlot(theme, tr("CKA of the pairs over time"), tr("CKA"), x_label="")
         self.error = TimePlot(theme, tr("Error of the pairs over time"), tr("error"))
-        for plot in (self.cka, self.error):
+        self.cosine = TimePlot(theme, tr("Cosine of the pairs over time"), tr("cosine"), x_label="")
+        for plot in (self.cka, self.error, self.cosine):
             plot.picked.connect(state.moment.go_to_step)
             plot.setToolTip(tr("Click to go to a moment"))
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addWidget(self.legend, 1)
+        row.addWidget(self.instead, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self.logarithmic, 0, Qt.AlignmentFlag.AlignTop)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -60,13 +72,14 @@ class PairsView(View):
         layout.addWidget(self.note)
         layout.addLayout(row)
         layout.addWidget(self.cka, 1)
+        layout.addWidget(self.cosine, 1)
         layout.addWidget(self.error, 1)
 
     def clear(self) -> None:
-        self._infos, self._names, self._lines, self._errors = [], [], [], []
+        self._infos, self._names, self._lines, self._errors, self._cosines = [], [], [], [], []
 
     def recolour(self) -> None:
-        for plot in (self.cka, self.error):
+        for plot in (self.cka, self.error, self.cosine):
             plot.recolour()
         self.redraw()
 
@@ -78,8 +91,13 @@ class PairsView(View):
         if infos is not self._infos:  # a new list each time that there are new snapshots
             self._infos = infos
             self._names = pair_names(infos)
-            self._lines = [self._line(infos, name, index, error=False) for index, name in enumerate(self._names)]
-            self._errors = [self._line(infos, name, index, error=True) for index, name in enumerate(self._names)]
+            self._lines = [self._line(infos, name, index, "pair_cka") for index, name in enumerate(self._names)]
+            self._errors = [self._line(infos, name, index, "pair_error") for index, name in enumerate(self._names)]
+            self._cosines = [
+                self._line(infos, name, index, "pair_cosine")
+                for index, name in enumerate(self._names)
+                if any(name in info.pair_cosine for info in infos)
+            ]
         names, lines, errors = self._names, list(self._lines), self._errors
         chosen = self.state.chosen
         if chosen is not None and pair_name(*chosen) not in names:
@@ -90,10 +108,25 @@ class PairsView(View):
         self.logarithmic.setVisible(bool(names))
         self.cka.show_lines(lines, info.step, 0.0, 1.0)
         self.error.show_lines(errors, info.step)
+        self._arrange()
+        if self._cosines:
+            self.cosine.show_lines(self._cosines, info.step)
         self.legend.setText(self.cka.legend())
 
-    def _line(self, infos: list[SnapshotInfo], name: str, index: int, error: bool) -> Line:
-        found = [(info.step, (info.pair_error if error else info.pair_cka).get(name, np.nan)) for info in infos]
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Three plots where they have room; in a low view the cosine takes the place of CKA when it is asked for."""
+        low, there = self.height() < LOW, bool(self._cosines)
+        instead = low and there and self.instead.isChecked()
+        self.instead.setVisible(low and there)
+        self.cosine.setVisible(there and (instead or not low))
+        self.cka.setVisible(not instead)
+
+    def _line(self, infos: list[SnapshotInfo], name: str, index: int, kind: str) -> Line:
+        found = [(info.step, getattr(info, kind).get(name, np.nan)) for info in infos]
         steps, values = np.array(found, float).reshape(-1, 2).T
         return Line(name, steps, values, partial(_term_colour, index), style=index)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kdstudio.gui.language import mark, tr
+from kdstudio.gui.monitor.align_attention import AttentionView
 from kdstudio.gui.monitor.align_layers import LayersView
 from kdstudio.gui.monitor.align_pairs import PairsView, pair_names
+from kdstudio.gui.monitor.align_relations import RelationsView
 from kdstudio.gui.monitor.align_state import AlignState, pair_name
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.monitor.views import ViewPanel
@@ -15,7 +17,7 @@ from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.spec import PairTerm
 
 #: Every view of the panel, in the order of the switch; each is made with the theme and the shared state.
-VIEWS = (LayersView, PairsView)
+VIEWS = (LayersView, PairsView, AttentionView, RelationsView)
 
 EMPTY = mark("How alike the layers of teacher and student are appears here, as soon as the student trains.")
 NO_TEACHER = mark(
@@ -67,13 +69,23 @@ class AlignmentPanel(ViewPanel):
         self.switch.redraw()
 
     def table(self) -> Sequence[Sequence[object]]:
-        """Pairs of the objective over time, the chosen pair over time, and the map at the shown moment."""
-        rows: list[Sequence[object]] = [("part", "step", "epoch", "teacher layer", "student layer", "cka", "error")]
+        """Pairs of the objective over time, the chosen pair over time; the map and what a chosen view shows now."""
+        head = ("part", "step", "epoch", "teacher layer", "student layer", "cka", "error", "cosine")
+        rows: list[Sequence[object]] = [head]
         infos = self.moment.infos
         for name in pair_names(infos):
             teacher, _, student = name.partition(" → ")
             rows += [
-                ("pair", info.step, info.epoch, teacher, student, info.pair_cka[name], info.pair_error.get(name))
+                (
+                    "pair",
+                    info.step,
+                    info.epoch,
+                    teacher,
+                    student,
+                    info.pair_cka[name],
+                    info.pair_error.get(name),
+                    info.pair_cosine.get(name),
+                )
                 for info in infos
                 if name in info.pair_cka
             ]
@@ -82,15 +94,29 @@ class AlignmentPanel(ViewPanel):
             steps, values = self.state.over_time(chosen)
             epochs = {info.step: info.epoch for info in infos}
             rows += [
-                ("chosen pair", int(step), epochs.get(int(step), ""), *chosen, value, "")
+                ("chosen pair", int(step), epochs.get(int(step), ""), *chosen, value, "", "")
                 for step, value in zip(steps.tolist(), values.tolist())
             ]
         now = self.state.now()
         if now is not None:
             info, table = now
             rows += [
-                ("map", info.step, info.epoch, teacher, student, float(table[row, column]), "")
+                ("map", info.step, info.epoch, teacher, student, float(table[row, column]), "", "")
                 for row, teacher in enumerate(info.teacher_layers)
                 for column, student in enumerate(info.student_layers)
             ]
+        return [*rows, *self._relations(len(head))]
+
+    def _relations(self, width: int) -> list[Sequence[object]]:
+        """The distances of the Relations view, if it has been looked at: one row for each two samples."""
+        view = next(view for view in self.views if isinstance(view, RelationsView))
+        info, pair = self.moment.info, view.pair.pair()
+        if not view.shown or info is None or pair is None:
+            return []
+        rows: list[Sequence[object]] = []
+        for row, one in enumerate(view.samples):
+            for column, other in enumerate(view.samples[:row]):
+                sides = [float(view.shown[name][row, column]) for name in ("teacher", "student")]
+                values = [f"distance {one} - {other}", info.step, info.epoch, *pair, *sides]
+                rows.append([*values, *[""] * (width - len(values))])
         return rows

@@ -12,6 +12,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 PROBES_FILE = "probes.safetensors"
+#: The teacher's side of attention maps and relations: it does not change.
+TEACHER_FILE = "teacher.safetensors"
+TYPES = {"F32": "<f4", "F16": "<f2"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class SnapshotInfo:
     student_layers: tuple[str, ...] = ()
     pair_cka: dict[str, float] = field(default_factory=dict)
     pair_error: dict[str, float] = field(default_factory=dict)
+    pair_cosine: dict[str, float] = field(default_factory=dict)
+    attention_pairs: tuple[tuple[str, str], ...] = ()
+    relation_pairs: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,15 +87,16 @@ def _header(file: BinaryIO) -> dict[str, Any]:
 
 
 def read_array(path: Path, name: str) -> np.ndarray | None:
-    """One float32 array of a safetensors file, and no byte of the others. None where it is missing or damaged."""
+    """One array of a safetensors file as float32, and no byte of the others. None where it is missing or damaged."""
     try:
         with path.open("rb") as file:
             entry = _header(file)[name]
             begin, end = entry["data_offsets"]
-            if entry["dtype"] != "F32":
+            kind = TYPES.get(entry["dtype"])
+            if kind is None:
                 return None
             file.seek(begin, 1)
-            return np.frombuffer(file.read(end - begin), "<f4").reshape(entry["shape"])
+            return np.frombuffer(file.read(end - begin), kind).reshape(entry["shape"]).astype(np.float32, copy=False)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -152,6 +159,9 @@ def _info(path: Path) -> SnapshotInfo | None:
             student_layers=_names(meta.get("student_layers", "[]")),
             pair_cka=_numbers(meta.get("pair_cka", "{}")),
             pair_error=_numbers(meta.get("pair_error", "{}")),
+            pair_cosine=_numbers(meta.get("pair_cosine", "{}")),
+            attention_pairs=_pairs(meta.get("attention_pairs", "[]")),
+            relation_pairs=_pairs(meta.get("relation_pairs", "[]")),
         )
     except (ValueError, TypeError, AttributeError):  # a foreign file
         return None
@@ -161,6 +171,12 @@ def _info(path: Path) -> SnapshotInfo | None:
 def _names(text: str) -> tuple[str, ...]:
     """Layer names; the snapshots of a run share one copy."""
     return tuple(str(name) for name in json.loads(text))
+
+
+@lru_cache(maxsize=64)
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    """Pairs of layer names, the teacher's first."""
+    return tuple((str(one), str(other)) for one, other in json.loads(text))
 
 
 def _numbers(text: str) -> dict[str, float]:
@@ -181,6 +197,16 @@ def read_cka(info: SnapshotInfo) -> np.ndarray | None:
     table = read_array(info.path, "cka_map")
     shape = (len(info.teacher_layers), len(info.student_layers))
     return table if table is not None and table.shape == shape else None
+
+
+def read_looks(run: Any, info: SnapshotInfo, kind: str, pair: tuple[str, str]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Teacher's and student's arrays of a pair at a moment: `attention` (P, h, w) or `relations` (P, P).
+
+    None where they were not kept, as by runs of before, or a file is damaged.
+    """
+    teacher = read_array(run.snapshots_dir / TEACHER_FILE, f"{kind}.{pair[0]}")
+    student = read_array(info.path, f"{kind}.{pair[1]}")
+    return (teacher, student) if teacher is not None and student is not None else None
 
 
 def read_snapshot(info: SnapshotInfo) -> Snapshot | None:
