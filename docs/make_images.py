@@ -31,6 +31,7 @@ class Camera:
 
     def __init__(self, folder: Path, project: Path, theme: str, size: tuple[int, int]) -> None:
         from kdstudio.gui.app import make_application
+        from kdstudio.gui.garbage import GarbageCollector
         from kdstudio.gui.main_window import MainWindow
         from kdstudio.gui.settings import Settings
 
@@ -40,6 +41,7 @@ class Camera:
         self.project = project
         folder.mkdir(parents=True, exist_ok=True)
         self.application, self.theme = make_application(settings)
+        self.garbage = GarbageCollector(self.application)
         self.window = MainWindow(settings, self.theme)
         self.window.resize(*size)
         self.window.show()

@@ -11,8 +11,8 @@ from kdstudio.commands.run import project_and_experiment
 from kdstudio.project.errors import InputError
 from kdstudio.project.folder import Project
 from kdstudio.project.runs.folder import RunFolder
-from kdstudio.project.spec import Experiment
-from kdstudio.project.weight_balance import Shares, balanced, names_in, shares_of_run
+from kdstudio.project.spec import Experiment, term_names
+from kdstudio.project.weight_balance import Shares, balanced, shares_of_run
 
 
 def add_parser(subparsers: Any) -> None:
@@ -41,9 +41,9 @@ def run(args: argparse.Namespace) -> int:
     measured = _measured(project, experiment, args)
     wanted = _wanted(args.shares) or dict.fromkeys(measured.shares, 1.0)
     weights = balanced(measured, wanted)
-    now = {name: term.weight for name, term in zip(names_in(experiment), experiment.objective)}
+    now = {name: term.weight for name, term in zip(term_names(experiment.objective), experiment.objective)}
     if args.write:
-        for name, term in zip(names_in(experiment), experiment.objective):
+        for name, term in zip(term_names(experiment.objective), experiment.objective):
             if name in weights:
                 term.weight = weights[name]
         project.save(experiment)
@@ -79,13 +79,13 @@ def _measured(project: Project, experiment: Experiment, args: argparse.Namespace
         found = shares_of_run(RunFolder.open(project.runs_dir / args.run))
         if found is None:
             raise InputError(f"{args.run}: this run has recorded no shares", fix="use another run, or --start")
-        foreign = [name for name in found.shares if name not in names_in(experiment)]
+        foreign = [name for name in found.shares if name not in term_names(experiment.objective)]
         if foreign:
             what = f"{args.run}: the experiment has no term '{foreign[0]}'"
             raise InputError(what, fix="use a run of this experiment, or --start")
         return found
     if not args.start:
-        names = names_in(experiment)
+        names = term_names(experiment.objective)
         for folder in reversed(project.runs(experiment.name)):
             found = shares_of_run(folder)
             if found is not None and set(found.shares) <= set(names):

@@ -8,9 +8,8 @@ from typing import Any
 from kdstudio.commands.run import project_and_experiment
 from kdstudio.project.errors import InputError
 from kdstudio.project.folder import Project
-from kdstudio.project.pairing import Likeness, at_resolutions, by_likeness, shapes_of, suggestions
+from kdstudio.project.pairing import at_resolutions, by_likeness, likeness_of_run, shapes_of, suggestions
 from kdstudio.project.runs.folder import RunFolder
-from kdstudio.project.runs.snapshots import in_force, list_snapshots, read_cka
 from kdstudio.project.spec import JOIN_RULES, Experiment, ModelSpec, suggestion
 
 Found = list[tuple[str, str, float | None]]
@@ -62,7 +61,11 @@ def _found(project: Project, experiment: Experiment, way: str, term: str) -> Fou
 
         likeness = likeness_at_start(experiment, bundle, project.root, project.trusted)
     elif way.startswith("run:"):
-        likeness = likeness_of_run(RunFolder.open(project.runs_dir / way.removeprefix("run:")))
+        run = RunFolder.open(project.runs_dir / way.removeprefix("run:"))
+        found = likeness_of_run(run)
+        if found is None:
+            raise InputError(f"{run.name}: this run has no map of its layers", fix="use another run, or --pairs cka")
+        likeness = found
     else:
         raise InputError(f"--pairs {way}: no way to find pairs", fix="use stage, resolution, cka or run:EXPERIMENT/NNN")
     return [*by_likeness(likeness, shapes_of(teacher), shapes_of(student), rule)]
@@ -74,19 +77,6 @@ def _report(spec: ModelSpec, bundle: Any, project: Project) -> dict[str, Any]:
     plain = spec.model_copy(update={"weights": None})
     shape, classes = bundle.input_shape, len(bundle.classes)
     return model_report(plain, shape, classes, project.root, project.trusted, parts=True)
-
-
-def likeness_of_run(run: RunFolder) -> Likeness:
-    """How alike the layers were at the end of a run.
-
-    Raises:
-        InputError: The run has no map of them.
-    """
-    infos = [info for info in in_force(list_snapshots(run)) if info.teacher_layers]
-    table = read_cka(infos[-1]) if infos else None
-    if table is None:
-        raise InputError(f"{run.name}: this run has no map of its layers", fix="use another run, or --pairs cka")
-    return Likeness(infos[-1].teacher_layers, infos[-1].student_layers, table.tolist(), run.name)
 
 
 def pairs_text(report: dict[str, Any]) -> str:

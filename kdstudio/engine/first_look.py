@@ -122,7 +122,7 @@ def shares_at_start(experiment: Experiment, bundle: DataBundle, root: Path, trus
             fix="give two terms a weight above 0 from the first epoch on; or run it, and balance by the run",
         )
     weights = {name: term.weight for name, term in zip(objective.names, experiment.objective)}
-    return Shares(found, {name: weights[name] for name in found}, 0, 0, ON_START)
+    return Shares(found, {name: weights[name] for name in found}, 0, ON_START)
 
 
 def likeness_at_start(experiment: Experiment, bundle: DataBundle, root: Path, trusted: bool) -> Likeness:

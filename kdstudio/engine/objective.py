@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from kdstudio.engine.taps import Taps
 from kdstudio.engine.terms import Facts, PairModule, StepOutputs, TermModule, make_term
 from kdstudio.project.schedules import weight_at
-from kdstudio.project.spec import Term
+from kdstudio.project.spec import Term, term_names
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -117,16 +116,6 @@ class Objective(nn.Module):
         if total is None:
             total = outputs.student_logits.sum() * 0.0
         return total, torch.stack([*plain, *weighted]).view(2, -1)
-
-
-def term_names(terms: Sequence[Term]) -> list[str]:
-    """A name for each term: its kind, numbered from the second of a kind on (`soft`, `soft-2`)."""
-    seen: Counter[str] = Counter()
-    names = []
-    for term in terms:
-        seen[term.term] += 1
-        names.append(term.term if seen[term.term] == 1 else f"{term.term}-{seen[term.term]}")
-    return names
 
 
 class DistillationModule(nn.Module):

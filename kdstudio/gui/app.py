@@ -17,6 +17,7 @@ from PySide6.QtGui import QFont, QFontDatabase
 from PySide6.QtWidgets import QApplication
 
 from kdstudio import __version__
+from kdstudio.gui.garbage import GarbageCollector
 from kdstudio.gui.icons import icon
 from kdstudio.gui.language import install_language, tr
 from kdstudio.gui.settings import Settings
@@ -53,6 +54,7 @@ def run_app(project: Path | None) -> int:
     from kdstudio.gui.main_window import MainWindow
 
     window = MainWindow(settings, theme)
+    garbage = GarbageCollector()
     window.show()
     with crash_log(window):
         if project is not None:
@@ -62,7 +64,9 @@ def run_app(project: Path | None) -> int:
         wake = QTimer()
         wake.timeout.connect(lambda: None)
         wake.start(250)
-        return application.exec()
+        code = application.exec()
+    garbage.stop()
+    return code
 
 
 @contextlib.contextmanager

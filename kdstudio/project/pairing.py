@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kdstudio.project.runs.folder import RunFolder
+from kdstudio.project.runs.snapshots import in_force, list_snapshots, read_cka
 from kdstudio.project.spec import JoinRule, fits
 
 Shape = tuple[int, ...]
@@ -170,3 +172,12 @@ def _is_point(shape: Shape) -> bool:
 
 def _stage(name: str) -> str:
     return name.partition(".")[0]
+
+
+def likeness_of_run(run: RunFolder) -> Likeness | None:
+    """How alike the layers were at the end of a run; None where it has no map of them."""
+    infos = [info for info in in_force(list_snapshots(run)) if info.teacher_layers]
+    table = read_cka(infos[-1]) if infos else None
+    if table is None:
+        return None
+    return Likeness(infos[-1].teacher_layers, infos[-1].student_layers, table.tolist(), run.name)

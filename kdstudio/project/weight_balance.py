@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kdstudio.project.errors import InputError
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.metrics import MetricFollower
-from kdstudio.project.spec import Experiment
+from kdstudio.project.spec import term_names
 
 #: The split under which shares are recorded.
 SPLIT = "gradient"
@@ -23,25 +23,14 @@ class Shares:
     Attributes:
         shares: Of the sum of the gradients' norms; they sum to 1.
         weights: The weight of each term in its spec then; a schedule's factor is in the share alone.
-        step, epoch: When.
+        step: When.
         source: The run, or what else they were measured on.
     """
 
     shares: dict[str, float]
     weights: dict[str, float]
     step: int
-    epoch: int
     source: str
-
-
-def names_in(experiment: Experiment) -> list[str]:
-    """The names of the objective's terms: the kind, numbered from the second of a kind on."""
-    seen: dict[str, int] = {}
-    names = []
-    for term in experiment.objective:
-        seen[term.term] = seen.get(term.term, 0) + 1
-        names.append(term.term if seen[term.term] == 1 else f"{term.term}-{seen[term.term]}")
-    return names
 
 
 def shares_of_run(run: RunFolder) -> Shares | None:
@@ -52,9 +41,10 @@ def shares_of_run(run: RunFolder) -> Shares | None:
     """
     store = MetricFollower(run.metrics_path).read_all()
     experiment = run.experiment()
+    names = term_names(experiment.objective)
     found: dict[str, float] = {}
     step = -1
-    for name in names_in(experiment):
+    for name in names:
         series = store.series("student", SPLIT, f"term.{name}")
         if len(series.steps) and int(series.steps[-1]) >= step:
             if int(series.steps[-1]) > step:
@@ -62,14 +52,8 @@ def shares_of_run(run: RunFolder) -> Shares | None:
             found[name] = float(series.values[-1])
     if len(found) < 2:
         return None
-    weights = {name: term.weight for name, term in zip(names_in(experiment), experiment.objective)}
-    return Shares(found, {name: weights[name] for name in found}, step, _epoch(run, step), run.name)
-
-
-def _epoch(run: RunFolder, step: int) -> int:
-    """The epoch in which a step lay."""
-    series = MetricFollower(run.metrics_path).read_all().series("student", "validation", "loss")
-    return max(0, sum(int(one) < step for one in series.steps))
+    weights = {name: term.weight for name, term in zip(names, experiment.objective)}
+    return Shares(found, {name: weights[name] for name in found}, step, run.name)
 
 
 def balanced(measured: Shares, wanted: Mapping[str, float]) -> dict[str, float]:

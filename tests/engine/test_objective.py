@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from kdstudio.engine.objective import DistillationModule, Objective, term_names
+from kdstudio.engine.objective import DistillationModule, Objective
 from kdstudio.engine.taps import Taps
 from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.terms import HintRegressor, StepOutputs
 from kdstudio.project.errors import ModelError
 from kdstudio.project.schedules import weight_at
-from kdstudio.project.spec import HardTerm, HintTerm, LayerPair, SoftTerm, WeightSchedule
+from kdstudio.project.spec import HardTerm, HintTerm, LayerPair, SoftTerm, WeightSchedule, term_names
 
 
 def outputs(batch: int = 4) -> StepOutputs:

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from kdstudio.gui.app import make_application
+from kdstudio.gui.garbage import collect_if_due
 from kdstudio.gui.main_window import MainWindow
 from kdstudio.gui.settings import Settings
 from kdstudio.gui.setup.page import SetupPage
@@ -46,6 +47,15 @@ def _running() -> dict[int, QObject]:
         for thing in things
         if shiboken6.isValid(thing) and (thing.isActive() if isinstance(thing, QTimer) else thing.isRunning())
     }
+
+
+@pytest.fixture(autouse=True)
+def garbage_is_collected_in_this_thread() -> Iterator[None]:
+    """As in the product: widgets of earlier tests must not be collected by a worker's thread."""
+    gc.disable()
+    yield
+    collect_if_due()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,6 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QMenu
 
-from kdstudio.engine.objective import term_names
 from kdstudio.gui.setup import formula
 from kdstudio.gui.setup.balance import names_of
 from kdstudio.gui.setup.distribution import percent
@@ -22,6 +21,7 @@ from kdstudio.gui.theme import DARK, Theme
 from kdstudio.project.folder import Project
 from kdstudio.project.runs.snapshots import soften
 from kdstudio.project.spec import HardTerm, HintTerm, LayerPair, SoftTerm, Term
+from kdstudio.project.spec.objective import term_names
 from kdstudio.project.spec.walk import models_in, tags_of
 from kdstudio.project.temperature_report import second_share
 from tests.gui.setup_kit import LEFT, SetupKit, data_answer, know_all, know_cnns

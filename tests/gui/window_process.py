@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from kdstudio.gui.app import make_application
+from kdstudio.gui.garbage import GarbageCollector
 from kdstudio.gui.main_window import MainWindow
 from kdstudio.gui.settings import Settings
 from kdstudio.project.runs.folder import RunFolder
@@ -17,6 +18,7 @@ from kdstudio.project.runs.folder import RunFolder
 def main() -> int:
     settings = Settings()
     application, theme = make_application(settings)
+    _garbage = GarbageCollector()
     window = MainWindow(settings, theme)
     window.show()
     window.open_project(Path(sys.argv[1]))

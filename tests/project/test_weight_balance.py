@@ -12,7 +12,7 @@ from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.spec import Experiment
 from kdstudio.project.weight_balance import Shares, balanced, shares_of_run
 
-MEASURED = Shares({"hard": 0.1, "soft": 0.3, "hint": 0.6}, {"hard": 0.2, "soft": 0.8, "hint": 100.0}, 40, 2, "a/001")
+MEASURED = Shares({"hard": 0.1, "soft": 0.3, "hint": 0.6}, {"hard": 0.2, "soft": 0.8, "hint": 100.0}, 40, "a/001")
 
 
 def test_equal_shares() -> None:
@@ -43,7 +43,7 @@ def test_what_is_refused(wanted: dict[str, float], message: str) -> None:
 
 
 def test_a_term_without_a_gradient_has_no_weight_that_helps() -> None:
-    silent = Shares({"hard": 1.0, "hint": 0.0}, {"hard": 1.0, "hint": 1.0}, 0, 0, "")
+    silent = Shares({"hard": 1.0, "hint": 0.0}, {"hard": 1.0, "hint": 1.0}, 0, "")
     with pytest.raises(InputError, match="'hint' does not move the student"):
         balanced(silent, {"hard": 1, "hint": 1})
 
@@ -84,7 +84,7 @@ def test_the_last_shares_of_a_run(tmp_path: Path) -> None:
     assert found is not None
     assert found.shares == {"hard": 0.25, "soft": 0.75}
     assert found.weights == {"hard": 0.4, "soft": 0.9}  # as written; the schedule stays and moves what is written
-    assert (found.step, found.epoch, found.source) == (19, 1, "a/001")
+    assert (found.step, found.source) == (19, "a/001")
 
 
 def test_a_run_without_shares(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -23,48 +24,39 @@ BEHIND = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Dropout, nn.Dropout2d, nn.Identity
 
 
 class Joint(nn.Module):
-    """Brings features to the teacher's shape: a map of its own kind for maps, a linear map for vectors and tokens.
+    """Brings features to the teacher's shape: `maps` for maps, a linear map for vectors and tokens.
 
     Args:
         student_shape, teacher_shape: Shapes without the batch dimension.
+        maps: Makes what changes the number of channels, of the student's and the teacher's number.
     """
 
-    def __init__(self, student_shape: Shape, teacher_shape: Shape) -> None:
+    def __init__(self, student_shape: Shape, teacher_shape: Shape, maps: Callable[[int, int], nn.Module]) -> None:
         super().__init__()
         self.size = teacher_shape[1:] if len(teacher_shape) == 3 else None
-        maps = self.size is not None
-        channels = (student_shape[0], teacher_shape[0]) if maps else (student_shape[-1], teacher_shape[-1])
-        self.map = self.map_of_maps(*channels) if maps else nn.Linear(*channels)
-
-    @staticmethod
-    def map_of_maps(channels: int, wanted: int) -> nn.Module:
-        """What changes the number of channels."""
-        return nn.Conv2d(channels, wanted, 1)
+        if self.size is None:
+            self.map: nn.Module = nn.Linear(student_shape[-1], teacher_shape[-1])
+        else:
+            self.map = maps(student_shape[0], teacher_shape[0])
 
     def forward(self, features: Tensor) -> Tensor:
         return self.map(features if self.size is None else resized(features, self.size))
 
 
-class Predictor(Joint):
+def predictor(channels: int, wanted: int) -> nn.Module:
     """mu of VID: three 1x1 convolutions with ReLU between them."""
-
-    @staticmethod
-    def map_of_maps(channels: int, wanted: int) -> nn.Module:
-        return nn.Sequential(
-            nn.Conv2d(channels, wanted, 1, bias=False),
-            nn.ReLU(),
-            nn.Conv2d(wanted, wanted, 1, bias=False),
-            nn.ReLU(),
-            nn.Conv2d(wanted, wanted, 1, bias=False),
-        )
+    return nn.Sequential(
+        nn.Conv2d(channels, wanted, 1, bias=False),
+        nn.ReLU(),
+        nn.Conv2d(wanted, wanted, 1, bias=False),
+        nn.ReLU(),
+        nn.Conv2d(wanted, wanted, 1, bias=False),
+    )
 
 
-class Connector(Joint):
+def connector(channels: int, wanted: int) -> nn.Module:
     """A 1x1 convolution with batch normalisation."""
-
-    @staticmethod
-    def map_of_maps(channels: int, wanted: int) -> nn.Module:
-        return nn.Sequential(nn.Conv2d(channels, wanted, 1, bias=False), MapNorm(wanted))
+    return nn.Sequential(nn.Conv2d(channels, wanted, 1, bias=False), MapNorm(wanted))
 
 
 class VariationalModule(PairModule):
@@ -93,7 +85,7 @@ class VariationalModule(PairModule):
 
     def __init__(self, spec: PairTerm, name: str, wiring: Wiring) -> None:
         super().__init__(spec, name, wiring)
-        self.predictors = nn.ModuleList(Predictor(*wiring.shapes(pair)) for pair in spec.pairs)
+        self.predictors = nn.ModuleList(Joint(*wiring.shapes(pair), predictor) for pair in spec.pairs)
         spread = self.spec.start_variance - LEAST_VARIANCE
         start = spread + math.log(-math.expm1(-spread))  # where softplus gives it
         self.raw_variances = nn.ParameterList(
@@ -110,7 +102,7 @@ class ConnectedModule(PairModule):
 
     def __init__(self, spec: PairTerm, name: str, wiring: Wiring) -> None:
         super().__init__(spec, name, wiring)
-        self.connectors = nn.ModuleList(Connector(*wiring.shapes(pair)) for pair in spec.pairs)
+        self.connectors = nn.ModuleList(Joint(*wiring.shapes(pair), connector) for pair in spec.pairs)
 
     def forward(self, outputs: StepOutputs) -> Tensor:
         losses = self.pair_losses(outputs)

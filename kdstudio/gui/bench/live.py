@@ -111,10 +111,12 @@ def _window(root: Path, seconds: float) -> None:
     from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 
     from kdstudio.gui.app import make_application
+    from kdstudio.gui.garbage import GarbageCollector
     from kdstudio.gui.main_window import MainWindow
     from kdstudio.gui.settings import Settings
 
     application, theme = make_application(Settings())
+    _garbage = GarbageCollector()  # as in the product
     window = MainWindow(Settings(), theme)
     window.show()
     window.open_project(root)

@@ -27,6 +27,7 @@ PARTS = 12
 def measure(quick: bool) -> BenchResult:
     """Writes an hour's metrics, states and snapshots as an engine would, in `PARTS` bursts, with the window open."""
     from kdstudio.gui.app import make_application
+    from kdstudio.gui.garbage import GarbageCollector
     from kdstudio.gui.main_window import MainWindow
     from kdstudio.gui.settings import Settings
 
@@ -38,6 +39,7 @@ def measure(quick: bool) -> BenchResult:
         run = project.create_run(project.load("hints"))
         _begin(run)
         application, theme = make_application(Settings())
+        garbage = GarbageCollector()
         window = MainWindow(Settings(), theme)
         window.show()
         window.open_project(project.root)
@@ -58,6 +60,7 @@ def measure(quick: bool) -> BenchResult:
             sizes.append(psutil.Process().memory_info().rss / 1e6)
         _state(run, STEPS_A_SECOND * SECONDS, "finished")  # or closing asks what becomes of the run
         window.close()
+        garbage.stop()
     result = BenchResult()
     result.figures.append(Figure("after the first twelfth", sizes[0], "MB"))
     result.figures.append(Figure("at the end", sizes[-1], "MB"))

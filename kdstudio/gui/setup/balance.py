@@ -14,7 +14,7 @@ from kdstudio.gui.setup.section import Card
 from kdstudio.gui.setup.timeline import Lane, Timeline
 from kdstudio.project.errors import KDStudioError, SpecError
 from kdstudio.project.schedules import weight_at
-from kdstudio.project.spec import TermBase, validate
+from kdstudio.project.spec import TermBase, numbered, validate
 from kdstudio.project.weight_balance import Shares, shares_of_run
 
 STEPS = 100
@@ -158,11 +158,5 @@ class BalanceCard(Card):
 
 
 def names_of(terms: list[Any]) -> list[str]:
-    """What each term is called in plots and logs: its kind, numbered from the second of a kind on."""
-    seen: dict[str, int] = {}
-    names = []
-    for term in terms:
-        tag = str(term.get("term")) if isinstance(term, dict) else "?"
-        seen[tag] = seen.get(tag, 0) + 1
-        names.append(tag if seen[tag] == 1 else f"{tag}-{seen[tag]}")
-    return names
+    """What each term of a document is called in plots and logs; one without a kind is called ?."""
+    return numbered(str(term.get("term")) if isinstance(term, dict) else "?" for term in terms)

@@ -114,7 +114,7 @@ class BalanceDialog(QDialog):
     def _answered(self, channel: str, answer: Any) -> None:
         if channel == CHANNEL:
             self.measure.setEnabled(True)
-            self._show(Shares(answer["shares"], answer["weights"], 0, 0, tr("the untrained student")))
+            self._show(Shares(answer["shares"], answer["weights"], 0, tr("the untrained student")))
 
     def _failed(self, channel: str, error: Any) -> None:
         if channel == CHANNEL and isinstance(error, KDStudioError):

@@ -29,7 +29,6 @@ FAMILIES = {
     "relation_terms": mark("Relations between samples"),
     "trained_terms": mark("With parts that learn"),
 }
-OTHERS = mark("More terms")
 #: The term that looks at several teachers.
 ENSEMBLE = "ensemble"
 
@@ -71,7 +70,7 @@ class ObjectiveSection(Section):
             if tag not in FIRST and family not in below:  # one menu of all is higher than a small screen
                 if not below:
                     menu.addSeparator()
-                below[family] = menu.addMenu(tr(FAMILIES[family]) if family in FAMILIES else tr(OTHERS))
+                below[family] = menu.addMenu(tr(FAMILIES[family]))
             home = menu if tag in FIRST else below[family]
             home.addAction(f"{title}\t{words}").triggered.connect(functools.partial(self._add, tag))
         button.setMenu(menu)

@@ -13,8 +13,7 @@ from kdstudio.gui.setup.editors import Editor
 from kdstudio.gui.setup.joins import join
 from kdstudio.gui.setup.pair_dialog import PairDialog
 from kdstudio.gui.setup.schema import FieldSchema
-from kdstudio.project.pairing import Likeness, shapes_of
-from kdstudio.project.runs.snapshots import in_force, list_snapshots, read_cka
+from kdstudio.project.pairing import Likeness, likeness_of_run, shapes_of
 from kdstudio.project.spec import JOIN_RULES, JoinRule
 
 CHANNEL = "likeness"
@@ -99,12 +98,8 @@ class PairsEditor(Editor):
     def _likeness(self) -> Likeness | None:
         """How alike the layers were at the end of the newest run of this experiment that says so."""
         project, name = self.context.project, str(self.context.document.get("name"))
-        for run in reversed(project.runs(name)) if project is not None else []:
-            infos = [info for info in in_force(list_snapshots(run)) if info.teacher_layers]
-            table = read_cka(infos[-1]) if infos else None
-            if table is not None:
-                return Likeness(infos[-1].teacher_layers, infos[-1].student_layers, table.tolist(), run.name)
-        return None
+        found = (likeness_of_run(run) for run in reversed(project.runs(name))) if project is not None else ()
+        return next((likeness for likeness in found if likeness is not None), None)
 
     def value(self) -> list[Any]:
         return self._pairs

@@ -15,7 +15,7 @@ from kdstudio.project.spec.feature_terms import (
 from kdstudio.project.spec.joining import JoinRule, fits
 from kdstudio.project.spec.models import KNOWN, ModelSpec, StudentSpec, TeacherSpec
 from kdstudio.project.spec.network_terms import EnsembleTerm, MutualTerm, PeerSpec
-from kdstudio.project.spec.objective import JOIN_RULES, Term, needs_labels, needs_teacher
+from kdstudio.project.spec.objective import JOIN_RULES, Term, needs_labels, needs_teacher, numbered, term_names
 from kdstudio.project.spec.output_terms import (
     CorrelationTerm,
     DecoupledTerm,
@@ -102,7 +102,9 @@ __all__ = [
     "fits",
     "needs_labels",
     "needs_teacher",
+    "numbered",
     "problems_of",
     "suggestion",
+    "term_names",
     "validate",
 ]

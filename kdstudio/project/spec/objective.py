@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -78,6 +79,21 @@ Term = Annotated[
 JOIN_RULES: dict[str, JoinRule] = {
     tag: model.joins for model in models_in(Term) if issubclass(model, PairTerm) for tag in tags_of(model)
 }
+
+
+def numbered(tags: Iterable[str]) -> list[str]:
+    """Names of terms by their kinds: a kind is numbered from its second term on (`soft`, `soft-2`)."""
+    seen: Counter[str] = Counter()
+    names = []
+    for tag in tags:
+        seen[tag] += 1
+        names.append(tag if seen[tag] == 1 else f"{tag}-{seen[tag]}")
+    return names
+
+
+def term_names(terms: Sequence[Term]) -> list[str]:
+    """A name for each term of an objective."""
+    return numbered(term.term for term in terms)
 
 
 def needs_teacher(terms: Sequence[TermBase]) -> bool:
