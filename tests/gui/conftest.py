@@ -28,8 +28,12 @@ from tests.gui.quality_kit import Shown, evaluated
 from tests.gui.setup_kit import SetupKit, SilentEngine, make_sample
 from tests.gui.snapshot_runs import Recipe, make_run
 
-if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure() -> None:
+    """After the screen in memory has been started, where there is one."""
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
