@@ -30,8 +30,10 @@ from tests.gui.snapshot_runs import Recipe, make_run
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """After the screen in memory has been started, where there is one."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # each of the other processes has a screen of its own, and would inherit what is set here
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
