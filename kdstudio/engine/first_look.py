@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kdstudio.engine.cka import cka_matrix, gram
-from kdstudio.engine.data import ArraySplit, DataBundle, Preprocess
+from kdstudio.engine.data import ArraySplit, DataBundle, preprocess_for
 from kdstudio.engine.device import pick_device
 from kdstudio.engine.evaluate import predict
 from kdstudio.engine.gradients import GradientShares
@@ -70,9 +70,9 @@ def teacher_answers(
     if (folder / "student.json").exists():
         kept = load_student(folder, trusted)
         model, preprocess, score = kept.model, kept.preprocess, kept.meta.get("validation_accuracy")
-    elif spec.weights is not None:
+    elif spec.given:
         model = make_network(spec, bundle, root, trusted, spec.train.seed, False, "teacher")
-        preprocess = Preprocess(bundle.mean, bundle.std, bundle.input_shape)
+        preprocess = preprocess_for(bundle)
     else:
         return None
     chosen = torch.from_numpy(balanced_order(bundle.validation.labels.numpy())[:POOL])
@@ -93,7 +93,7 @@ def shares_at_start(experiment: Experiment, bundle: DataBundle, root: Path, trus
         ModelError: A network cannot be built, or a pair does not fit.
     """
     device = pick_device(experiment.train.device)
-    preprocess = Preprocess(bundle.mean, bundle.std, bundle.input_shape).to(device)
+    preprocess = preprocess_for(bundle).to(device)
     specs = [spec for spec in (experiment.teacher, *experiment.teachers) if spec is not None]
     teachers = [kept_teacher(spec, experiment, bundle, root, trusted).to(device) for spec in specs]
     train = experiment.train
@@ -101,9 +101,9 @@ def shares_at_start(experiment: Experiment, bundle: DataBundle, root: Path, trus
     def peer(spec: object, seed: int) -> nn.Module:
         return make_network(spec, bundle, root, trusted, seed, train.deterministic, "peers")  # type: ignore[arg-type]
 
-    student = make_network(experiment.student, bundle, root, trusted, train.seed, train.deterministic, "student")
-    student = student.to(device)
     first = teachers[0] if teachers else None
+    seeds = train.seed, train.deterministic
+    student = make_network(experiment.student, bundle, root, trusted, *seeds, "student", first).to(device)
     shapes = check_wiring(experiment, first, student, bundle, preprocess)
     facts = Facts(bundle.transfer.labels, len(bundle.classes), first, peer)
     objective = Objective(experiment.objective, train.epochs, *shapes, facts).to(device)
@@ -135,14 +135,15 @@ def likeness_at_start(experiment: Experiment, bundle: DataBundle, root: Path, tr
     if experiment.teacher is None:
         raise InputError("there is no teacher to be like", fix="add one")
     device = pick_device(experiment.train.device)
-    preprocess = Preprocess(bundle.mean, bundle.std, bundle.input_shape).to(device)
+    preprocess = preprocess_for(bundle).to(device)
     chosen = torch.from_numpy(balanced_order(bundle.validation.labels.numpy())[: experiment.monitor.alignment_samples])
     if len(chosen) < LEAST_ALIGNED:
         raise InputError(f"{len(chosen)} validation samples are too few to compare layers", fix="use four or more")
     inputs = preprocess(bundle.validation.select(chosen).images.to(device))
     train = experiment.train
-    student = make_network(experiment.student, bundle, root, trusted, train.seed, train.deterministic, "student")
     teacher = kept_teacher(experiment.teacher, experiment, bundle, root, trusted)
+    seeds = train.seed, train.deterministic
+    student = make_network(experiment.student, bundle, root, trusted, *seeds, "student", teacher)
     sides = []
     for model in (teacher.to(device).eval(), student.to(device).eval()):
         names = spread(layer_names(model), experiment.monitor.max_layers, [])
@@ -164,7 +165,7 @@ def kept_teacher(spec: TeacherSpec, experiment: Experiment, bundle: DataBundle, 
     folder = teacher_folder(root, spec, teacher_key(spec, experiment.data, bundle, root))
     if (folder / "student.json").exists():
         return load_teacher(folder, trusted)
-    if spec.weights is not None or spec.pretrained:
+    if spec.given:
         return make_network(spec, bundle, root, trusted, spec.train.seed, False, "teacher")
     raise InputError(
         "the teacher is not trained yet, and what terms do to the student depends on it",

@@ -11,14 +11,16 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from kdstudio.engine.data import ArraySplit, Preprocess
+from kdstudio.engine.data.views import TokenPreprocess, fixed_view
 from kdstudio.engine.objective import Objective
 from kdstudio.engine.taps import Taps
 from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.terms import StepOutputs
+from kdstudio.engine.text.network import token_mask_of
 
 #: Measuring may take at most this share of the training time.
 BUDGET = 0.005
-SAMPLES = 64
+SAMPLES, TEXTS = 64, 8
 
 
 class GradientShares:
@@ -43,6 +45,8 @@ class GradientShares:
         others: Sequence[Teacher] = (),
     ) -> None:
         count = min(SAMPLES, len(split))
+        if isinstance(preprocess, TokenPreprocess):  # a text has a row of logits for each of its tokens
+            count = min(TEXTS, len(split))
         self._indices = torch.arange(count)
         self._batch = split.select(self._indices)
         self.preprocess = preprocess
@@ -73,7 +77,9 @@ class GradientShares:
         terms = [(term, weight) for term, weight in zip(objective.term_modules(), weights) if weight]
         if len(terms) < 2:
             return {}
-        inputs = self.preprocess(self._batch.images.to(self.device))
+        inputs, labels = fixed_view(
+            self.preprocess, self._batch.images.to(self.device), self._batch.labels.to(self.device)
+        )
         logits: Tensor | None = None
         features: dict[str, Tensor] = {}
         if self.teacher is not None:
@@ -81,8 +87,8 @@ class GradientShares:
         others = [other(inputs)[0] for other in self.others]
         with torch.enable_grad(), Taps(student, objective.layers("student", epoch), "the student") as taps:
             own = student(inputs)
-            labels, indices = self._batch.labels.to(self.device), self._indices.to(self.device)
-            outputs = StepOutputs(own, labels, logits, taps.take(), features, inputs, indices, others)
+            indices, mask = self._indices.to(self.device), token_mask_of(student, inputs)
+            outputs = StepOutputs(own, labels, logits, taps.take(), features, inputs, indices, others, mask)
             parameters = [parameter for parameter in student.parameters() if parameter.requires_grad]
             norms: dict[str, Tensor] = {}
             for place, (term, weight) in enumerate(terms):

@@ -38,7 +38,7 @@ class Row(NamedTuple):
         loss: The total, a scalar without a gradient.
         parts: (2, terms), see `Objective.forward`.
         told: What `told` made of the outputs.
-        targets: (B) the right classes.
+        targets: (B) the right classes; -100 where there is none.
         norm: The gradient's norm, if it was taken.
     """
 
@@ -69,9 +69,13 @@ class Meter:
         stage: Name of the stage.
         terms: Names of the terms.
         device: Where the values are.
+        partial: Whether some positions have no target, as in language models; they count in no accuracy.
     """
 
-    def __init__(self, recorder: Recorder, stage: str, terms: list[str], device: torch.device) -> None:
+    def __init__(
+        self, recorder: Recorder, stage: str, terms: list[str], device: torch.device, partial: bool = False
+    ) -> None:
+        self.partial = partial
         self.recorder = recorder
         self.stage = stage
         self.terms = terms
@@ -90,15 +94,19 @@ class Meter:
         """(steps, keys) the values of the steps so far, in the order of `keys`."""
         rows = self._rows
         told, sizes = torch.cat([row.told for row in rows]), np.array([len(row.targets) for row in rows])
-        right = (told.argmax(dim=1) if told.ndim == 2 else told) == torch.cat([row.targets for row in rows])
+        targets = torch.cat([row.targets for row in rows])
+        right = (told.argmax(dim=1) if told.ndim == 2 else told) == targets
         losses, parts = torch.stack([row.loss for row in rows]).float(), torch.stack([row.parts for row in rows])
         # one tensor, so that a device is waited for once
-        flat = torch.cat([losses, parts.flatten().float(), right.float()]).cpu().numpy()
+        there = [(targets >= 0).float()] if self.partial else []
+        flat = torch.cat([losses, parts.flatten().float(), right.float(), *there]).cpu().numpy()
         steps, width = len(rows), parts[0].numel()
         table = np.empty((steps, 2 + width), np.float32)
         table[:, 0] = flat[:steps]
         # an epoch's last batch is smaller
-        table[:, 1] = np.add.reduceat(flat[steps + steps * width :], np.cumsum(sizes) - sizes) / sizes
+        starts, begin = np.cumsum(sizes) - sizes, steps + steps * width
+        counts = np.add.reduceat(flat[begin + sizes.sum() :], starts).clip(1) if self.partial else sizes
+        table[:, 1] = np.add.reduceat(flat[begin : begin + sizes.sum()], starts) / counts
         table[:, 2:] = flat[steps : steps + steps * width].reshape(steps, width)
         return shortest(table)
 

@@ -8,18 +8,36 @@ import torch
 from torch import nn
 
 from kdstudio.engine.data import ArraySplit, DataBundle, Preprocess
+from kdstudio.engine.data.views import fixed_view
 from kdstudio.engine.device import seed_everything
 from kdstudio.engine.models import build_model, load_weights
 from kdstudio.engine.taps import Taps, unknown_layer
+from kdstudio.engine.text.build import from_teacher
 from kdstudio.project.errors import InputError, ModelError
 from kdstudio.project.folder import Project
-from kdstudio.project.spec import DecoupledTerm, Experiment, ModelSpec, PairTerm
+from kdstudio.project.spec import (
+    FROM_TEACHER,
+    DecoupledTerm,
+    Experiment,
+    LayersSpec,
+    ModelSpec,
+    PairTerm,
+    StudentSpec,
+    TeacherSpec,
+)
 
 Shapes = dict[str, tuple[int, ...]]
 
 
 def make_network(
-    spec: ModelSpec, bundle: DataBundle, root: Path, trusted: bool, seed: int, deterministic: bool, field: str
+    spec: ModelSpec,
+    bundle: DataBundle,
+    root: Path,
+    trusted: bool,
+    seed: int,
+    deterministic: bool,
+    field: str,
+    teacher: nn.Module | None = None,
 ) -> nn.Module:
     """A network with its weights: random by the seed, or those the spec names.
 
@@ -30,13 +48,17 @@ def make_network(
         trusted: Whether the project's Python files may run.
         seed, deterministic: See `TrainSpec`.
         field: `teacher` or `student`, for messages.
+        teacher: What a student from its teacher's layers is made of.
 
     Raises:
         ModelError: It cannot be built, or the weights do not fit.
     """
     seed_everything(seed, deterministic)
     try:
-        model = build_model(spec, bundle.input_shape, len(bundle.classes), root, trusted)
+        if isinstance(spec, StudentSpec) and spec.model == FROM_TEACHER and teacher is not None:
+            model: nn.Module = from_teacher(teacher, spec.layers or LayersSpec())
+        else:
+            model = build_model(spec, bundle.input_shape, bundle.outputs, root, trusted, bundle.text)
         if spec.weights is not None:
             load_weights(model, weights_path(spec.weights, root, field))
     except ModelError as error:
@@ -96,7 +118,7 @@ def check_wiring(
     """
     wanted: dict[str, list[str]] = {"teacher": [], "student": []}
     for index, term in enumerate(experiment.objective):
-        if isinstance(term, DecoupledTerm) and term.beta > 0 and len(bundle.classes) == 2:
+        if isinstance(term, DecoupledTerm) and term.beta > 0 and bundle.outputs == 2:
             raise ModelError(
                 f"objective.{index}.beta: with two classes there is nothing beside the target to learn from",
                 why="the second part of decoupled distillation is about the other classes among each other",
@@ -121,9 +143,9 @@ def check_wiring(
     shapes = {}
     for side, model in (("student", student), ("teacher", teacher)):
         if model is not None:
-            shapes[side] = _shapes(model, wanted[side], sample, preprocess, len(bundle.classes), side)
+            shapes[side] = _shapes(model, wanted[side], sample, preprocess, bundle.outputs, side)
             spec = experiment.student if side == "student" else experiment.teacher
-            given = side == "teacher" and spec is not None and bool(spec.weights or spec.pretrained)
+            given = isinstance(spec, TeacherSpec) and spec.given
             if not given and min(len(bundle.taught(side)), experiment.data.batch_size) == 1:
                 _check_single(model, sample, preprocess, side)
     return shapes["student"], shapes.get("teacher", {})
@@ -138,7 +160,7 @@ def _shapes(
     preprocess = Preprocess.from_dict(preprocess.to_dict()).to(device)
     try:
         with Taps(model, names, f"the {side}") as taps, torch.no_grad():
-            logits = model(preprocess(sample.images.to(device)))
+            logits = model(fixed_view(preprocess, sample.images.to(device), sample.labels.to(device))[0])
             captured = taps.take()
     except torch.cuda.OutOfMemoryError:
         raise

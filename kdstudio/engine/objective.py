@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kdstudio.engine.taps import Taps
 from kdstudio.engine.terms import Facts, PairModule, StepOutputs, TermModule, make_term
+from kdstudio.engine.text.network import token_mask_of
 from kdstudio.project.schedules import weight_at
 from kdstudio.project.spec import Term, term_names
 
@@ -148,7 +149,15 @@ class DistillationModule(nn.Module):
         with Taps(self.student, self.objective.layers("student", epoch), "the student") as taps:
             logits = self.student(inputs)
             outputs = StepOutputs(
-                logits, targets, teacher_logits, taps.take(), teacher_taps, inputs, indices, other_logits or []
+                logits,
+                targets,
+                teacher_logits,
+                taps.take(),
+                teacher_taps,
+                inputs,
+                indices,
+                other_logits or [],
+                token_mask_of(self.student, inputs),
             )
         total, parts = self.objective(outputs, epoch)
         return total, parts, logits.detach()

@@ -63,6 +63,7 @@ class Recorder:
             started=earlier.started or time.time(),
             best=earlier.best,
             best_epoch=earlier.best_epoch,
+            best_metric=earlier.best_metric,
             last_checkpoint=earlier.last_checkpoint,
             step=earlier.step,
             total_steps=earlier.total_steps,

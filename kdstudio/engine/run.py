@@ -15,7 +15,7 @@ from torch import nn
 
 from kdstudio.engine.chain import Link, links_of
 from kdstudio.engine.control import Control, Interrupted, Parked, StoppedNow
-from kdstudio.engine.data import Batches, DataBundle, Preprocess, load_data
+from kdstudio.engine.data import Batches, DataBundle, load_data, preprocess_for
 from kdstudio.engine.device import pick_device, pick_precision, pick_threads, seed_everything
 from kdstudio.engine.evaluate import predict
 from kdstudio.engine.first_stage import FirstStage
@@ -30,6 +30,8 @@ from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.teacher_stage import further_teachers, trained_teacher, untrained_teacher
 from kdstudio.engine.teacher_store import load_teacher
 from kdstudio.engine.terms import Facts
+from kdstudio.engine.text.check import check_tokenizers
+from kdstudio.engine.text.validation import LanguageValidation
 from kdstudio.engine.trainer import Outcome, Trainer
 from kdstudio.engine.validate import Validation
 from kdstudio.project.errors import KDStudioError, OutOfMemoryError, RunBusyError
@@ -179,7 +181,8 @@ class Session:
         self.bundle = load_data(experiment.data, self.root, self._progress)
         for problem in self.bundle.problems:
             logger.warning("data: %s", problem)
-        self.preprocess = Preprocess(self.bundle.mean, self.bundle.std, self.bundle.input_shape).to(self.device)
+        self.preprocess = preprocess_for(self.bundle).to(self.device)
+        check_tokenizers(experiment, self.bundle, self.root)
         self.poll()
         teacher_model = self._untrained("teacher") if experiment.teacher else None
         self._check(teacher_model)
@@ -192,17 +195,19 @@ class Session:
         if until == "teacher":
             raise Parked
         outcome: Outcome | None = None
+        origin = teacher_model
         for link in self.links:
             if teacher_model is not None and self._kept(link):
                 teacher_model = load_teacher(self.run.path / link.stage, self.trusted).to(self.device)
                 continue
+            origin = teacher_model
             model, outcome = self._distil(link, teacher_model)
             if outcome is None or (outcome is Outcome.STOPPED and link.stage != "student"):
                 return "stopped"
             teacher_model = model
         assert outcome is not None
         if outcome is Outcome.FINISHED and experiment.baseline:
-            outcome = self._baseline()
+            outcome = self._baseline(origin)
         self._evaluate()
         return outcome.value
 
@@ -216,7 +221,7 @@ class Session:
         self.control.poll(lambda begins: self.recorder.update(phase="holding" if begins else phase))
 
     def _facts(self, teacher: nn.Module | None) -> Facts:
-        return Facts(self.bundle.transfer.labels, len(self.bundle.classes), teacher, self._peer)
+        return Facts(self.bundle.transfer.labels, self.bundle.outputs, teacher, self._peer)
 
     def _peer(self, spec: ModelSpec, seed: int) -> nn.Module:
         train = self.experiment.train
@@ -225,19 +230,20 @@ class Session:
     def _objective(self, link: Link, facts: Facts | None = None) -> Objective:
         return Objective(link.experiment.objective, link.experiment.train.epochs, *self.shapes[link.stage], facts)
 
-    def _untrained(self, side: str, link: Link | None = None) -> nn.Module:
+    def _untrained(self, side: str, link: Link | None = None, teacher: nn.Module | None = None) -> nn.Module:
         experiment = link.experiment if link is not None else self.experiment
         spec: ModelSpec | None = experiment.teacher if side == "teacher" else experiment.student
         assert spec is not None
         train = spec.train if side == "teacher" else experiment.train  # type: ignore[attr-defined]
-        model = make_network(spec, self.bundle, self.root, self.trusted, train.seed, train.deterministic, side)
+        seeds = train.seed, train.deterministic
+        model = make_network(spec, self.bundle, self.root, self.trusted, *seeds, side, teacher)
         return model.to(self.device)
 
     def _check(self, teacher: nn.Module | None) -> None:
         """Says now, not after the teacher's training, that a network cannot be built or two layers not be joined."""
         for link in self.links:
             with link.telling_place():
-                student = self._untrained("student", link)
+                student = self._untrained("student", link, teacher)
                 shapes = check_wiring(link.experiment, teacher, student, self.bundle, self.preprocess)
                 self.shapes[link.stage] = shapes
                 self._objective(link, self._facts(teacher))
@@ -254,18 +260,19 @@ class Session:
     def _distil(self, link: Link, teacher_model: nn.Module | None) -> tuple[nn.Module, Outcome | None]:
         """Trains the student or an assistant. No outcome if a stop was asked for before its first step."""
         experiment, stage = link.experiment, link.stage
-        student = self._untrained("student", link)
+        student = self._untrained("student", link, teacher_model)
         objective = self._objective(link, self._facts(teacher_model)).to(self.device)
         logits = None
         teacher = None
         if teacher_model is not None:
             teacher = Teacher(teacher_model, objective.layers("teacher"))
             self.stack.callback(teacher.close)
-            logits = predict(teacher_model, self.preprocess, self.bundle.validation, self.device)
+            if not self.bundle.is_language:
+                logits = predict(teacher_model, self.preprocess, self.bundle.validation, self.device)
             if not self._first_stages(link, objective, teacher):
                 return student, None
         probes = None
-        if stage == "student":
+        if stage == "student" and not self.bundle.is_language:
             probes = Probes(
                 experiment.monitor, self.bundle, self.preprocess, self.recorder, self.device, teacher_model, logits
             )
@@ -285,7 +292,12 @@ class Session:
             if term.first_epochs:
                 seed_everything(spec.seed, spec.deterministic)
                 batches = Batches(
-                    self.bundle.transfer, self.experiment.data.batch_size, spec.seed, self.device, self.experiment.data
+                    self.bundle.transfer,
+                    self.experiment.data.batch_size,
+                    spec.seed,
+                    self.device,
+                    self.experiment.data,
+                    self.bundle.text,
                 )
                 name = f"{'' if link.stage == 'student' else f'{link.stage}-'}{term.name}"
                 folder = self.run.checkpoints_dir
@@ -294,10 +306,14 @@ class Session:
                     return False
         return True
 
-    def _baseline(self) -> Outcome:
-        """The same student from hard labels alone: same initial weights, same views, same budget."""
+    def _baseline(self, teacher: nn.Module | None) -> Outcome:
+        """The same student from hard labels alone: same initial weights, same views, same budget.
+
+        Args:
+            teacher: What a student from its teacher's layers begins as.
+        """
         experiment = self.experiment
-        model = self._untrained("student")
+        model = self._untrained("student", teacher=teacher)
         objective = Objective([HardTerm()], experiment.train.epochs).to(self.device)
         trainer = self.trainer("baseline", model, objective, None, experiment.train, None, None)
         outcome = trainer.run()
@@ -341,9 +357,7 @@ class Session:
             control=self.control,
             checkpoints=self.run.checkpoints_dir,
             accelerator=make_accelerator(self.device, spec),
-            validation=Validation(
-                self.bundle.validation, self.preprocess, self.device, teacher_logits, self._said(others)
-            ),
+            validation=self._validation(teacher, teacher_logits, others),
             probes=probes,
             others=others,
             shares=shares,
@@ -353,6 +367,15 @@ class Session:
                 self.recorder.event("resume", stage, -1, 0)
             self.recorder.event("stage", stage, 0, 0, f"{stage} starts")
         return trainer
+
+    def _validation(
+        self, teacher: Teacher | None, teacher_logits: torch.Tensor | None, others: Sequence[Teacher]
+    ) -> Validation:
+        split = self.bundle.validation
+        if self.bundle.text is not None and self.bundle.is_language:
+            model = teacher.model if teacher is not None else None
+            return LanguageValidation(split, self.preprocess, self.device, self.bundle.text, model)
+        return Validation(split, self.preprocess, self.device, teacher_logits, self._said(others))
 
     def _said(self, teachers: Sequence[Teacher]) -> list[torch.Tensor]:
         """What further teachers say of the validation samples."""
@@ -368,6 +391,7 @@ class Session:
             self.preprocess.to_dict(),
             {**meta, "data": self.bundle.origin()},
             root=self.root,
+            tokenizer=self.bundle.tokenizer,
         )
 
 

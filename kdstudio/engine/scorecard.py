@@ -27,6 +27,7 @@ from kdstudio.engine.student_io import (
     require_same_data,
     student_folder,
 )
+from kdstudio.engine.text.language_eval import language_metrics
 from kdstudio.project.errors import InputError, ModelError
 from kdstudio.project.runs.folder import RunFolder, write_bytes
 from kdstudio.project.spec import EvaluateSpec
@@ -101,9 +102,11 @@ def score_run(
         require_same_data(network, bundle)
     scorecard = build_scorecard(networks, bundle, device, experiment.evaluate, progress)
     scorecard["run"] = run.name
+    scorecard["metric"] = "perplexity" if bundle.is_language else "accuracy"
     scorecard["experiment"] = experiment.name
     scorecard["seed"] = experiment.train.seed
-    write_samples(run, scorecard, {name: network for name, (_, network) in networks.items()}, bundle, device)
+    if not bundle.is_language:
+        write_samples(run, scorecard, {name: network for name, (_, network) in networks.items()}, bundle, device)
     write_bytes(run.scorecard_path, json.dumps(plain(scorecard), indent=1, allow_nan=False).encode())
     write_report(run, plain(scorecard))
     return plain(scorecard)
@@ -133,11 +136,19 @@ def build_scorecard(
         logits[name] = {}
         for split_name, split in splits.items():
             tell(f"scoring the {name}", len(entries) * len(splits) - len(splits) + len(logits[name]), total)
+            if bundle.text is not None and bundle.is_language:
+                teacher = networks["teacher"][1].model if "teacher" in networks and name != "teacher" else None
+                model = network.model
+                if teacher is not None:
+                    teacher.to(device)
+                entries[name][split_name] = language_metrics(model, teacher, split.images, bundle.text, device)
+                logits[name][split_name] = torch.empty(0)
+                continue
             preprocess = Preprocess.from_dict(network.preprocess.to_dict()).to(device)
             found = predict(network.model, preprocess, split, device)
             logits[name][split_name] = found
             entries[name][split_name] = classification_metrics(found, split.labels, bundle.classes)
-    for name in logits:
+    for name in logits if not bundle.is_language else []:
         if not name.startswith("teacher") and "teacher" in logits:
             for split_name in splits:
                 entries[name][split_name]["fidelity"] = fidelity(
@@ -179,23 +190,27 @@ def headline(entries: dict[str, dict[str, Any]], split: str) -> dict[str, float 
     """The figures that people quote.
 
     Returns:
-        `score` of the student; with a teacher `keeps` (retention: student score / teacher score), `smaller_by` and
+        `score` of the student: accuracy, or perplexity of a language model, where less is better; with a teacher
+        `keeps` (retention: student score / teacher score, the other way round for perplexity), `smaller_by` and
         `faster_by` (shares: 0.9 is 90 % fewer parameters, 90 % less time per sample in batches), `agreement`; with
-        a baseline `gain` (student score - baseline score).
+        a baseline `gain` (how much better the student's score is).
     """
     student, teacher, baseline = entries["student"], entries.get("teacher"), entries.get("baseline")
-    score = student[split]["accuracy"]
+    metric = "perplexity" if "perplexity" in student[split] else "accuracy"
+    score = student[split][metric]
     found: dict[str, float | None] = {"score": score}
     if teacher is not None:
-        reference = teacher[split]["accuracy"]
-        found["keeps"] = score / reference if reference else None
+        reference = teacher[split][metric]
+        better, worse = (reference, score) if metric == "perplexity" else (score, reference)
+        found["keeps"] = better / worse if worse else None
         found["smaller_by"] = 1 - student["parameters"] / teacher["parameters"] if teacher["parameters"] else None
         found["agreement"] = student[split]["fidelity"]["agreement"]
         if "speed" in student:
             rates = [entry["speed"]["throughput"]["median"] for entry in (student, teacher)]
             found["faster_by"] = 1 - rates[1] / rates[0]
     if baseline is not None:
-        found["gain"] = score - baseline[split]["accuracy"]
+        gain = score - baseline[split][metric]
+        found["gain"] = -gain if metric == "perplexity" else gain
     return found
 
 
@@ -203,26 +218,28 @@ def summary_lines(scorecard: dict[str, Any]) -> list[str]:
     """The scorecard as a small table for a terminal."""
     split = scorecard["reported_split"]
     wide = max(10, *map(len, scorecard["networks"]))
-    lines = [f"{'':{wide}} {split + ' acc':>14} {'parameters':>12} {'ECE':>7} {'samples/s':>11}  agreement"]
+    language = scorecard.get("metric") == "perplexity"
+    title = f"{split} {'ppl' if language else 'acc'}"
+    lines = [f"{'':{wide}} {title:>14} {'parameters':>12} {'ECE':>7} {'samples/s':>11}  agreement"]
     for name, entry in scorecard["networks"].items():
         metrics = entry[split]
         speed = f"{entry['speed']['throughput']['median']:,.0f}" if "speed" in entry else "-"
         agreement = f"{metrics['fidelity']['agreement']:.1%}" if "fidelity" in metrics else ""
-        ece = "-" if metrics["ece"] is None else f"{metrics['ece']:.3f}"
-        lines.append(
-            f"{name:{wide}} {metrics['accuracy']:>14.2%} {entry['parameters']:>12,} {ece:>7} {speed:>11}  {agreement}"
-        )
+        ece = "-" if metrics.get("ece") is None else f"{metrics['ece']:.3f}"
+        score = f"{metrics['perplexity']:.2f}" if language else f"{metrics['accuracy']:.2%}"
+        lines.append(f"{name:{wide}} {score:>14} {entry['parameters']:>12,} {ece:>7} {speed:>11}  {agreement}")
     head = scorecard["headline"]
     words = []
     if head.get("keeps") is not None:
-        words.append(f"keeps {head['keeps']:.1%} of the teacher's accuracy")
+        words.append(f"keeps {head['keeps']:.1%} of the teacher's {'perplexity' if language else 'accuracy'}")
     if head.get("smaller_by") is not None:
         words.append(f"{head['smaller_by']:.1%} smaller")
     if head.get("faster_by") is not None:
         faster = head["faster_by"]
         words.append(f"{faster:.1%} less time per sample" if faster >= 0 else f"{-faster:.1%} more time per sample")
     if head.get("gain") is not None:
-        words.append(f"{100 * head['gain']:+.2f} points against hard labels alone")
+        gain = f"{head['gain']:.2f} less perplexity than" if language else f"{100 * head['gain']:+.2f} points against"
+        words.append(f"{gain} hard labels alone")
     for name, entry in scorecard["networks"].items():
         spoiled = entry[split].get("not_finite", 0)
         if spoiled:
@@ -231,10 +248,14 @@ def summary_lines(scorecard: dict[str, Any]) -> list[str]:
 
 
 def _chain_lines(scorecard: dict[str, Any]) -> list[str]:
-    """The accuracy at each link of a chain, on every split that was scored."""
+    """The score at each link of a chain, on every split that was scored."""
+
+    def told(metrics: dict[str, Any]) -> str:
+        return f"{metrics['perplexity']:.2f}" if "perplexity" in metrics else f"{metrics['accuracy']:.2%}"
+
     links = [(name, scorecard["networks"][name]) for name in scorecard.get("chain", [])]
     return [
-        f"chain, {split}: " + " -> ".join(f"{name} {entry[split]['accuracy']:.2%}" for name, entry in links)
+        f"chain, {split}: " + " -> ".join(f"{name} {told(entry[split])}" for name, entry in links)
         for split in ("validation", "test")
         if links and all(split in entry for _, entry in links)
     ]

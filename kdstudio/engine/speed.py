@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from kdstudio.engine.text.network import TextNetwork
+
 WARMUP = 3
 
 
@@ -32,9 +34,12 @@ def measure_speed(
         By name: `latency_ms` {median, low, high} of one sample, `throughput` {median, low, high} in samples a second
         (low and high are the quartiles), `batch`, `repeats`, `threads`, `device`.
     """
+    first = next(iter(models.values()))
     inputs = {
-        "latency_ms": torch.randn(1, *input_shape, device=device),
-        "throughput": torch.randn(batch, *input_shape, device=device),
+        kind: first.dummy(size, input_shape[0], device)
+        if isinstance(first, TextNetwork)
+        else torch.randn(size, *input_shape, device=device)
+        for kind, size in (("latency_ms", 1), ("throughput", batch))
     }
     jobs = [(name, kind) for name in models for kind in inputs]
     seconds: dict[tuple[str, str], list[float]] = {job: [] for job in jobs}

@@ -16,8 +16,12 @@ from torch import nn
 
 from kdstudio import __version__
 from kdstudio.engine.data import DataBundle, Preprocess
+from kdstudio.engine.data.views import TokenPreprocess
 from kdstudio.engine.models import build_model, load_weights
 from kdstudio.engine.models.own_code import code_files
+from kdstudio.engine.text.facts import TextFacts
+from kdstudio.engine.text.network import TextNetwork
+from kdstudio.engine.text.tokens import Tokenizer
 from kdstudio.project.errors import InputError, ModelError
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.spec import ModelSpec, validate
@@ -26,6 +30,8 @@ from kdstudio.project.yaml_io import storage_error
 FORMAT_VERSION = 1
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "student.json"
+#: Folder of the tokenizer, where there is one.
+TOKENIZER = "tokenizer"
 
 
 @dataclass
@@ -39,6 +45,7 @@ class Student:
         classes: Names in label order.
         input_shape: (C, H, W) or (D,).
         meta: What was written beside: role, run, data, scores.
+        text: Of networks for texts, the text task.
     """
 
     model: nn.Module
@@ -47,6 +54,12 @@ class Student:
     classes: list[str]
     input_shape: tuple[int, ...]
     meta: dict[str, Any]
+    text: TextFacts | None = None
+
+    @property
+    def outputs(self) -> int:
+        """How many logits it gives."""
+        return self.text.vocabulary if self.text is not None and self.text.is_language_model else len(self.classes)
 
 
 def save_student(
@@ -58,6 +71,7 @@ def save_student(
     preprocess: dict[str, Any],
     meta: dict[str, Any],
     root: Path | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> None:
     """Writes the folder beside and renames it; an earlier one is replaced.
 
@@ -69,12 +83,15 @@ def save_student(
         input_shape, classes, preprocess: See `Student`; `preprocess` is `Preprocess.to_dict()`.
         meta: Plain data to keep beside it.
         root: The project folder, needed where the model comes from a Python file of the user's.
+        tokenizer: Of networks for texts; it travels with them.
 
     Raises:
         StorageError: The disk is full, or the folder cannot be written.
     """
     plain = spec.model_dump(mode="json", include=set(ModelSpec.model_fields))
     plain.update(weights=None, pretrained=False)
+    if isinstance(model, TextNetwork):
+        plain.update(model.description())
     code: dict[str, Path] = {}
     if ".py:" in spec.model and root is not None:
         name, _, function = spec.model.rpartition(":")
@@ -97,6 +114,8 @@ def save_student(
         try:
             (beside / WEIGHTS).write_bytes(save(tensors))  # its own writer tells of a full disk in a way of its own
             (beside / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
+            if tokenizer is not None:
+                tokenizer.save(beside / TOKENIZER)
             for name, path in code.items():
                 (beside / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, beside / name)
@@ -144,9 +163,12 @@ def load_student(folder: Path, trusted: bool = False) -> Student:
     if version != FORMAT_VERSION:
         raise ModelError(f"{path}: format {version} is not known here", fix="update KD Studio")
     spec = validate(ModelSpec, plain, str(path))
-    model = build_model(spec, input_shape, len(classes), folder, trusted)
+    text = preprocess.facts if isinstance(preprocess, TokenPreprocess) else None
+    language = text is not None and text.is_language_model
+    outputs = text.vocabulary if language and text is not None else len(classes)
+    model = build_model(spec, input_shape, outputs, folder, trusted, text)
     load_weights(model, folder / WEIGHTS)
-    return Student(model.eval(), preprocess.eval(), spec, classes, input_shape, meta)
+    return Student(model.eval(), preprocess.eval(), spec, classes, input_shape, meta, text)
 
 
 def student_folder(run: RunFolder, name: str | None) -> Path:
@@ -178,6 +200,12 @@ def require_same_data(student: Student, bundle: DataBundle) -> None:
     if bundle.input_shape != student.input_shape:
         raise InputError(
             f"the data have samples of shape {bundle.input_shape}, and the student takes {student.input_shape}",
+            fix="use the data that the student was trained on",
+        )
+    if student.text is not None and bundle.text != student.text:
+        raise InputError(
+            "the data's tokens are not those that the student was trained on",
+            why="the tokenizer, data.max_tokens or data.task has changed since",
             fix="use the data that the student was trained on",
         )
     if bundle.classes != student.classes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
 
@@ -21,7 +21,8 @@ class Taps:
 
     Args:
         model: The network.
-        names: Dotted module names, for example ``layer2.0.conv1``.
+        names: Dotted module names, for example ``layer2.0.conv1``; with ``#query``, ``#key`` or ``#value`` behind the
+            name of a transformer's block, the (B, heads, S, d) of its attention.
         owner: How the network is called in messages.
 
     Raises:
@@ -32,7 +33,12 @@ class Taps:
         self.names = list(dict.fromkeys(names))
         self._modules: dict[str, nn.Module] = {}
         known = dict(model.named_modules())
+        self._picks: dict[str, Callable[[Any], Tensor]] = {}
         for name in self.names:
+            part = getattr(model, "tap_part", None)
+            if "#" in name and part is not None and name.partition("#")[0] in known:
+                self._modules[name], self._picks[name] = part(name)
+                continue
             if not name or name not in known:
                 raise unknown_layer(name, [key for key in known if key], owner)
             self._modules[name] = known[name]
@@ -62,8 +68,10 @@ class Taps:
         return captured
 
     def _hook(self, name: str) -> Any:
+        pick = self._picks.get(name)
+
         def keep(module: nn.Module, inputs: Any, output: Any) -> None:
-            tensor = first_tensor(output)
+            tensor = first_tensor(output) if pick is None else pick(output)
             if tensor is not None:
                 self._captured[name] = tensor
 

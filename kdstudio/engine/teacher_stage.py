@@ -62,7 +62,7 @@ def trained_teacher(session: Session, model: nn.Module, spec: TeacherSpec, stage
         if (folder / "student.json").exists():
             logger.info("%s: found %s", stage, folder.name)
             model = load_teacher(folder, session.trusted).to(session.device)
-        elif spec.weights is not None or spec.pretrained:
+        elif spec.given:
             session.keep(folder, model, spec, {"role": "teacher", "weights": spec.weights or "pretrained"})
         else:
             logger.info("%s: training %s first", stage, spec.model)

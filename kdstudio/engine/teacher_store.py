@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -25,12 +26,15 @@ _NOT_ITS_VIEWS = {"folder", "download", "path", "unreadable", "test_fraction", "
 def teacher_key(spec: TeacherSpec, data: DataBase, bundle: DataBundle, root: Path) -> str:
     """16 hex digits that stand for all that decides the teacher's weights: spec, data, seed, and files it reads."""
     digest = hashlib.blake2b(digest_size=8)
+    left: dict[str, Any] = {"train": {"device", "checkpoint_seconds"}}
+    if not spec.finetune:  # teachers from before there was a choice keep their keys
+        left["finetune"] = True
     described = {
         "recipe": RECIPE,
-        "teacher": spec.model_dump(mode="json", exclude={"train": {"device", "checkpoint_seconds"}}),
+        "teacher": spec.model_dump(mode="json", exclude=left),
         "data": bundle.fingerprint(),
     }
-    if spec.weights is None and not spec.pretrained:
+    if not spec.given:
         described["views"] = data.model_dump(mode="json", exclude=_NOT_ITS_VIEWS)
     digest.update(json.dumps(described, sort_keys=True).encode())
     files = []

@@ -117,9 +117,9 @@ class Trainer:
         self.preprocess = preprocess
         self.device = accelerator.device
         self.train_eval: TrainEval | None = None
-        if teacher is not None:
+        if teacher is not None and not bundle.is_language:
             self.train_eval = TrainEval(bundle, preprocess, self.device, teacher, spec.epochs)
-        self.batches = Batches(bundle.taught(stage), data.batch_size, spec.seed, self.device, data)
+        self.batches = Batches(bundle.taught(stage), data.batch_size, spec.seed, self.device, data, bundle.text)
         self.steps_per_epoch = len(self.batches)
         self.total_steps = self.steps_per_epoch * spec.epochs
         self.raw = module.to(self.device)
@@ -128,7 +128,7 @@ class Trainer:
         if accelerator.distributed_type is not DistributedType.NO or accelerator.scaler is not None:
             # only where it is needed: it searches the disk for a package at each step, a tenth of a small step
             self.optimizer = prepared
-        self.meter = Meter(recorder, stage, module.objective.names, self.device)
+        self.meter = Meter(recorder, stage, module.objective.names, self.device, bundle.is_language)
         prefix = "" if stage == "student" else f"{stage}-"
         self.last_path = checkpoints / f"{prefix}last.pt"
         self.best_path = checkpoints / f"{prefix}best.pt"
@@ -285,6 +285,7 @@ class Trainer:
         measured: list[Piece] = []
         for index, (part, targets, indices) in enumerate(pieces):
             share = len(targets) / len(labels)
+            targets = targets.flatten()  # of language models a row for each position
             inputs = self.preprocess(part)
             last = index == len(pieces) - 1
             with self.accelerator.autocast():
@@ -340,11 +341,13 @@ class Trainer:
             progress.best = self.validation.criterion(values)
             progress.best_epoch = progress.epoch
             progress.stale_epochs = 0
-            content = {"module": self.raw.state_dict(), "epoch": progress.epoch, "score": values["accuracy"]}
+            metric = self.validation.metric
+            score = values[metric]
+            content = {"module": self.raw.state_dict(), "epoch": progress.epoch, "score": score}
             save_checkpoint(self.best_path, content)
-            self.recorder.event("best", self.stage, step, progress.epoch, f"{values['accuracy']:.4f}")
+            self.recorder.event("best", self.stage, step, progress.epoch, f"{score:.4f}")
             if self.stage == "student":
-                self.recorder.position(best=values["accuracy"], best_epoch=progress.epoch)
+                self.recorder.position(best=score, best_epoch=progress.epoch, best_metric=metric)
         elif self.raw.objective.trains_outputs(max(0, progress.epoch - 1)):
             progress.stale_epochs += 1
 

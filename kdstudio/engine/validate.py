@@ -28,6 +28,9 @@ class Validation:
         other_logits: The same of each further teacher.
     """
 
+    #: The value that is told as the best one so far.
+    metric = "accuracy"
+
     def __init__(
         self,
         split: ArraySplit,

@@ -9,16 +9,30 @@ from typing import Any
 from kdstudio.engine.data.base import ArraySplit, DataBundle, Progress
 from kdstudio.engine.data.digits import load_digits_data
 from kdstudio.engine.data.folder import load_folder_data
+from kdstudio.engine.data.hub import load_hub_data
 from kdstudio.engine.data.known import load_known_data
 from kdstudio.engine.data.npz import load_npz_data
-from kdstudio.engine.data.views import Batch, Batches, Preprocess, augment
-from kdstudio.project.spec import DataBase, Digits, ImageFolder, KnownImages, NumpyFile
+from kdstudio.engine.data.texts import load_corpus_data, load_table_data
+from kdstudio.engine.data.views import Batch, Batches, Preprocess, augment, preprocess_for
+from kdstudio.project.spec import (
+    DataBase,
+    Digits,
+    HubText,
+    ImageFolder,
+    KnownImages,
+    NumpyFile,
+    TextCorpus,
+    TextTable,
+)
 
 SOURCES: dict[type[DataBase], Callable[[Any, Path, Progress | None], DataBundle]] = {
     Digits: load_digits_data,
     KnownImages: load_known_data,
     ImageFolder: load_folder_data,
     NumpyFile: load_npz_data,
+    TextTable: load_table_data,
+    TextCorpus: load_corpus_data,
+    HubText: load_hub_data,
 }
 
 
@@ -36,4 +50,15 @@ def load_data(spec: DataBase, root: Path, progress: Progress | None = None) -> D
     return SOURCES[type(spec)](spec, Path(root), progress)
 
 
-__all__ = ["SOURCES", "ArraySplit", "Batch", "Batches", "DataBundle", "Preprocess", "Progress", "augment", "load_data"]
+__all__ = [
+    "SOURCES",
+    "ArraySplit",
+    "Batch",
+    "Batches",
+    "DataBundle",
+    "Preprocess",
+    "Progress",
+    "augment",
+    "load_data",
+    "preprocess_for",
+]

@@ -7,9 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from kdstudio.engine.text.facts import TextFacts
+    from kdstudio.engine.text.tokens import Tokenizer
 
 Progress = Callable[[str, int, int], None]
 """Called as `progress(label, done, total)` while a source reads or downloads; total is 0 where it is not known."""
@@ -20,8 +25,8 @@ class ArraySplit:
     """Samples of one split, all in memory.
 
     Attributes:
-        images: uint8 [N, C, H, W] in 0..255, or float32 [N, D] for features.
-        labels: int64 [N].
+        images: uint8 [N, C, H, W] in 0..255, float32 [N, D] for features, or int32 [N, S] for token ids.
+        labels: int64 [N]; zeros for language models, whose targets are in the text.
     """
 
     images: torch.Tensor
@@ -65,6 +70,8 @@ class DataBundle:
         source: Kind of the source, as in the spec.
         stored: Of an image folder.
         left_out: Classes that the student's training samples lack (`data.leave_out`), rising.
+        tokenizer, text: Of texts, what turned them into tokens, and what is asked of them.
+        contents: Stands for the samples in the fingerprint where there are too many to read them.
     """
 
     name: str
@@ -79,6 +86,20 @@ class DataBundle:
     source: str = ""
     stored: Stored | None = None
     left_out: tuple[int, ...] = ()
+    tokenizer: Tokenizer | None = None
+    text: TextFacts | None = None
+    contents: str = ""
+
+    @property
+    def outputs(self) -> int:
+        """How many logits a network gives: one a class, or one a token of a language model's vocabulary."""
+        language = self.text is not None and self.text.is_language_model
+        return self.text.vocabulary if language and self.text is not None else len(self.classes)
+
+    @property
+    def is_language(self) -> bool:
+        """Whether the targets are tokens of the text."""
+        return self.text is not None and self.text.is_language_model
 
     @property
     def splits(self) -> dict[str, ArraySplit]:
@@ -121,6 +142,11 @@ class DataBundle:
     def _fingerprint(self) -> str:
         digest = hashlib.blake2b(digest_size=16)
         digest.update("\0".join(self.classes).encode())
+        if self.tokenizer is not None:
+            digest.update(self.tokenizer.fingerprint().encode())
+        if self.contents:
+            digest.update(self.contents.encode())
+            return digest.hexdigest()
         for name, split in self.splits.items():
             for array in (split.images.numpy(), split.labels.numpy()):
                 little = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))

@@ -12,7 +12,7 @@ import torch
 from kdstudio.engine.data.base import ArraySplit, DataBundle, statistics
 from kdstudio.project.class_bias import class_number
 from kdstudio.project.errors import DataError
-from kdstudio.project.spec import DataBase, SplitData, suggestion
+from kdstudio.project.spec import DataBase, PixelData, SplitData, suggestion
 
 _TEST, _VALIDATION, _LIMIT = 1, 2, 3
 _WORD = 2**64 - 1
@@ -141,8 +141,10 @@ def make_bundle(
             )
         train = train.select(limit_balanced(train.labels.numpy(), spec.train_limit, spec.split_seed))
     shape = tuple(int(size) for size in train.images.shape[1:])
-    _check_views(spec, name, shape)
-    mean, std = statistics(train.images)
+    if isinstance(spec, PixelData):
+        _check_views(spec, name, shape)
+    tokens = train.images.dtype == torch.int32
+    mean, std = ([], []) if tokens else statistics(train.images)
     bundle = DataBundle(name, train, validation, test, classes, shape, mean, std, problems)
     bundle.source = str(getattr(spec, "source", ""))
     bundle.left_out = left_out(spec, name, classes)
@@ -175,7 +177,7 @@ def left_out(spec: DataBase, name: str, classes: list[str]) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def _check_views(spec: DataBase, name: str, shape: tuple[int, ...]) -> None:
+def _check_views(spec: PixelData, name: str, shape: tuple[int, ...]) -> None:
     if len(shape) == 1:
         if spec.augment:
             raise DataError(

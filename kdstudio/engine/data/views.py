@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from kdstudio.engine.data.base import ArraySplit
+from kdstudio.engine.data.base import ArraySplit, DataBundle
 from kdstudio.engine.data.splits import mix
-from kdstudio.project.spec import DataBase
+from kdstudio.engine.text.facts import TextFacts
+from kdstudio.project.spec import DataBase, PixelData
 
 _ORDER, _VIEW = 11, 12
 _RESIDENT_SHARE = 0.25
@@ -63,10 +64,44 @@ class Preprocess(nn.Module):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Preprocess:
-        return cls(list(data["mean"]), list(data["std"]), tuple(data["input_shape"]))
+        if "text" in data:
+            return TokenPreprocess(TextFacts.from_dict(data["text"]), int(data["input_shape"][0]))
+        return Preprocess(list(data["mean"]), list(data["std"]), tuple(data["input_shape"]))
 
 
-def augment(images: torch.Tensor, spec: DataBase, generator: torch.Generator) -> torch.Tensor:
+class TokenPreprocess(Preprocess):
+    """Token ids as a network takes them: int64, without the columns that are padding in every sample.
+
+    Args:
+        facts: The text task.
+        longest: Tokens of the longest sample.
+    """
+
+    def __init__(self, facts: TextFacts, longest: int) -> None:
+        super().__init__([], [], (longest,))
+        self.facts = facts
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """int [B, S] -> int64 [B, S'], S' <= S."""
+        ids = images.long()
+        # on a device the answer would have to be waited for; `Batches` has cut what it hands out
+        if self.facts.pad is None or ids.device.type != "cpu":
+            return ids
+        used = (ids != self.facts.pad).any(dim=0).nonzero()
+        return ids[:, : int(used[-1]) + 1 if len(used) else 1]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"input_shape": list(self.input_shape), "text": self.facts.to_dict()}
+
+
+def preprocess_for(bundle: DataBundle) -> Preprocess:
+    """What stands between the samples of a bundle and a network."""
+    if bundle.text is not None:
+        return TokenPreprocess(bundle.text, bundle.input_shape[0])
+    return Preprocess(bundle.mean, bundle.std, bundle.input_shape)
+
+
+def augment(images: torch.Tensor, spec: PixelData, generator: torch.Generator) -> torch.Tensor:
     """A random view of each image, made on the images' device in one pass.
 
     Crop and jitter are shifts by whole pixels, uniform in -crop_padding..crop_padding and
@@ -106,13 +141,21 @@ def augment(images: torch.Tensor, spec: DataBase, generator: torch.Generator) ->
     return images.gather(2, rows).gather(3, columns) * inside
 
 
+def fixed_view(preprocess: Preprocess, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a network is given of stored samples without augmentation, and its targets: one each, or one a position."""
+    if isinstance(preprocess, TokenPreprocess) and preprocess.facts.is_language_model:
+        inputs, targets = preprocess.facts.fixed_view(images.long(), 0)
+        return inputs, targets.flatten()
+    return preprocess(images), labels
+
+
 @dataclass
 class Batch:
     """One batch on the device.
 
     Attributes:
-        images: uint8 [B, C, H, W], augmented; or float32 [B, D].
-        labels: int64 [B].
+        images: uint8 [B, C, H, W], augmented; or float32 [B, D]; or int32 [B, S] token ids.
+        labels: int64 [B]; of language models [B, S], the token that is to be said at each place.
         indices: int64 [B], the samples' numbers in the split.
     """
 
@@ -133,15 +176,26 @@ class Batches:
         seed: Order and augmentation are functions of this, the epoch and the batch number.
         device: Where the batches are wanted. The whole split is moved there once if it is small enough.
         spec: The augmentations; None for none.
+        text: The text task, where samples are token ids.
     """
 
     def __init__(
-        self, split: ArraySplit, batch_size: int, seed: int, device: torch.device | str, spec: DataBase | None
+        self,
+        split: ArraySplit,
+        batch_size: int,
+        seed: int,
+        device: torch.device | str,
+        spec: DataBase | None,
+        text: TextFacts | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.batch_size = batch_size
         self.seed = seed
-        self.spec = spec
+        self.spec = spec if isinstance(spec, PixelData) else None
+        self.text = text
+        self.lengths: torch.Tensor | None = None
+        if text is not None and text.pad is not None:
+            self.lengths = (split.images != text.pad).sum(dim=1)  # on the CPU: a device would have to be waited for
         self.count = len(split)
         home = self.device if _fits(split, self.device) else torch.device("cpu")
         self._images = split.images.to(home)
@@ -162,16 +216,22 @@ class Batches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, from batch number `start` on."""
         home = self._images.device
-        order = self.order(epoch).to(home)
+        here = self.order(epoch)
+        order = here.to(home)
         ends = [*self._starts[1:], self.count]
         for number in range(start, len(self._starts)):
             indices = order[self._starts[number] : ends[number]]
             images, labels = self._images[indices], self._labels[indices]
+            if self.lengths is not None:
+                images = images[:, : max(1, int(self.lengths[here[self._starts[number] : ends[number]]].max()))]
             if home != self.device:
                 images, labels, indices = (self._send(tensor) for tensor in (images, labels, indices))
             if self.spec is not None:
                 self._generator.manual_seed(_seed(self.seed, _VIEW, epoch, number))
                 images = augment(images, self.spec, self._generator)
+            if self.text is not None and self.text.is_language_model:
+                self._generator.manual_seed(_seed(self.seed, _VIEW, epoch, number))
+                images, labels = self.text.view(images.long(), self._generator)
             yield Batch(images, labels, indices)
 
     def _send(self, tensor: torch.Tensor) -> torch.Tensor:

@@ -15,9 +15,43 @@ from kdstudio.engine.losses.common import (
     direction,
     in_full_precision,
     masked_mean,
+    upcast,
 )
 
 CLASSES = "both networks have to tell the same classes apart"
+
+
+@in_full_precision
+def hard_target_loss(
+    student_logits: Tensor, targets: Tensor, label_smoothing: float = 0.0, ignored: int = -100
+) -> Tensor:
+    """Hard targets: cross entropy with the labels, as a mean over positions that have one.
+
+    Args:
+        student_logits: (B, C), (P, C) or (B, S, C).
+        targets: Labels, the shape without the class dimension; `ignored` where there is none.
+        label_smoothing: The share of each target that is spread evenly over all classes, from 0 to 1.
+        ignored: The label that stands for none.
+
+    Returns:
+        Scalar; 0, where `cross_entropy` gives NaN, without a single label.
+
+    Raises:
+        ValueError: The shapes do not fit.
+    """
+    if targets.shape != student_logits.shape[:-1]:
+        raise ValueError(
+            f"hard_target_loss: the logits are {tuple(student_logits.shape)} and the targets {tuple(targets.shape)}; "
+            "there has to be one target for each position"
+        )
+    each = functional.cross_entropy(
+        upcast(student_logits).flatten(0, -2),
+        targets.flatten(),
+        reduction="none",
+        ignore_index=ignored,
+        label_smoothing=label_smoothing,
+    )
+    return masked_mean(each, targets.flatten() != ignored)
 
 
 @in_full_precision

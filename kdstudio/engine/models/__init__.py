@@ -14,8 +14,10 @@ from kdstudio.engine.models.library import build_timm, build_torchvision
 from kdstudio.engine.models.simple import CNN, MLP
 from kdstudio.engine.models.user_file import build_from_file
 from kdstudio.engine.models.weights import load_weights
+from kdstudio.engine.text.build import build_transformers
+from kdstudio.engine.text.facts import TextFacts
 from kdstudio.project.errors import ModelError
-from kdstudio.project.spec import ModelSpec, suggestion
+from kdstudio.project.spec import FROM_TEACHER, HUB_PREFIX, ModelSpec, suggestion
 
 Shape = tuple[int, ...]
 
@@ -64,7 +66,9 @@ FAMILIES: dict[str, Callable[[ModelSpec, Shape, int], nn.Module]] = {
 }
 
 
-def build_model(spec: ModelSpec, input_shape: Shape, num_classes: int, root: Path, trusted: bool) -> nn.Module:
+def build_model(
+    spec: ModelSpec, input_shape: Shape, num_classes: int, root: Path, trusted: bool, text: TextFacts | None = None
+) -> nn.Module:
     """A fresh network that maps float32 [B, *input_shape] to logits [B, num_classes].
 
     Initial weights come from torch's global random state, or are the published ones where `spec.pretrained` asks for
@@ -76,10 +80,20 @@ def build_model(spec: ModelSpec, input_shape: Shape, num_classes: int, root: Pat
         num_classes: Width of the output.
         root: The project folder; a user's file is relative to it.
         trusted: Whether Python files of the project may run.
+        text: The text task, where samples are token ids; inputs are int64 then.
 
     Raises:
         ModelError: It cannot be built for such data; of kind "untrusted" where the project's own code may not run.
     """
+    if spec.model.startswith(HUB_PREFIX):
+        return build_transformers(spec, text, num_classes, Path(root))
+    if spec.model == FROM_TEACHER:
+        raise ModelError("model: a student from its teacher's layers cannot be built without the teacher")
+    if text is not None:
+        raise ModelError(
+            f"model: {spec.model} takes numbers, and the data are texts",
+            fix="choose a model of the transformers library: transformers:ID, or a folder or kind in place of the id",
+        )
     for pattern, build in FAMILIES.items():
         if re.fullmatch(pattern, spec.model):
             return build(spec, tuple(input_shape), num_classes)

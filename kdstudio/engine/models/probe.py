@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from kdstudio.engine.text.network import TextNetwork
 from kdstudio.project.errors import ModelError
 
 
@@ -29,9 +30,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def dummy(model: nn.Module, input_shape: tuple[int, ...], batch: int = 1) -> torch.Tensor:
-    """float32 zeros [batch, *input_shape] on the model's device."""
+    """float32 zeros [batch, *input_shape] on the model's device; token ids for networks that take these."""
     parameter = next(model.parameters(), None)
-    return torch.zeros(batch, *input_shape, device=parameter.device if parameter is not None else "cpu")
+    device = parameter.device if parameter is not None else torch.device("cpu")
+    if isinstance(model, TextNetwork):
+        return model.dummy(batch, input_shape[0], device)
+    return torch.zeros(batch, *input_shape, device=device)
 
 
 def check_output(model: nn.Module, shown: str, input_shape: tuple[int, ...], num_classes: int) -> None:

@@ -23,6 +23,9 @@ class StepOutputs:
         inputs: What both networks were given, None where it is not known.
         indices: (B) int64, the samples' numbers in the training split, None where it is not known.
         other_logits: (B, C) of each further teacher.
+        token_mask: Boolean (B, S), True for real tokens; None where all are, or samples have none.
+
+    Of language models B stands for all positions that have a target in the logits and targets, and for samples else.
     """
 
     student_logits: Tensor
@@ -33,6 +36,7 @@ class StepOutputs:
     inputs: Tensor | None = None
     indices: Tensor | None = None
     other_logits: list[Tensor] = field(default_factory=list)
+    token_mask: Tensor | None = None
 
     def teacher(self) -> Tensor:
         """The teacher's logits, where a term that needs them is computed."""

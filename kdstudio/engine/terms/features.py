@@ -47,6 +47,9 @@ class HintModule(RegressedModule):
     def pair_loss(self, index: int, student: Tensor, teacher: Tensor) -> Tensor:
         return hint_loss(student, teacher)
 
+    def features(self, outputs: StepOutputs) -> list[tuple[Tensor, Tensor]]:
+        return real_tokens(super().features(outputs), outputs.token_mask)
+
     def forward(self, outputs: StepOutputs) -> Tensor:
         return torch.stack(self.pair_losses(outputs)).mean()
 
@@ -159,6 +162,16 @@ class FlowModule(PairModule):
         return [flow_loss(s_first, s_second, t_first, t_second) for (s_first, t_first), (s_second, t_second) in steps]
 
 
+def real_tokens(features: list[tuple[Tensor, Tensor]], mask: Tensor | None) -> list[tuple[Tensor, Tensor]]:
+    """Features of tokens (B, S, D) as those of the real ones (P, D); others as they are."""
+    if mask is None:
+        return features
+    return [
+        (student[mask], teacher[mask]) if student.ndim == 3 and student.shape[:2] == mask.shape else (student, teacher)
+        for student, teacher in features
+    ]
+
+
 class CosineModule(PairModule):
     """Directions of features: the student's vectors point where the teacher's do (`cosine_loss`).
 
@@ -179,6 +192,9 @@ class CosineModule(PairModule):
     Paper:
         Sanh, Debut, Chaumond and Wolf 2019, DistilBERT (1910.01108), section 3.
     """
+
+    def features(self, outputs: StepOutputs) -> list[tuple[Tensor, Tensor]]:
+        return real_tokens(super().features(outputs), outputs.token_mask)
 
     def pair_loss(self, index: int, student: Tensor, teacher: Tensor) -> Tensor:
         if student.ndim == 4:  # a map: a vector for each place

@@ -67,6 +67,13 @@ class Wiring:
         return self.student[pair.student], self.teacher[pair.teacher]
 
 
+def without_padding(features: Tensor, mask: Tensor | None) -> Tensor:
+    """Features (B, S, D) with 0 where the token is padding; others as they are."""
+    if mask is None or features.ndim != 3 or features.shape[:2] != mask.shape:
+        return features
+    return torch.where(mask[..., None], features, torch.zeros((), dtype=features.dtype, device=features.device))
+
+
 class PairModule(TermModule):
     """A term on pairs of layers: the sum of its pairs' losses.
 
@@ -104,8 +111,15 @@ class PairModule(TermModule):
         return [pair.teacher for pair in self.spec.pairs]
 
     def features(self, outputs: StepOutputs) -> list[tuple[Tensor, Tensor]]:
-        """Student's and teacher's features of each pair."""
-        return [(outputs.student_taps[pair.student], outputs.teacher_taps[pair.teacher]) for pair in self.spec.pairs]
+        """Student's and teacher's features of each pair; 0 at tokens that are padding."""
+        mask = outputs.token_mask
+        return [
+            (
+                without_padding(outputs.student_taps[pair.student], mask),
+                without_padding(outputs.teacher_taps[pair.teacher], mask),
+            )
+            for pair in self.spec.pairs
+        ]
 
     def pair_loss(self, index: int, student: Tensor, teacher: Tensor) -> Tensor:
         """The loss of one pair."""

@@ -38,6 +38,7 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=False):
     last_checkpoint: str = ""
     best: float | None = None
     best_epoch: int | None = None
+    best_metric: str = "accuracy"
     samples_per_second: float = 0.0
     memory_bytes: int = 0
     device_memory_bytes: int = 0

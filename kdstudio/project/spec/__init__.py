@@ -2,7 +2,7 @@
 
 from kdstudio.project.spec.base import Strict, problems_of, suggestion, validate
 from kdstudio.project.spec.chain import AssistantSpec, assistant_terms, assistant_train
-from kdstudio.project.spec.data import DataBase, DataSpec, Digits, ImageFolder, KnownImages, NumpyFile, SplitData
+from kdstudio.project.spec.data import DataBase, Digits, ImageFolder, KnownImages, NumpyFile, PixelData, SplitData
 from kdstudio.project.spec.experiment import SPEC_VERSION, EvaluateSpec, Experiment, MonitorSpec, ProjectFile
 from kdstudio.project.spec.feature_terms import (
     AttentionTerm,
@@ -13,7 +13,15 @@ from kdstudio.project.spec.feature_terms import (
     SelectivityTerm,
 )
 from kdstudio.project.spec.joining import JoinRule, fits
-from kdstudio.project.spec.models import KNOWN, ModelSpec, StudentSpec, TeacherSpec
+from kdstudio.project.spec.models import (
+    FROM_TEACHER,
+    HUB_PREFIX,
+    KNOWN,
+    LayersSpec,
+    ModelSpec,
+    StudentSpec,
+    TeacherSpec,
+)
 from kdstudio.project.spec.network_terms import EnsembleTerm, MutualTerm, PeerSpec
 from kdstudio.project.spec.objective import JOIN_RULES, Term, needs_labels, needs_teacher, numbered, term_names
 from kdstudio.project.spec.output_terms import (
@@ -32,7 +40,9 @@ from kdstudio.project.spec.relation_terms import (
     ProbabilisticTerm,
     SimilarityTerm,
 )
+from kdstudio.project.spec.sources import DataSpec
 from kdstudio.project.spec.terms import LayerPair, PairTerm, TermBase, WeightSchedule
+from kdstudio.project.spec.text_data import HubText, TextCorpus, TextData, TextTable
 from kdstudio.project.spec.train import TrainSpec
 from kdstudio.project.spec.trained_terms import (
     BoundaryTerm,
@@ -44,6 +54,8 @@ from kdstudio.project.spec.trained_terms import (
 )
 
 __all__ = [
+    "FROM_TEACHER",
+    "HUB_PREFIX",
     "JOIN_RULES",
     "KNOWN",
     "SPEC_VERSION",
@@ -68,11 +80,13 @@ __all__ = [
     "FlowTerm",
     "HardTerm",
     "HintTerm",
+    "HubText",
     "ImageFolder",
     "JSDTerm",
     "JoinRule",
     "KnownImages",
     "LayerPair",
+    "LayersSpec",
     "LogitTerm",
     "ModelSpec",
     "MonitorSpec",
@@ -81,6 +95,7 @@ __all__ = [
     "OverhaulTerm",
     "PairTerm",
     "PeerSpec",
+    "PixelData",
     "ProbabilisticTerm",
     "ProjectFile",
     "ReverseKLTerm",
@@ -94,6 +109,9 @@ __all__ = [
     "TeacherSpec",
     "Term",
     "TermBase",
+    "TextCorpus",
+    "TextData",
+    "TextTable",
     "TrainSpec",
     "VariationalTerm",
     "WeightSchedule",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,12 +16,6 @@ class DataBase(Strict):
 
     batch_size: int = Field(128, ge=1, le=65536)
     """Samples per optimizer step, over all devices (usual range 32 to 512)."""
-    augment: list[Augmentation] = Field(default_factory=list)
-    """Random views for training: crop (shift with padding), flip (left-right), jitter (shift by a few pixels)."""
-    crop_padding: int = Field(4, ge=0, le=64)
-    """Pixels of zero padding around the image before the random crop (4 is usual for 32 x 32)."""
-    jitter_pixels: int = Field(2, ge=0, le=64)
-    """Largest shift in pixels that jitter makes in each direction (Hinton's MNIST used 2)."""
     validation_fraction: float = Field(0.1, gt=0, lt=0.9)
     """Share of the training samples held out to choose the best checkpoint (usual 0.1)."""
     split_seed: int = Field(0, ge=0)
@@ -37,6 +31,17 @@ class DataBase(Strict):
         if not isinstance(value, list):
             return value
         return [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in value]
+
+
+class PixelData(DataBase):
+    """A source of pictures, or of features in their place."""
+
+    augment: list[Augmentation] = Field(default_factory=list)
+    """Random views for training: crop (shift with padding), flip (left-right), jitter (shift by a few pixels)."""
+    crop_padding: int = Field(4, ge=0, le=64)
+    """Pixels of zero padding around the image before the random crop (4 is usual for 32 x 32)."""
+    jitter_pixels: int = Field(2, ge=0, le=64)
+    """Largest shift in pixels that jitter makes in each direction (Hinton's MNIST used 2)."""
 
 
 class SplitData(DataBase):
@@ -55,14 +60,14 @@ class SplitData(DataBase):
         return self
 
 
-class Digits(SplitData):
+class Digits(SplitData, PixelData):
     """scikit-learn's 1,797 handwritten digits of 8 x 8 pixels. Comes with the program; needs no download."""
 
     source: Literal["digits"] = "digits"
     """scikit-learn's digits, which come with the program."""
 
 
-class KnownImages(DataBase):
+class KnownImages(PixelData):
     """A well-known image set: a local copy is found first, else it is downloaded."""
 
     source: Literal["mnist", "fashion-mnist", "cifar10", "cifar100"]
@@ -73,7 +78,7 @@ class KnownImages(DataBase):
     """Whether the files may be fetched when no local copy is found."""
 
 
-class ImageFolder(SplitData):
+class ImageFolder(SplitData, PixelData):
     """A folder with one sub-folder of images per class, or with train/, val/ and test/ folders of that form."""
 
     source: Literal["folder"] = "folder"
@@ -88,7 +93,7 @@ class ImageFolder(SplitData):
     """What to do with files that cannot be read as images: refuse the folder, or leave them out with a warning."""
 
 
-class NumpyFile(SplitData):
+class NumpyFile(SplitData, PixelData):
     """A NumPy .npz file with arrays `images` (N, H, W), (N, H, W, C) or `features` (N, D), and `labels` (N)."""
 
     source: Literal["npz"] = "npz"
@@ -97,6 +102,3 @@ class NumpyFile(SplitData):
     """The .npz file, relative to the project."""
     classes: list[str] | None = None
     """Names of the classes in label order (empty: 0, 1, 2 ...)."""
-
-
-DataSpec = Annotated[Digits | KnownImages | ImageFolder | NumpyFile, Field(discriminator="source")]

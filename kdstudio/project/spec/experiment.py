@@ -8,10 +8,12 @@ from pydantic import Field, field_validator, model_validator
 
 from kdstudio.project.spec.base import Strict
 from kdstudio.project.spec.chain import AssistantSpec, assistant_terms, assistant_train, check_epochs
-from kdstudio.project.spec.data import DataSpec, Digits
-from kdstudio.project.spec.models import StudentSpec, TeacherSpec
+from kdstudio.project.spec.data import Digits
+from kdstudio.project.spec.models import FROM_TEACHER, StudentSpec, TeacherSpec
 from kdstudio.project.spec.network_terms import EnsembleTerm
 from kdstudio.project.spec.objective import HardTerm, SoftTerm, Term, needs_teacher
+from kdstudio.project.spec.sources import DataSpec
+from kdstudio.project.spec.text_data import TextData
 from kdstudio.project.spec.train import TrainSpec
 
 SPEC_VERSION = 1
@@ -96,6 +98,10 @@ class Experiment(Strict):
                 f"the objective has terms that need a teacher ({terms}), and there is none; "
                 "add 'teacher' or remove the terms"
             )
+        if self.student.model == FROM_TEACHER and self.teacher is None:
+            raise ValueError("the student is made of its teacher's layers, and there is no teacher; add 'teacher'")
+        if isinstance(self.data, TextData):
+            self.data.tokenizer_of(self.teacher.model if self.teacher else None, self.student.model)
         self._check_teachers()
         check_epochs(self.objective, self.train.epochs)
         self._check_assistants()

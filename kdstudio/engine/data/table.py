@@ -1,0 +1,170 @@
+"""Tables of texts: CSV, TSV and JSON lines, also gzipped, read row by row with all problems named."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from kdstudio.engine.data.base import Progress
+from kdstudio.project.errors import DataError
+from kdstudio.project.spec import suggestion
+
+#: A field longer than this many characters is no text that anybody wrote: a quote was never closed.
+LONGEST_FIELD = 50_000_000
+_BINARY = (b"\x89PNG", b"PK\x03\x04", b"%PDF", b"\xff\xd8\xff", b"\x7fELF", b"PAR1")
+
+
+@dataclass
+class Row:
+    """A row of a table.
+
+    Attributes:
+        line: Its line in the file, from 1.
+        values: By column.
+    """
+
+    line: int
+    values: dict[str, Any]
+
+
+def suffix_of(path: Path) -> str:
+    """.csv, .tsv, .jsonl or .txt, whatever is packed."""
+    names = [suffix.lower() for suffix in path.suffixes]
+    if names and names[-1] == ".gz":
+        names.pop()
+    last = names[-1] if names else ""
+    return ".jsonl" if last in (".jsonl", ".ndjson", ".json") else last
+
+
+def open_text(path: Path, encoding: str, field: str = "data.path") -> IO[str]:
+    """A text file, unpacked where it is gzipped.
+
+    Raises:
+        DataError: It does not exist, is no text, or the encoding has no such name.
+    """
+    try:
+        packed = path.suffix.lower() == ".gz"
+        with gzip.open(path, "rb") if packed else path.open("rb") as file:
+            head = file.read(4096)
+    except FileNotFoundError:
+        raise DataError(
+            f"{field}: there is no file {path}", fix="check the path; it is relative to the project"
+        ) from None
+    except IsADirectoryError:
+        raise DataError(f"{field}: {path} is a folder", fix="give a file") from None
+    except (OSError, EOFError) as error:
+        raise DataError(f"{field}: {path} cannot be read", str(error)[:300], "copy the file again") from None
+    wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if head.startswith(_BINARY) or (b"\0" in head and not wide and not encoding.lower().startswith("utf-16")):
+        raise DataError(
+            f"{field}: {path.name} is no text file",
+            "it has bytes in it that no text has",
+            "give a .csv, .tsv, .jsonl or .txt file, or such a file packed with gzip",
+        )
+    if wide and encoding.lower() in ("utf-8", "utf8"):
+        raise DataError(
+            f"data.encoding: {path.name} is not utf-8", "it begins as utf-16 does", "set data.encoding to utf-16"
+        )
+    name = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
+    try:
+        "".encode(name)
+    except LookupError:
+        raise DataError(
+            f"data.encoding: there is no encoding '{encoding}'", fix="write utf-8, latin-1, cp1252 or utf-16"
+        ) from None
+    binary = gzip.open(path, "rb") if packed else path.open("rb")  # noqa: SIM115 (the text around it closes it)
+    return io.TextIOWrapper(binary, encoding=name, newline="")  # type: ignore[arg-type]
+
+
+def read_rows(path: Path, encoding: str, progress: Progress | None = None, field: str = "data.path") -> Iterator[Row]:
+    """The rows of a table, one at a time.
+
+    Raises:
+        DataError: The file is none, or a row cannot be read; the message names the line.
+    """
+    kind = suffix_of(path)
+    if kind not in (".csv", ".tsv", ".jsonl"):
+        raise DataError(
+            f"{field}: {path.name} is no table that is known here",
+            fix="give a .csv, .tsv or .jsonl file (.gz too); plain text is data.source: corpus",
+        )
+    with open_text(path, encoding, field) as file:
+        try:
+            for number, row in enumerate(_lines(file, path) if kind == ".jsonl" else _cells(file, path, kind), 1):
+                if progress is not None and number % 5000 == 0:
+                    progress("reading the texts", number, 0)
+                yield row
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{field}: {path.name} is not {encoding} all through",
+                f"the byte {error.object[error.start]:#04x} at a place of {error.reason}",
+                "set data.encoding to what it was written in: latin-1 or cp1252 for many older files",
+            ) from None
+        except (EOFError, gzip.BadGzipFile, OSError) as error:
+            raise DataError(f"{field}: {path.name} breaks off", str(error)[:200], "copy the file again") from None
+
+
+def _cells(file: IO[str], path: Path, kind: str) -> Iterator[Row]:
+    csv.field_size_limit(LONGEST_FIELD)
+    reader = csv.reader(file, delimiter="\t" if kind == ".tsv" else ",")
+    try:
+        header = next(reader, None)
+        if not header or not any(name.strip() for name in header):
+            raise DataError(f"data.path: {path.name} is empty", fix="its first line has to name the columns")
+        names = [name.strip() for name in header]
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != len(names):
+                raise DataError(
+                    f"data.path: {path.name}, line {reader.line_num}: {len(cells)} cells, and there are "
+                    f"{len(names)} columns ({', '.join(names)[:120]})",
+                    "a text with a comma or a line break in it has to stand in double quotes",
+                    "mend the line, or write the table with a program that quotes texts",
+                )
+            yield Row(reader.line_num, dict(zip(names, cells)))
+    except csv.Error as error:
+        raise DataError(
+            f"data.path: {path.name}, line {reader.line_num}: {error}",
+            "a double quote was opened and not closed, or the file is no such table",
+            "mend the line",
+        ) from None
+
+
+def _lines(file: IO[str], path: Path) -> Iterator[Row]:
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except ValueError as error:
+            fix = "each line has to be one JSON object"
+            raise DataError(f"data.path: {path.name}, line {number} is no JSON", str(error)[:200], fix) from None
+        if not isinstance(found, dict):
+            raise DataError(
+                f"data.path: {path.name}, line {number} is no JSON object", fix='write {"text": ..., "label": ...}'
+            )
+        yield Row(number, found)
+
+
+def column(row: Row, name: str, field: str, path: Path) -> Any:
+    """A cell.
+
+    Raises:
+        DataError: There is no such column.
+    """
+    if name not in row.values:
+        known = [str(key) for key in row.values]
+        near = suggestion(name, known)
+        raise DataError(
+            f"{field}: {path.name} has no column '{name}'",
+            f"line {row.line} has: {', '.join(known)[:200]}" if known else f"line {row.line} has none",
+            near or "choose one of these",
+        )
+    return row.values[name]

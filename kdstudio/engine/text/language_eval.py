@@ -1,0 +1,119 @@
+"""Language models measured on blocks of text: perplexity, next-token accuracy, and agreement with a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kdstudio.engine.text.facts import IGNORED, TextFacts
+
+#: So many positions are scored at once: with 50,000 words each network's logits take 200 MB.
+POSITIONS = 1024
+Progress = Callable[[int, int], None]
+
+
+def views(
+    blocks: Tensor, facts: TextFacts, device: torch.device, progress: Progress | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Inputs (B, S) and targets (P) of all blocks, in batches of about `POSITIONS` positions; always the same ones."""
+    size = max(1, POSITIONS // facts.max_tokens)
+    for start in range(0, len(blocks), size):
+        # what is hidden is drawn on the CPU, so that each device scores the same
+        inputs, targets = facts.fixed_view(blocks[start : start + size].long(), start)
+        yield inputs.to(device), targets.to(device).flatten()
+        if progress is not None:
+            progress(min(start + size, len(blocks)), len(blocks))
+
+
+class Tally:
+    """Sums over positions, on the device, in float64."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.device = device
+
+    def add(self, name: str, value: Tensor) -> None:
+        total = value.double().sum()
+        self.sums[name] = self.sums[name] + total if name in self.sums else total
+
+    def values(self) -> dict[str, float]:
+        """All sums; a device is waited for once."""
+        if not self.sums:
+            return {}
+        return dict(zip(self.sums, torch.stack(list(self.sums.values())).tolist()))
+
+
+def tally(logits: Tensor, targets: Tensor, teacher_logits: Tensor | None, sums: Tally) -> None:
+    """Adds what a batch of positions says.
+
+    Args:
+        logits: (P, V) of the network.
+        targets: (P), with `IGNORED` where there is none.
+        teacher_logits: (P, V), None without a teacher.
+        sums: Where to add.
+    """
+    there = targets != IGNORED
+    logits = logits.float()
+    losses = functional.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none")
+    sums.add("targets", there)
+    sums.add("nll", losses)
+    sums.add("right", (logits.argmax(dim=1) == targets) & there)
+    sums.add("right5", (logits.topk(min(5, logits.shape[1]), dim=1).indices == targets[:, None]).any(1) & there)
+    if teacher_logits is None:
+        return
+    teacher_logits = teacher_logits.float()
+    log_student, log_teacher = functional.log_softmax(logits, 1), functional.log_softmax(teacher_logits, 1)
+    sums.add("positions", torch.ones_like(targets))
+    sums.add("kl", (log_teacher.exp() * (log_teacher - log_student)).sum(dim=1))
+    sums.add("agree", logits.argmax(dim=1) == teacher_logits.argmax(dim=1))
+    # 1 - TVD: the chance that a token drafted by the student is taken by the teacher (2211.17192, theorem 3.5)
+    sums.add("accept", torch.minimum(log_student.exp(), log_teacher.exp()).sum(dim=1))
+
+
+def metrics(sums: dict[str, float]) -> dict[str, Any]:
+    """Figures from sums.
+
+    Returns:
+        `count` (targets), `accuracy`, `top5`, `nll` (nats a token), `perplexity`, and with a teacher `fidelity`:
+        `agreement`, `kl` (teacher || student, nats a token, T = 1) and `acceptance` (mean of 1 - TVD).
+    """
+    count = max(1.0, sums["targets"])
+    nll = sums["nll"] / count
+    found: dict[str, Any] = {
+        "count": int(sums["targets"]),
+        "accuracy": sums["right"] / count,
+        "top5": sums["right5"] / count,
+        "nll": nll,
+        "perplexity": float(torch.tensor(nll, dtype=torch.float64).exp()),
+    }
+    if "positions" in sums:
+        every = max(1.0, sums["positions"])
+        found["fidelity"] = {
+            "agreement": sums["agree"] / every,
+            "kl": sums["kl"] / every,
+            "acceptance": sums["accept"] / every,
+        }
+    return found
+
+
+def language_metrics(
+    model: nn.Module,
+    teacher: nn.Module | None,
+    blocks: Tensor,
+    facts: TextFacts,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Scores a language model on blocks int (N, S); see `metrics`. Both networks are left in eval mode."""
+    model.eval()
+    if teacher is not None:
+        teacher.eval()
+    sums = Tally(device)
+    with torch.no_grad():
+        for inputs, targets in views(blocks, facts, device, progress):
+            tally(model(inputs), targets, teacher(inputs) if teacher is not None else None, sums)
+    return metrics(sums.values())

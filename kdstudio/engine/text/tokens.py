@@ -1,0 +1,237 @@
+"""Tokenizers: found by id or folder, made from a text, compared, and sent along with networks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kdstudio.project.errors import DataError, ModelError
+
+#: Files of a tokenizer in a folder; at least one of the first two is there.
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
+END, PAD, UNKNOWN, MASK = "<|end|>", "<|pad|>", "<|unknown|>", "<|mask|>"
+
+
+@dataclass
+class Tokenizer:
+    """A tokenizer of the transformers library, with what data and networks ask of it.
+
+    Attributes:
+        inner: The library's tokenizer.
+        source: Where it came from, for people.
+    """
+
+    inner: Any
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.inner)
+
+    @property
+    def pad_id(self) -> int:
+        """The token that fills short samples; of GPT-like tokenizers, which have none, the one that ends texts."""
+        for found in (self.inner.pad_token_id, self.inner.eos_token_id, 0):
+            if found is not None:
+                return int(found)
+        raise AssertionError("unreachable")
+
+    @property
+    def end_id(self) -> int | None:
+        """The token between two texts: the end of a text, or the separator of encoders."""
+        found = self.inner.eos_token_id if self.inner.eos_token_id is not None else self.inner.sep_token_id
+        return None if found is None else int(found)
+
+    @property
+    def mask_id(self) -> int | None:
+        found = self.inner.mask_token_id
+        return None if found is None else int(found)
+
+    @property
+    def special_ids(self) -> list[int]:
+        return sorted(int(number) for number in self.inner.all_special_ids)
+
+    def encode(self, texts: Sequence[str], longest: int, seconds: Sequence[str] | None = None) -> list[list[int]]:
+        """Token ids of each text, with the special tokens that its model expects; cut at `longest` tokens."""
+        pairs = {} if seconds is None else {"text_pair": list(seconds)}
+        found = self.inner(list(texts), truncation=True, max_length=longest, padding=False, **pairs)
+        return [list(ids) for ids in found["input_ids"]]
+
+    def plain(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids without special tokens, not cut."""
+        with quiet():
+            found = self.inner(list(texts), add_special_tokens=False, padding=False, truncation=False)
+        return [list(ids) for ids in found["input_ids"]]
+
+    def words(self, ids: Iterable[int]) -> list[str]:
+        """Each token as people read it: with the blank before it where it begins a word."""
+        return [readable(self.inner, int(number)) for number in ids]
+
+    def text(self, ids: Iterable[int]) -> str:
+        """The text of token ids, without special tokens."""
+        return str(self.inner.decode([int(number) for number in ids], skip_special_tokens=True))
+
+    def fingerprint(self) -> str:
+        """16 hex digits: the same for two tokenizers that give every text the same ids."""
+        backend = getattr(self.inner, "backend_tokenizer", None)
+        described = json.loads(backend.to_str()) if backend is not None else self.inner.get_vocab()
+        if isinstance(described, dict):
+            for key in ("padding", "truncation"):
+                described.pop(key, None)
+        text = json.dumps(described, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def save(self, folder: Path) -> None:
+        """Writes its files into a folder."""
+        self.inner.save_pretrained(folder)
+
+
+def readable(inner: Any, number: int) -> str:
+    """A token in people's words."""
+    token = inner.convert_ids_to_tokens(number)
+    if token is None:
+        return f"[{number}]"
+    if number in inner.all_special_ids:
+        return str(token)
+    if token.startswith("##"):
+        return str(token)[2:]
+    text = inner.convert_tokens_to_string([token])
+    if token.startswith(("Ġ", "▁")) and not text.startswith(" "):
+        return f" {text}"
+    uses_blanks = any(mark in token for mark in ("Ġ", "▁", "Ċ")) or _bytes_level(inner)
+    return str(text) if uses_blanks else f" {text}"
+
+
+def _bytes_level(inner: Any) -> bool:
+    return "Ġ" in "".join(list(inner.get_vocab())[:2000])
+
+
+class quiet:
+    """Silences the transformers library's warnings and progress bars for a while."""
+
+    def __enter__(self) -> None:
+        from transformers.utils import logging as library
+
+        self._level, self._bars = library.get_verbosity(), library.is_progress_bar_enabled()
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+
+    def __exit__(self, *error: object) -> None:
+        from transformers.utils import logging as library
+
+        library.set_verbosity(self._level)
+        if self._bars:
+            library.enable_progress_bar()
+
+
+def resolve(source: str, root: Path) -> Path | None:
+    """The folder that a tokenizer's or a model's source names, None for a hub id."""
+    path = Path(source).expanduser()
+    path = path if path.is_absolute() else root / path
+    return path if path.exists() else None
+
+
+def looks_like_path(source: str) -> bool:
+    """Whether a source can only be meant as a folder, so that a hub need not be asked."""
+    return source.startswith((".", "/", "~")) or source.count("/") > 1
+
+
+def load_tokenizer(source: str, root: Path) -> Tokenizer:
+    """A tokenizer by its folder or hub id. No code of a hub is ever run.
+
+    Raises:
+        DataError: There is none, or it cannot be read.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    folder = resolve(source, root)
+    if folder is None and looks_like_path(source):
+        raise DataError(
+            f"data.tokenizer: there is no folder '{source}'",
+            why=f"looked for {root / source}",
+            fix="give a folder with tokenizer.json, or a hub id such as distilbert-base-uncased",
+        )
+    try:
+        with quiet():
+            inner = AutoTokenizer.from_pretrained(str(folder or source), trust_remote_code=False)
+    except Exception as error:  # the library raises whatever its parts do
+        kind = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:300]}"
+        if folder is None and _is_kind(source, AutoConfig):
+            raise DataError(
+                f"data.tokenizer: '{source}' is a kind of network, not a tokenizer",
+                fix="set data.tokenizer to a hub id or a folder, or to bpe:4000 to make one from the text",
+            ) from None
+        where = f"the folder {folder}" if folder else f"the hub's '{source}'"
+        raise DataError(
+            f"data.tokenizer: no tokenizer could be read from {where}",
+            why=kind,
+            fix="check the id and the network" if folder is None else "it needs tokenizer.json or vocab.txt",
+        ) from None
+    return Tokenizer(inner, source)
+
+
+def _is_kind(source: str, configurations: Any) -> bool:
+    try:
+        configurations.for_model(source)
+    except (ValueError, KeyError):
+        return False
+    return True
+
+
+def make_tokenizer(texts: Iterator[str], size: int) -> Tokenizer:
+    """A byte-level BPE tokenizer of `size` pieces, made from texts (Sennrich et al. 2016, 1508.07909)."""
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Backend(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=[END, PAD, UNKNOWN, MASK],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    inner = PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token=END, bos_token=END, pad_token=PAD, unk_token=UNKNOWN, mask_token=MASK
+    )
+    return Tokenizer(inner, f"bpe:{size}")
+
+
+def load_kept_tokenizer(folder: Path) -> Tokenizer:
+    """A tokenizer that travelled with a network.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    try:
+        return load_tokenizer(str(folder), folder)
+    except DataError as error:
+        raise ModelError(f"{folder}: the tokenizer cannot be read", error.why, "run the experiment again") from None
+
+
+def same_vocabulary(first: Tokenizer, second: Tokenizer) -> str:
+    """What is different between two tokenizers in people's words; empty where every id means the same."""
+    if len(first) != len(second):
+        return f"one has {len(first):,} tokens and the other {len(second):,}"
+    ours, theirs = first.inner.get_vocab(), second.inner.get_vocab()
+    wrong = [token for token, number in ours.items() if theirs.get(token) != number]
+    if wrong:
+        return f"{len(wrong):,} tokens have other numbers, for example '{wrong[0]}'"
+    return "" if first.fingerprint() == second.fingerprint() else "they cut texts in other places"
+
+
+def padded(samples: Sequence[Sequence[int]], pad: int) -> np.ndarray:
+    """int32 (N, S): token ids, filled up at the end to the longest."""
+    longest = max((len(sample) for sample in samples), default=1)
+    table = np.full((len(samples), max(1, longest)), pad, np.int32)
+    for row, sample in zip(table, samples):
+        row[: len(sample)] = sample
+    return table

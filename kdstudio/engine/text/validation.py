@@ -1,0 +1,73 @@
+"""Validation of language models: the loss a token chooses the best epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from kdstudio.engine.data import ArraySplit, Preprocess
+from kdstudio.engine.objective import DistillationModule
+from kdstudio.engine.terms import StepOutputs
+from kdstudio.engine.text.facts import TextFacts
+from kdstudio.engine.text.language_eval import Tally, metrics, tally, views
+from kdstudio.engine.validate import Validation
+
+
+class LanguageValidation(Validation):
+    """Scores a language model on the validation blocks, beside its teacher.
+
+    Args:
+        split, preprocess, device: See `Validation`.
+        facts: The text task.
+        teacher: None without one. Its outputs are too many to be kept, so it is asked each time.
+    """
+
+    metric = "perplexity"
+
+    def __init__(
+        self,
+        split: ArraySplit,
+        preprocess: Preprocess,
+        device: torch.device,
+        facts: TextFacts,
+        teacher: nn.Module | None,
+    ) -> None:
+        super().__init__(split, preprocess, device, None)
+        self.facts = facts
+        self.teacher = teacher
+
+    def score(self, module: DistillationModule, accelerator: Accelerator) -> dict[str, float]:
+        """Cross-entropy a token, perplexity, accuracy, and with a teacher top-1 agreement, KL at T = 1 and the mean
+        acceptance; `term.hard`, `term.soft...` are the objective's own terms on outputs."""
+        module.eval()
+        sums = Tally(self.device)
+        terms = [
+            term
+            for term in module.objective.term_modules()
+            if term.outputs_only and not (term.needs_teacher and self.teacher is None)
+        ]
+        with torch.no_grad():
+            for inputs, targets in views(self.split.images, self.facts, self.device):
+                with accelerator.autocast():
+                    logits = module.student(inputs)
+                    said = None if self.teacher is None else self.teacher.eval()(inputs)
+                tally(logits, targets, said, sums)
+                outputs = StepOutputs(logits.float(), targets, None if said is None else said.float())
+                for term in terms:
+                    sums.add(f"term.{term.name}", term(outputs) * len(targets))
+                sums.add("every", torch.ones_like(targets))
+        found = sums.values()
+        values = metrics(found)
+        told = {"loss": values["nll"], "accuracy": values["accuracy"], "perplexity": values["perplexity"]}
+        told |= values.get("fidelity", {})
+        told |= {name: total / found["every"] for name, total in found.items() if name.startswith("term.")}
+        return told
+
+    @staticmethod
+    def criterion(values: Mapping[str, float]) -> float:
+        """The figure by which epochs are compared: less loss is better."""
+        return -values["loss"] if math.isfinite(values["loss"]) else float("-inf")
