@@ -22,7 +22,7 @@ from kdstudio.project.method_tables import as_csv, as_html, as_json, as_markdown
 from kdstudio.project.methods import ALL, BY_NAME, METHODS, Networks
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.state import RunStatus
-from kdstudio.project.spec import Experiment, suggestion
+from kdstudio.project.spec import Experiment, ModelSpec, suggestion
 from kdstudio.project.yaml_io import write_text
 
 #: What a comparison always has: what costs nothing extra, and what the others are measured against.
@@ -115,7 +115,7 @@ def objectives(
         )
         for side in sides
     ]
-    peer = base.student.model_dump(mode="json") | {"weights": None}
+    peer = base.student.model_dump(mode="json", include=set(ModelSpec.model_fields)) | {"weights": None}
     networks = Networks(reports[0], reports[1], epochs, peer)
     return {name: BY_NAME[name].recipe(networks) for name in names}
 

@@ -177,7 +177,7 @@ def test_two_classes_are_refused_before_the_first_step(lab: Any) -> None:
     from types import SimpleNamespace
 
     experiment = lab.experiment(objective=[{"term": "hard"}, {"term": "decoupled"}])
-    bundle: Any = SimpleNamespace(classes=["no", "yes"])
+    bundle: Any = SimpleNamespace(outputs=2)
     with pytest.raises(ModelError, match=r"objective\.1\.beta: with two classes") as caught:
         check_wiring(experiment, None, torch.nn.Identity(), bundle, None)  # type: ignore[arg-type]
     assert caught.value.fix == "set beta to 0, or use soft targets"

@@ -11,7 +11,7 @@ from kdstudio.project.method_bench import Figures, Row, plan, rows_of
 from kdstudio.project.method_tables import as_csv, as_html, as_json, as_markdown, not_better
 from kdstudio.project.methods import ALL, BY_NAME, Networks
 from kdstudio.project.paired import judged, quantile
-from kdstudio.project.spec import Experiment, validate
+from kdstudio.project.spec import Experiment, ModelSpec, validate
 
 
 def _figures(
@@ -120,7 +120,7 @@ def test_mutual_learning_has_a_peer_like_the_student_and_is_not_in_all() -> None
     written = {"name": "a", "data": {"source": "digits"}, "objective": [{"term": "hard"}]}
     written |= {"teacher": {"model": "mlp", "widths": [9]}, "student": {"model": "mlp", "widths": [5]}}
     base = validate(Experiment, written)
-    networks = Networks({}, {}, 1, base.student.model_dump(mode="json"))
+    networks = Networks({}, {}, 1, base.student.model_dump(mode="json", include=set(ModelSpec.model_fields)))
     (planned,) = plan(base, {"mutual": BY_NAME["mutual"].recipe(networks)}, [3])
     assert planned.experiment is not None
     term = planned.experiment.model_dump()["objective"][1]

@@ -12,8 +12,8 @@ from kdstudio.project.spec import Experiment, ModelSpec, suggestion, validate
 FILE = "experiments/a.yaml"
 MLP = {"model": "mlp"}
 QUOTES = "; put it in quotes if it looks like a number, a date, yes or no"
-SOURCES = "choose one of: digits, mnist, fashion-mnist, cifar10, cifar100, folder, npz"
-KEYS = "batch_size, augment, crop_padding, jitter_pixels, validation_fraction, split_seed, train_limit, leave_out"
+SOURCES = "choose one of: digits, mnist, fashion-mnist, cifar10, cifar100, folder, npz, table, corpus, hub"
+KEYS = "batch_size, validation_fraction, split_seed, train_limit, leave_out, augment, crop_padding, jitter_pixels"
 
 
 def accept(**fields: Any) -> Experiment:
@@ -47,8 +47,8 @@ def refuse(**fields: Any) -> str:
         ),
         (
             {"student": {}},
-            "student.model: a required key is missing; add it: mlp, cnn, resnet8 to resnet110 (CIFAR style), "
-            "wrn-DEPTH-WIDTH, timm:NAME, torchvision:NAME, FILE.py:FUNCTION.",
+            "student.model: a required key is missing; add it: mlp, cnn, resnet20 (CIFAR), "
+            "wrn-DEPTH-WIDTH, timm:NAME, torchvision:NAME, transformers:ID or FILE.py:FUNCTION.",
         ),
         # types
         ({"train": {"epochs": "many"}}, "train.epochs: should be a whole number (it is 'many'); for example 10"),

@@ -122,7 +122,7 @@ class LayersSpec(Strict):
     """Which of the teacher's layers a student is made of."""
 
     rule: Literal["spread", "every-other", "first", "last"] = "spread"
-    """spread (evenly from the first to the last, as DistilBERT: 0 2 4 7 9 11 of 12), every-other, first or last."""
+    """How they are chosen: spread (evenly, as DistilBERT: 0 2 4 7 9 11 of 12), every-other, first or last."""
     count: int | None = Field(None, ge=1, le=1000)
     """How many layers (empty: half of the teacher's)."""
     keep: list[int] | None = None

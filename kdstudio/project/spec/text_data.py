@@ -86,7 +86,7 @@ class TextCorpus(TextData):
     path: str
     """The file, or a folder of .txt files, relative to the project."""
     task: LanguageTask = "causal-lm"
-    """causal-lm: each token from those before it (GPT). masked-lm: hidden tokens from all others (BERT)."""
+    """What is learned: causal-lm, each token from those before it (GPT), or masked-lm, hidden ones from the rest (BERT)."""
     text: str = "text"
     """Column that holds the text, in JSON lines, CSV and TSV."""
     mask_share: float = Field(0.15, gt=0, lt=1)
@@ -103,7 +103,7 @@ class HubText(TextData):
     config: str | None = None
     """Which configuration, for datasets that have several (for example sst2 of nyu-mll/glue)."""
     task: Task = "classification"
-    """classification: a label a text. causal-lm and masked-lm: the texts alone."""
+    """What is learned: classification, a label for each text; causal-lm or masked-lm, the texts themselves."""
     text: str = "text"
     """Column that holds the text."""
     second: str | None = None
