@@ -25,6 +25,7 @@ BENCHMARKS = {
     "live": "kdstudio.gui.bench.live",
     "memory": "kdstudio.gui.bench.memory",
     "recording": "kdstudio.engine.bench.recording",
+    "vocabulary": "kdstudio.engine.bench.vocabulary",
 }
 NEED_SCREEN = {"start", "curves", "live", "memory"}
 

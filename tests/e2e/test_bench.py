@@ -13,7 +13,9 @@ from kdstudio.commands import bench
 from kdstudio.project.figures import figure_of
 
 
-@pytest.mark.parametrize("name", ["metrics", pytest.param("recording", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["metrics", *(pytest.param(name, marks=pytest.mark.slow) for name in ("recording", "vocabulary"))]
+)
 def test_a_quick_benchmark_gives_figures(name: str) -> None:
     command = [sys.executable, "-m", "kdstudio", "bench", name, "--quick", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)
