@@ -25,7 +25,7 @@ from kdstudio.engine.losses.outputs import (
     soft_target_loss,
 )
 
-#: Bytes that the tensors of a chunk may take; the system's allocator may keep as much again of what they leave.
+#: Bytes that the tensors of a chunk may take; the system's allocator may hold on to about twice as much.
 BUDGET = 64 * 2**20
 #: Tensors (positions, V) in float32 that a loss holds at its worst: 5 with soft targets, 9 with the JSD.
 TENSORS = 9
