@@ -260,7 +260,7 @@ def find_project(path: Path) -> Path | None:
 
 
 #: The quickest first.
-TEMPLATE_ORDER = ("digits", "fashion-mnist", "hinton-mnist", "fitnets", "cifar100")
+TEMPLATE_ORDER = ("digits", "fashion-mnist", "email", "tiny-lm", "hinton-mnist", "fitnets", "cifar100")
 
 
 def templates() -> dict[str, Path]:

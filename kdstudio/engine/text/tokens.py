@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from kdstudio.project.errors import DataError, ModelError
 
 #: Files of a tokenizer in a folder; at least one of the first two is there.
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
+#: Begins the source of a model that an installed Python package brings with it.
+PACKAGE = "package:"
 END, PAD, UNKNOWN, MASK = "<|end|>", "<|pad|>", "<|unknown|>", "<|mask|>"
 
 
@@ -130,10 +133,33 @@ class quiet:
 
 
 def resolve(source: str, root: Path) -> Path | None:
-    """The folder that a tokenizer's or a model's source names, None for a hub id."""
+    """The folder that a tokenizer's or a model's source names, None for a hub id.
+
+    `package:NAME/FOLDER` is a folder inside of an installed Python package, which brings a model with it.
+
+    Raises:
+        ModelError: There is no such package, or it has no such folder.
+    """
+    if source.startswith(PACKAGE):
+        return _in_package(source.removeprefix(PACKAGE))
     path = Path(source).expanduser()
     path = path if path.is_absolute() else root / path
     return path if path.exists() else None
+
+
+def _in_package(named: str) -> Path:
+    package, _, inside = named.partition("/")
+    found = importlib.util.find_spec(package) if package.isidentifier() else None
+    if found is None or not found.submodule_search_locations:
+        raise ModelError(
+            f"model: the Python package '{package}' is not installed",
+            "the experiment takes a model that comes with it",
+            f"pip install {package.replace('_', '-')}; or give a hub id or a folder",
+        )
+    folder = Path(next(iter(found.submodule_search_locations))) / inside
+    if not folder.is_dir():
+        raise ModelError(f"model: the package '{package}' has no folder '{inside}'", fix="check the name")
+    return folder
 
 
 def looks_like_path(source: str) -> bool:

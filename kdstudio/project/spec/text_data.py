@@ -86,7 +86,7 @@ class TextCorpus(TextData):
     path: str
     """The file, or a folder of .txt files, relative to the project."""
     task: LanguageTask = "causal-lm"
-    """What is learned: causal-lm, each token from those before it (GPT), or masked-lm, hidden ones from the rest (BERT)."""
+    """What is learned: causal-lm, each token from those before (GPT); masked-lm, hidden ones from the rest (BERT)."""
     text: str = "text"
     """Column that holds the text, in JSON lines, CSV and TSV."""
     mask_share: float = Field(0.15, gt=0, lt=1)
