@@ -2,8 +2,8 @@
 
     python docs/make_email_sample.py
 
-Five kinds, and the borders are soft on purpose: a quarter of the sentences are of just any kind, as if somebody quoted or
-forwarded them, so that nobody can be right always. The same every time.
+Five kinds, and the borders are soft on purpose: a quarter of the sentences are of just any kind, as if somebody quoted
+or forwarded them, so that nobody can be right always. The same every time.
 """
 
 from __future__ import annotations

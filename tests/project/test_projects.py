@@ -92,7 +92,9 @@ def test_an_unknown_template(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         create_project(tmp_path / "a", "digit")
     assert str(caught.value) == "there is no template 'digit'\nWhat to do: did you mean 'digits'?"
-    with pytest.raises(InputError, match="there are: digits, fashion-mnist, hinton-mnist, fitnets, cifar100, empty"):
+    with pytest.raises(
+        InputError, match="there are: digits, fashion-mnist, email, tiny-lm, hinton-mnist, fitnets, cifar100, empty"
+    ):
         create_project(tmp_path / "a", "xyz")
     assert not (tmp_path / "a").exists()
 
