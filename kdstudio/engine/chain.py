@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from kdstudio.project.errors import ModelError
-from kdstudio.project.spec import Experiment, StudentSpec, TeacherSpec, assistant_terms, assistant_train
+from kdstudio.project.spec import Experiment, ModelSpec, StudentSpec, TeacherSpec, assistant_terms, assistant_train
 
 
 @dataclass(frozen=True)
@@ -94,5 +94,11 @@ def links_of(experiment: Experiment) -> list[Link]:
         own = bool(assistant.objective), assistant.train is not None
         found.append(Link(f"assistant-{place}", f"assistants.{place - 1}", *own, link))
         teacher = TeacherSpec(**network)
+    for place in range(len(experiment.assistants) + 1, experiment.links_before + 1):  # earlier rounds of self-training
+        # not the same start each time, or a round could only repeat the one before
+        train = experiment.train.model_copy(update={"seed": (experiment.train.seed + place) % 2**31})
+        link = experiment.model_copy(update={"teacher": teacher, "assistants": [], "train": train, "baseline": False})
+        found.append(Link(f"assistant-{place}", "student", True, False, link))
+        teacher = TeacherSpec(**experiment.student.model_dump(include=set(ModelSpec.model_fields)))
     found.append(Link("student", "student", True, True, experiment.model_copy(update={"teacher": teacher})))
     return found

@@ -22,6 +22,7 @@ from kdstudio.engine.first_stage import FirstStage
 from kdstudio.engine.gradients import GradientShares
 from kdstudio.engine.networks import Shapes, check_wiring, make_network
 from kdstudio.engine.objective import DistillationModule, Objective
+from kdstudio.engine.pool import Pool, gather, label_pool
 from kdstudio.engine.probes import Probes
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.scorecard import score_run
@@ -164,6 +165,7 @@ class Session:
         self.root = run.project_root
         self.trusted = Project.open(self.root).trusted if (self.root / "project.yaml").exists() else False
         self.others: list[nn.Module] = []
+        self.pool: Pool | None = None
         self.links = links_of(self.experiment)
         self.shapes: dict[str, tuple[Shapes, Shapes]] = {}
         self.device = pick_device(self.experiment.train.device)
@@ -220,8 +222,8 @@ class Session:
         phase = self.recorder.state.phase
         self.control.poll(lambda begins: self.recorder.update(phase="holding" if begins else phase))
 
-    def _facts(self, teacher: nn.Module | None) -> Facts:
-        return Facts(self.bundle.transfer.labels, self.bundle.outputs, teacher, self._peer)
+    def _facts(self, teacher: nn.Module | None, stage: str = "student") -> Facts:
+        return Facts(self.bundle.taught(stage).labels, self.bundle.outputs, teacher, self._peer)
 
     def _peer(self, spec: ModelSpec, seed: int) -> nn.Module:
         train = self.experiment.train
@@ -260,8 +262,10 @@ class Session:
     def _distil(self, link: Link, teacher_model: nn.Module | None) -> tuple[nn.Module, Outcome | None]:
         """Trains the student or an assistant. No outcome if a stop was asked for before its first step."""
         experiment, stage = link.experiment, link.stage
+        if self.experiment.pool is not None and teacher_model is not None:
+            self._learn_from_pool(stage, teacher_model)
         student = self._untrained("student", link, teacher_model)
-        objective = self._objective(link, self._facts(teacher_model)).to(self.device)
+        objective = self._objective(link, self._facts(teacher_model, stage)).to(self.device)
         logits = None
         teacher = None
         if teacher_model is not None:
@@ -285,6 +289,24 @@ class Session:
             self.keep(self.run.path / stage, student, experiment.student, meta)
         return student, outcome
 
+    def _learn_from_pool(self, stage: str, teacher: nn.Module) -> None:
+        """Has the teacher of a stage label the pool."""
+        if self.pool is None:
+            self.pool = gather(self.experiment, self.bundle, self.root, self._progress)
+        found = label_pool(
+            self.run,
+            stage,
+            teacher,
+            self.experiment,
+            self.bundle,
+            self.pool,
+            self.preprocess,
+            self.device,
+            self._progress,
+        )
+        self.bundle.extra[stage] = found
+        logger.info("%s: learns from %d samples, %d of them labelled", stage, len(found), len(self.bundle.transfer))
+
     def _first_stages(self, link: Link, objective: Objective, teacher: Teacher) -> bool:
         """Trains what terms want trained before the student. False if a stop was asked for."""
         spec = link.experiment.train
@@ -292,7 +314,7 @@ class Session:
             if term.first_epochs:
                 seed_everything(spec.seed, spec.deterministic)
                 batches = Batches(
-                    self.bundle.transfer,
+                    self.bundle.taught(link.stage),
                     self.experiment.data.batch_size,
                     spec.seed,
                     self.device,

@@ -56,7 +56,7 @@ def networks_of(run: RunFolder, trusted: bool = False, derived: str | None = Non
             raise ModelError(
                 f"{run.name}/{name}.json: cannot be read", fix="run the experiment again", kind="damaged"
             ) from None
-    for number in range(len(experiment.assistants)):
+    for number in range(experiment.links_before):
         folders[f"assistant-{number + 1}"] = run.path / f"assistant-{number + 1}"
     if (run.baseline_dir / DESCRIPTION).exists():
         folders["baseline"] = run.baseline_dir

@@ -128,7 +128,10 @@ class Trainer:
         if accelerator.distributed_type is not DistributedType.NO or accelerator.scaler is not None:
             # only where it is needed: it searches the disk for a package at each step, a tenth of a small step
             self.optimizer = prepared
-        self.meter = Meter(recorder, stage, module.objective.names, self.device, bundle.is_language)
+        partial = bundle.is_language or stage in bundle.extra
+        for term in module.objective.term_modules():
+            term.partial = partial
+        self.meter = Meter(recorder, stage, module.objective.names, self.device, partial)
         prefix = "" if stage == "student" else f"{stage}-"
         self.last_path = checkpoints / f"{prefix}last.pt"
         self.best_path = checkpoints / f"{prefix}best.pt"

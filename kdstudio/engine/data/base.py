@@ -71,6 +71,9 @@ class DataBundle:
         stored: Of an image folder.
         left_out: Classes that the student's training samples lack (`data.leave_out`), rising.
         tokenizer, text: Of texts, what turned them into tokens, and what is asked of them.
+        unlabelled: Training samples whose labels are not used: they only tell how well others guess them, and are -1
+            where they are not known. None where all are used.
+        extra: What a stage learns from in place of the transfer set, by its name: with samples of the pool.
         contents: Stands for the samples in the fingerprint where there are too many to read them.
     """
 
@@ -88,6 +91,8 @@ class DataBundle:
     left_out: tuple[int, ...] = ()
     tokenizer: Tokenizer | None = None
     text: TextFacts | None = None
+    unlabelled: ArraySplit | None = None
+    extra: dict[str, ArraySplit] = field(default_factory=dict)
     contents: str = ""
 
     @property
@@ -114,6 +119,8 @@ class DataBundle:
 
     def taught(self, stage: str) -> ArraySplit:
         """What a stage of a run learns from: teachers have all training samples, the others the transfer set."""
+        if stage in self.extra:
+            return self.extra[stage]
         return self.train if stage.startswith("teacher") else self.transfer
 
     def origin(self) -> dict[str, str]:

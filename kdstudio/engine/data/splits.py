@@ -140,6 +140,12 @@ def make_bundle(
                 f"Set data.train_limit to at least {len(classes)}.",
             )
         train = train.select(limit_balanced(train.labels.numpy(), spec.train_limit, spec.split_seed))
+    unlabelled = None
+    if spec.labelled is not None:
+        count = max(len(classes), round(spec.labelled * len(train)))
+        kept = limit_balanced(train.labels.numpy(), count, spec.split_seed)
+        rest = np.setdiff1d(np.arange(len(train)), kept)
+        train, unlabelled = train.select(kept), train.select(rest)
     shape = tuple(int(size) for size in train.images.shape[1:])
     if isinstance(spec, PixelData):
         _check_views(spec, name, shape)
@@ -147,6 +153,7 @@ def make_bundle(
     mean, std = ([], []) if tokens else statistics(train.images)
     bundle = DataBundle(name, train, validation, test, classes, shape, mean, std, problems)
     bundle.source = str(getattr(spec, "source", ""))
+    bundle.unlabelled = unlabelled
     bundle.left_out = left_out(spec, name, classes)
     problems.extend(_imbalance(bundle))
     return bundle

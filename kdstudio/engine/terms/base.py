@@ -66,6 +66,8 @@ class TermModule(nn.Module):
 
     #: Whether logits and labels are all that the term looks at: then it is also computed on validation samples.
     outputs_only = True
+    #: Whether some samples or positions may have no target (-100): then a batch may have none at all.
+    partial = False
     #: Whether the term looks at the further teachers.
     needs_others = False
 

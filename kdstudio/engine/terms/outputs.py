@@ -9,6 +9,7 @@ from kdstudio.engine.losses import (
     correlation_loss,
     decoupled_loss,
     generalized_jsd_loss,
+    hard_target_loss,
     logit_matching_loss,
     reverse_kl_loss,
     soft_target_loss,
@@ -48,6 +49,8 @@ class HardModule(TermModule):
     spec: HardTerm
 
     def forward(self, outputs: StepOutputs) -> Tensor:
+        if self.partial:
+            return hard_target_loss(outputs.student_logits, outputs.targets, self.spec.label_smoothing)
         return functional.cross_entropy(
             outputs.student_logits.float(), outputs.targets, label_smoothing=self.spec.label_smoothing
         )

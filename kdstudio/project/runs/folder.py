@@ -112,6 +112,10 @@ class RunFolder:
     def student_dir(self) -> Path:
         return self.path / "student"
 
+    def pool_path(self, stage: str) -> Path:
+        """What a stage's teacher said of the samples without labels."""
+        return self.path / "pool" / f"{stage}.safetensors"
+
     def derived_dir(self, name: str) -> Path:
         """Where a student lies that was derived from the run's own."""
         return self.path / f"student-{name}"

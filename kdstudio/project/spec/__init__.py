@@ -33,6 +33,7 @@ from kdstudio.project.spec.output_terms import (
     ReverseKLTerm,
     SoftTerm,
 )
+from kdstudio.project.spec.pool import PoolSpec
 from kdstudio.project.spec.relation_terms import (
     AngleTerm,
     CongruenceTerm,
@@ -96,6 +97,7 @@ __all__ = [
     "PairTerm",
     "PeerSpec",
     "PixelData",
+    "PoolSpec",
     "ProbabilisticTerm",
     "ProjectFile",
     "ReverseKLTerm",

@@ -22,6 +22,8 @@ class DataBase(Strict):
     """Seed of the split into training, validation and (where a source has none) test samples."""
     train_limit: int | None = Field(None, ge=1)
     """Use at most this many training samples, chosen class-balanced by the split seed (empty: all)."""
+    labelled: float | None = Field(None, gt=0, lt=1)
+    """Share of the training samples whose labels are used, class-balanced; the rest is the pool (empty: all)."""
     leave_out: list[str] = Field(default_factory=list)
     """Classes, by name or number, that the student's training samples lack (for example 3). The teacher learns all."""
 
