@@ -28,6 +28,7 @@ VERBS = {
     "compare": "compare",
     "advise": "advise",
     "balance": "balance",
+    "pool": "pool",
     "inspect": "inspect",
     "bench": "bench",
     "doctor": "doctor",

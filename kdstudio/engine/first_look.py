@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from kdstudio.engine.gradients import GradientShares
 from kdstudio.engine.models import layer_names
 from kdstudio.engine.networks import check_wiring, make_network
 from kdstudio.engine.objective import Objective
+from kdstudio.engine.pool import ask, gather, write_pool
 from kdstudio.engine.probes import balanced_order, spread
 from kdstudio.engine.run import make_accelerator
 from kdstudio.engine.student_io import load_student
@@ -26,6 +28,7 @@ from kdstudio.engine.teacher_store import load_teacher, teacher_folder, teacher_
 from kdstudio.engine.terms import Facts
 from kdstudio.project.errors import InputError
 from kdstudio.project.pairing import Likeness
+from kdstudio.project.pool import AskedPool, read_pool
 from kdstudio.project.spec import DataBase, Experiment, TeacherSpec
 from kdstudio.project.weight_balance import Shares
 
@@ -172,3 +175,21 @@ def kept_teacher(spec: TeacherSpec, experiment: Experiment, bundle: DataBundle, 
         fix="train it first: Run > Train the teacher, or kdstudio run EXPERIMENT --until teacher",
         kind="no-teacher",
     )
+
+
+def asked_of_kept_teacher(experiment: Experiment, bundle: DataBundle, root: Path, trusted: bool) -> AskedPool:
+    """What the trained teacher of an experiment says of its pool, before any student is trained.
+
+    Raises:
+        InputError: The teacher is not trained yet.
+        DataError: There are no samples without labels.
+    """
+    assert experiment.teacher is not None
+    device = pick_device(experiment.train.device)
+    teacher = kept_teacher(experiment.teacher, experiment, bundle, root, trusted).to(device)
+    pool = gather(experiment, bundle, root, lambda label, done, total: None)
+    confidence, predicted = ask(teacher, pool, preprocess_for(bundle).to(device), device)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "pool.safetensors"
+        write_pool(path, pool, confidence, predicted, bundle)
+        return read_pool(path)

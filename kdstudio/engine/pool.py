@@ -18,7 +18,7 @@ from kdstudio.engine.evaluate import predict
 from kdstudio.engine.samples import thumbnails
 from kdstudio.engine.text.facts import IGNORED
 from kdstudio.project.errors import DataError
-from kdstudio.project.pool import PoolReport, kept_of
+from kdstudio.project.pool import kept_of
 from kdstudio.project.runs.folder import RunFolder, write_bytes
 from kdstudio.project.spec import Experiment, PoolSpec
 
@@ -136,7 +136,7 @@ def label_pool(
             progress("labelling the pool", done, total)
 
         confidence, predicted = ask(teacher, pool, preprocess, device, tell)
-        _write(path, pool, confidence, predicted, spec, bundle)
+        write_pool(path, pool, confidence, predicted, bundle)
     found = chosen(pool, confidence, predicted, spec, len(bundle.classes))
     if not len(found) and not spec.labelled_too:
         raise DataError(
@@ -149,10 +149,8 @@ def label_pool(
     return ArraySplit(torch.cat([own.images, found.images]), torch.cat([own.labels, found.labels]))
 
 
-def _write(
-    path: Path, pool: Pool, confidence: np.ndarray, predicted: np.ndarray, spec: PoolSpec, bundle: DataBundle
-) -> None:
-    report = PoolReport.of(confidence, predicted, pool.truth.numpy(), spec, bundle.classes)
+def write_pool(path: Path, pool: Pool, confidence: np.ndarray, predicted: np.ndarray, bundle: DataBundle) -> None:
+    """Writes what a teacher said, with the samples that it is least and most sure of, for `project.pool.read_pool`."""
     arrays = {"confidence": confidence, "predicted": predicted, "truth": pool.truth.numpy().astype(np.int32)}
     order = np.argsort(confidence, kind="stable")
     for name, places in (("least", order[:SHOWN]), ("most", order[::-1][:SHOWN])):
@@ -160,7 +158,7 @@ def _write(
         if pool.images.ndim == 4:
             pictures = thumbnails(pool.images[torch.from_numpy(places.copy())])
             arrays[f"{name}_images"] = np.ascontiguousarray(pictures.permute(0, 2, 3, 1).numpy())
-    meta = {"report": json.dumps(report.to_dict()), "classes": json.dumps(bundle.classes)}
+    meta = {"classes": json.dumps(bundle.classes)}
     if bundle.tokenizer is not None:
         read = bundle.tokenizer.text
         shown = {name: [read(pool.images[int(at)]) for at in arrays[f"{name}_indices"]] for name in ("least", "most")}

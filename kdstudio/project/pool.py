@@ -2,14 +2,72 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 
+from kdstudio.project.errors import InputError
 from kdstudio.project.spec import PoolSpec
 
 BINS = 50
+
+
+@dataclass
+class AskedPool:
+    """What a teacher said of a pool.
+
+    Attributes:
+        confidence, predicted: (N), see `kept_of`.
+        truth: (N), -1 where the label is not known.
+        classes: Names in label order.
+        least, most: Positions of the samples that it is least and most sure of.
+        images: Their pictures, uint8 (M, H, W, C), by `least` and `most`; empty where samples are none.
+        texts: Their texts, alike.
+    """
+
+    confidence: np.ndarray
+    predicted: np.ndarray
+    truth: np.ndarray
+    classes: list[str]
+    least: np.ndarray
+    most: np.ndarray
+    images: dict[str, np.ndarray]
+    texts: dict[str, list[str]]
+
+    def report(self, spec: PoolSpec) -> PoolReport:
+        """What becomes of the pool under a threshold and a balance."""
+        return PoolReport.of(self.confidence, self.predicted, self.truth, spec, self.classes)
+
+
+def read_pool(path: Path) -> AskedPool:
+    """Reads `pool/STAGE.safetensors` of a run.
+
+    Raises:
+        InputError: It is damaged.
+    """
+    try:
+        with safe_open(path, "np") as file:
+            meta = file.metadata() or {}
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        sides = ("least", "most")
+        return AskedPool(
+            confidence=arrays["confidence"],
+            predicted=arrays["predicted"],
+            truth=arrays["truth"],
+            classes=list(json.loads(meta["classes"])),
+            least=arrays["least_indices"],
+            most=arrays["most_indices"],
+            images={side: arrays[f"{side}_images"] for side in sides if f"{side}_images" in arrays},
+            texts=json.loads(meta.get("texts", "{}")),
+        )
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path}: what was said of the pool cannot be read", why=str(error)[:200], fix="run the experiment again"
+        ) from None
 
 
 def kept_of(confidence: np.ndarray, predicted: np.ndarray, spec: PoolSpec, classes: int) -> np.ndarray:

@@ -117,6 +117,13 @@ class DataBundle:
             return self.train
         return self.train.select(torch.nonzero(~torch.isin(self.train.labels, torch.tensor(self.left_out))).flatten())
 
+    def add_unlabelled(self, split: ArraySplit) -> None:
+        """Adds samples without labels (-1) to those whose labels are not used."""
+        if self.unlabelled is not None:
+            images = torch.cat([self.unlabelled.images, split.images])
+            split = ArraySplit(images, torch.cat([self.unlabelled.labels, split.labels]))
+        self.unlabelled = split
+
     def taught(self, stage: str) -> ArraySplit:
         """What a stage of a run learns from: teachers have all training samples, the others the transfer set."""
         if stage in self.extra:

@@ -37,9 +37,14 @@ def load_npz_data(spec: NumpyFile, root: Path, progress: Progress | None = None)
     else:
         samples = _features(arrays["features"], spec.path)
     labels, classes = _labels(arrays["labels"], len(samples), spec)
-    split = ArraySplit(torch.from_numpy(samples), torch.from_numpy(labels))
-    problems = duplicates({"file": split}, spec.path)
-    return make_bundle(spec, spec.path, classes, split, problems=problems)
+    every = ArraySplit(torch.from_numpy(samples), torch.from_numpy(labels))
+    problems = duplicates({"file": every}, spec.path)
+    without = labels < 0
+    if not without.any():
+        return make_bundle(spec, spec.path, classes, every, problems=problems)
+    bundle = make_bundle(spec, spec.path, classes, every.select(np.flatnonzero(~without)), problems=problems)
+    bundle.add_unlabelled(every.select(np.flatnonzero(without)))
+    return bundle
 
 
 def _read(path: Path, name: str) -> dict[str, np.ndarray]:
@@ -173,9 +178,15 @@ def _labels(array: np.ndarray, count: int, spec: NumpyFile) -> tuple[np.ndarray,
             else "Store labels.astype(np.int64) once you have checked that they are whole.",
         )
     low, high = int(array.min()), int(array.max())
-    if low < 0:
-        at = int(np.flatnonzero(array < 0)[0])
-        raise DataError(f"{name}: label {low} is below 0 (first at sample {at})", "", "Count the classes from 0.")
+    if low < -1:
+        at = int(np.flatnonzero(array < -1)[0])
+        raise DataError(
+            f"{name}: label {low} is below 0 (first at sample {at})",
+            "",
+            "Count the classes from 0; -1 is for samples without a label.",
+        )
+    if high < 0:
+        raise DataError(f"{name}: no sample has a label", "", "Give some of them labels; -1 is for those without one.")
     if spec.classes is not None:
         classes = [str(label) for label in spec.classes]
         twice = sorted({label for label in classes if classes.count(label) > 1})

@@ -84,7 +84,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "column of labels": ({"images": GREY, "labels": LABELS[:, None]}, r"labels.ravel\(\)"),
     "float labels": ({"images": GREY, "labels": LABELS.astype(float)}, "float64"),
     "text labels": ({"images": GREY, "labels": np.array(["a", "b", "c"])[LABELS]}, "names in data.classes"),
-    "negative labels": ({"images": GREY, "labels": LABELS - 1}, "label -1 is below 0"),
+    "negative labels": ({"images": GREY, "labels": LABELS - 2}, "label -2 is below 0"),
     "huge labels": ({"images": GREY, "labels": LABELS * 1000}, "label 2000 is out of range"),
     "gap in labels": ({"images": GREY, "labels": LABELS * 2}, "'1' has 0"),
     "channels first": ({"images": COLOUR.transpose(0, 3, 1, 2), "labels": LABELS}, r"transpose\(0, 2, 3, 1\)"),
