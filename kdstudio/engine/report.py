@@ -61,7 +61,7 @@ def write_report(run: RunFolder, scorecard: dict[str, Any]) -> None:
         run=run.name,
         spec=run.experiment_path.read_text(encoding="utf-8"),
         created=time.strftime("%Y-%m-%d %H:%M", time.localtime(scorecard["created"])),
-        figures=_figures(scorecard["headline"], networks["student"]),
+        figures=_figures(scorecard["headline"], networks["student"], split),
         rows=_rows(columns, split),
         chain=_chain(scorecard, names),
         sections=_sections(run, scorecard, networks, store, split),
@@ -90,11 +90,13 @@ def size_text(count: float) -> str:
     return f"{amount(count)}B" if count >= 1000 else f"{count:g} B"
 
 
-def _figures(head: dict[str, Any], student: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _figures(head: dict[str, Any], student: dict[str, Any], split: str) -> list[tuple[str, str, str]]:
     """Number, what it is, and `good` or `bad` where it is a verdict."""
-    found = [(percent(head["score"]), "accuracy of the student", "")]
+    metric = "perplexity" if "perplexity" in student[split] else "accuracy"
+    language = "perplexity" in student[split]
+    found = [(f"{head['score']:.2f}" if language else percent(head["score"]), f"{metric} of the student", "")]
     if head.get("keeps") is not None:
-        found.append((percent(head["keeps"], 1), "of the teacher's accuracy kept", ""))
+        found.append((percent(head["keeps"], 1), f"of the teacher's {metric} kept", ""))
     if head.get("smaller_by") is not None:
         less = head["smaller_by"]
         found.append((percent(abs(less), 1), f"{'fewer' if less >= 0 else 'more'} parameters", ""))
@@ -102,10 +104,13 @@ def _figures(head: dict[str, Any], student: dict[str, Any]) -> list[tuple[str, s
         less = head["faster_by"]
         found.append((percent(abs(less), 1), f"{'less' if less >= 0 else 'more'} time per sample", ""))
     if head.get("gain") is not None:
-        gain = 100 * head["gain"]
-        text = f"{gain:+.2f}".replace("-", "−") if gain else "0.00"
+        gain = head["gain"] if language else 100 * head["gain"]
+        text = f"{gain:+.2f}".replace("-", "−") if gain and not language else f"{abs(gain):.2f}"
         verdict = "good" if gain > 0 else "bad" if gain < 0 else ""
-        found.append((text, "points against hard labels alone", verdict))
+        words = "points against hard labels alone"
+        if language:
+            words = f"{'less' if gain >= 0 else 'more'} perplexity than from the text alone"
+        found.append((text, words, verdict))
     if len(found) < 4:  # without a teacher: what the student costs
         found += [
             (amount(student["parameters"]), "parameters", ""),
@@ -116,11 +121,15 @@ def _figures(head: dict[str, Any], student: dict[str, Any]) -> list[tuple[str, s
 
 
 def _chain(scorecard: dict[str, Any], names: dict[str, str]) -> list[tuple[str, str]]:
-    """Split, and the accuracy at each link of a chain."""
+    """Split, and the score at each link of a chain."""
+
+    def told(figures: dict[str, Any]) -> str:
+        return f"{figures['perplexity']:.2f}" if "perplexity" in figures else percent(figures["accuracy"])
+
     links = scorecard.get("chain", [])
     networks = scorecard["networks"]
     return [
-        (split, " → ".join(f"{names[name]} {percent(networks[name][split]['accuracy'])}" for name in links))
+        (split, " → ".join(f"{names[name]} {told(networks[name][split])}" for name in links))
         for split in ("validation", "test")
         if links and split in networks["student"]
     ]
@@ -140,14 +149,18 @@ def _rows(networks: dict[str, Any], split: str) -> list[tuple[str, list[Cell]]]:
         low, high = (f"{figure[key]:,.{digits}f}" for key in ("low", "high"))
         return f"{figure['median']:,.{digits}f}{unit}", f"{low} – {high}"
 
+    language = any("perplexity" in entry[split] for entry in networks.values())
+    right = "Right token" if language else "Accuracy"
     picks: list[tuple[str, Callable[[dict[str, Any]], str | Cell]]] = [
         ("Model", lambda n: str(n["model"])),
-        ("Accuracy", lambda n: percent(n[split]["accuracy"])),
-        ("Right class among the first five", lambda n: percent(n[split]["top5"])),
+        ("Perplexity", lambda n: f"{n[split]['perplexity']:.2f}"),
+        (right, lambda n: percent(n[split]["accuracy"])),
+        (f"Right {'token' if language else 'class'} among the first five", lambda n: percent(n[split]["top5"])),
         ("Negative log-likelihood", lambda n: nats(n[split]["nll"])),
         ("Expected calibration error", lambda n: percent(n[split]["ece"])),
         ("Agrees with the teacher", lambda n: percent(n[split]["fidelity"]["agreement"])),
         ("KL to the teacher", lambda n: nats(n[split]["fidelity"]["kl"])),
+        ("Taken as a draft of the teacher (1 - TVD)", lambda n: percent(n[split]["fidelity"]["acceptance"])),
         ("Parameters", lambda n: f"{n['parameters']:,}"),
         ("File", lambda n: size_text(n["file_bytes"])),
         ("FLOPs a sample", lambda n: amount(n["flops"])),
@@ -181,8 +194,12 @@ def _sections(
     plots: Plots = [
         ("Losses", "Each term of the objective as it was optimised (weighted), and the sum; smoothed.", _losses(store)),
         ("Validation accuracy", "Per epoch; the best student epoch is the one that was kept.", _accuracy(store)),
-        ("Confusion of the student", text, matrix(student["confusion"], classes, counts=True)),
     ]
+    if "perplexity" in student:
+        text = "Per epoch, on validation text; less is better, and the best student epoch is the one that was kept."
+        plots[1] = ("Validation perplexity", text, _perplexity(store))
+        return [{"title": title, "text": text, "svg": svg} for title, text, svg in plots if svg]
+    plots.append(("Confusion of the student", text, matrix(student["confusion"], classes, counts=True)))
     if "fidelity" in student:
         text = "Rows: the teacher's answer. Columns: the student's. Colour: share of the row."
         table = student["fidelity"]["confusion"]
@@ -222,6 +239,16 @@ def _accuracy(store: MetricStore) -> str:
     pad = max(2.0, 0.05 * (max(values) - min(values)))
     span = (max(0.0, min(values) - pad), min(100.0, max(values) + pad))
     return line_plot(curves, "epoch", "accuracy in %", y_range=span)
+
+
+def _perplexity(store: MetricStore) -> str:
+    curves: list[Curve] = []
+    for stage, colour in COLOURS.items():
+        series = store.series(stage, "validation", "perplexity")
+        if len(series.values):
+            epochs = np.arange(1, len(series.values) + 1)
+            curves.append((NAMES[stage], colour, *_lists(*thin(epochs, series.values))))
+    return line_plot(curves, "epoch", "perplexity", log=True) if curves else ""
 
 
 def _lists(first: np.ndarray, second: np.ndarray) -> tuple[list[float], list[float]]:

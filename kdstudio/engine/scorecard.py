@@ -238,7 +238,9 @@ def summary_lines(scorecard: dict[str, Any]) -> list[str]:
         faster = head["faster_by"]
         words.append(f"{faster:.1%} less time per sample" if faster >= 0 else f"{-faster:.1%} more time per sample")
     if head.get("gain") is not None:
-        gain = f"{head['gain']:.2f} less perplexity than" if language else f"{100 * head['gain']:+.2f} points against"
+        gain = f"{100 * head['gain']:+.2f} points against"
+        if language:
+            gain = f"{abs(head['gain']):.2f} {'less' if head['gain'] >= 0 else 'more'} perplexity than"
         words.append(f"{gain} hard labels alone")
     for name, entry in scorecard["networks"].items():
         spoiled = entry[split].get("not_finite", 0)
