@@ -16,24 +16,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdstudio.commands.inspect_pairs import describe_pairs, pairs_text
+from kdstudio.commands.inspect_text import text_lines, text_report
 from kdstudio.project.errors import InputError, KDStudioError, ModelError
 from kdstudio.project.folder import Project, find_project, load_experiment
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.spec import (
+    FROM_TEACHER,
     KNOWN,
     DataBase,
     Digits,
     Experiment,
     ImageFolder,
     KnownImages,
+    LayersSpec,
     ModelSpec,
     NumpyFile,
+    StudentSpec,
+    TextCorpus,
+    TextTable,
     suggestion,
     validate,
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from kdstudio.engine.data import DataBundle
     from kdstudio.engine.models import LayerInfo
@@ -61,8 +67,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "target",
         metavar="MODEL|DATA",
         nargs="?",
-        help="a model (resnet20, timm:NAME, models.py:build), data (digits, mnist, an image folder, an .npz file), an "
-        " experiment's YAML file or a project folder",
+        help="a model (resnet20, timm:NAME, models.py:build), data (digits, mnist, an image folder, a .npz, .csv, "
+        ".tsv, .jsonl or .txt file), an experiment's YAML file or a project folder",
     )
     parser.add_argument(
         "--input-shape",
@@ -88,6 +94,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "run:EXPERIMENT/NNN",
     )
     parser.add_argument("--term", default="hint", help="with --pairs: the term that is to take them (default hint)")
+    parser.add_argument("--text", metavar="COLUMN", default="text", help="of a table: the column with the text")
+    parser.add_argument("--label", metavar="COLUMN", default="label", help="of a table: the column with the label")
+    parser.add_argument("--tokenizer", metavar="ID", help="of texts: a hub id, a folder or bpe:N (default bpe:4000)")
+    parser.add_argument("--max-tokens", type=int, default=128, metavar="N", help="of texts: tokens of a sample")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--serve", action="store_true", help="answer questions, one JSON object a line, until the input ends"
@@ -130,7 +140,7 @@ def inspect(args: argparse.Namespace) -> dict[str, Any]:
     if (path / "student.json").exists():
         return _student(path, bool(args.trust))
     root, trusted = _surroundings(args, Path.cwd())
-    data = _data_spec(target, path)
+    data = _data_spec(target, path, args)
     if data is not None:
         return _data(data, root, args)
     if _looks_like_model(target):
@@ -175,13 +185,20 @@ def _surroundings(args: argparse.Namespace, start: Path) -> tuple[Path, bool]:
     return root, bool(args.trust) or Project.open(root).trusted
 
 
-def _data_spec(target: str, path: Path) -> DataBase | None:
+def _data_spec(target: str, path: Path, args: argparse.Namespace) -> DataBase | None:
     if target == "digits":
         return Digits()
     if target in _KNOWN_DATA:
         return validate(KnownImages, {"source": target}, "DATA")
     if path.suffix == ".npz":
         return NumpyFile(path=str(path.resolve()))
+    kinds = [suffix.lower() for suffix in path.suffixes[-2:] if suffix.lower() != ".gz"]
+    if path.is_file() and kinds and kinds[-1] in (".csv", ".tsv", ".jsonl", ".txt"):
+        tokenizer = args.tokenizer or "bpe:4000"
+        common = {"path": str(path.resolve()), "tokenizer": tokenizer, "max_tokens": args.max_tokens}
+        if kinds[-1] == ".txt":
+            return validate(TextCorpus, common, "DATA")
+        return validate(TextTable, {**common, "text": args.text, "label": args.label}, "DATA")
     if path.is_dir():
         return ImageFolder(path=str(path.resolve()))
     return None
@@ -216,7 +233,8 @@ def _student(folder: Path, trust: bool) -> dict[str, Any]:
     from kdstudio.engine.student_io import load_student
 
     student = load_student(folder, trust)
-    return model_report(student.spec, student.input_shape, len(student.classes), folder, trust)
+    facts = student.text.to_dict() if student.text is not None else None
+    return model_report(student.spec, student.input_shape, student.outputs, folder, trust, facts=facts)
 
 
 def describe_experiment(
@@ -233,7 +251,8 @@ def describe_experiment(
     except KDStudioError as error:
         report["errors"].append({"part": "data", **error.as_dict()})
         return report
-    shape, classes = tuple(report["data"]["input_shape"]), len(report["data"]["classes"])
+    shape, classes = tuple(report["data"]["input_shape"]), int(report["data"]["outputs"])
+    facts = (report["data"].get("text") or {}).get("facts")
     networks: list[tuple[str, ModelSpec | None]] = [("teacher", experiment.teacher)]
     networks += [(f"teacher-{number}", spec) for number, spec in enumerate(experiment.teachers, 2)]
     networks += [(f"assistant-{number}", spec) for number, spec in enumerate(experiment.assistants, 1)]
@@ -241,7 +260,7 @@ def describe_experiment(
         if spec is None:
             continue
         try:
-            report[part] = model_report(spec, shape, classes, root, trusted)
+            report[part] = model_report(spec, shape, classes, root, trusted, facts=facts, teacher=experiment.teacher)
         except KDStudioError as error:
             report["errors"].append({"part": part, **error.as_dict()})
     return report
@@ -280,9 +299,14 @@ def data_report(bundle: DataBundle, examples: int, side: int | None = None) -> d
         "fingerprint": bundle.fingerprint(),
         "problems": bundle.problems,
     }
+    report["outputs"] = bundle.outputs
+    if bundle.unlabelled is not None:
+        report["unlabelled"] = len(bundle.unlabelled)
     if bundle.stored is not None:
         report["stored"] = asdict(bundle.stored)
-    if examples > 0:
+    if bundle.text is not None:
+        report["text"] = text_report(bundle, max(examples, 1))
+    elif examples > 0:
         report["examples"] = _examples(bundle, examples, side)
     return report
 
@@ -319,22 +343,44 @@ def png_of(image: Tensor, side: int | None = None) -> str:
 
 
 def model_report(
-    spec: ModelSpec, shape: tuple[int, ...], classes: int, root: Path, trusted: bool, parts: bool = False
+    spec: ModelSpec,
+    shape: tuple[int, ...],
+    classes: int,
+    root: Path,
+    trusted: bool,
+    parts: bool = False,
+    facts: dict[str, Any] | None = None,
+    teacher: ModelSpec | None = None,
 ) -> dict[str, Any]:
     """Layers, shapes and costs of a model, as plain data.
 
     Args:
         spec, shape, classes, root, trusted: See `build_model`.
         parts: Also list every module as `parts`; each of them can be tapped.
+        facts: Of texts, see `TextFacts`.
+        teacher: What a student from its teacher's layers is made of.
 
     Raises:
         ModelError: It cannot be built, or its weights file does not fit.
     """
     from kdstudio.engine.models import build_model, count_flops, count_parameters, describe, load_weights
+    from kdstudio.engine.text.build import chosen_layers, from_teacher
+    from kdstudio.engine.text.facts import TextFacts
+    from kdstudio.engine.text.network import TextNetwork
 
     try:
         # The published weights change no shape and no cost, and fetching them could take minutes.
-        model = build_model(spec.model_copy(update={"pretrained": False}), shape, classes, root, trusted)
+        plain = spec.model_copy(update={"pretrained": False})
+        text = TextFacts.from_dict(facts) if facts is not None else None
+        kept: list[int] | None = None
+        if isinstance(spec, StudentSpec) and spec.model == FROM_TEACHER and teacher is not None:
+            source = teacher.model_copy(update={"pretrained": False})
+            origin = build_model(source, shape, classes, root, trusted, text)
+            layers = spec.layers or LayersSpec()
+            model: nn.Module = from_teacher(origin, layers)
+            kept = chosen_layers(layers, int(origin.config.num_hidden_layers))  # type: ignore[union-attr, arg-type]
+        else:
+            model = build_model(plain, shape, classes, root, trusted, text)
     except (RuntimeError, MemoryError, OverflowError) as error:
         raise ModelError(
             f"{spec.model} cannot be built for samples of {' x '.join(map(str, shape))} and {classes} classes",
@@ -352,6 +398,10 @@ def model_report(
         "flops": count_flops(model, shape),
         "layers": [_layer(layer) for layer in describe(model, shape)],
     }
+    if isinstance(model, TextNetwork):
+        report["depth"] = int(model.config.num_hidden_layers)
+    if kept is not None:
+        report["kept"] = kept
     if parts:
         report["parts"] = [_layer(part) for part in describe(model, shape, every=True)]
     return report
@@ -398,6 +448,8 @@ def _model_text(report: dict[str, Any]) -> str:
     ]
     shape = " x ".join(map(str, report["input_shape"]))
     head = f"{report['model']} for samples of {shape} and {report['num_classes']} classes"
+    if "kept" in report:
+        head += f", of the teacher's layers {', '.join(map(str, report['kept']))}"
     costs = f"{report['parameters']:,} parameters, {_amount(report['flops'])}FLOPs per sample"
     return f"{head}\n{_table(rows, right=(3,))}\n{costs}"
 
@@ -410,6 +462,8 @@ def _data_text(report: dict[str, Any]) -> str:
     rows.append(("all", *(f"{report['samples'][split]:,}" for split in splits)))
     shape = " x ".join(map(str, report["input_shape"]))
     lines = [f"{report['name']}, samples of {shape}, {len(report['classes'])} classes"]
+    if "text" in report:
+        lines = [report["name"], *text_lines(report)]
     if "stored" in report:
         sizes = [" x ".join(map(str, report["stored"][which])) for which in ("smallest", "largest")]
         kind = "grey pictures" if report["stored"]["grey"] else "pictures"

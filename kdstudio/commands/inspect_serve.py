@@ -36,10 +36,13 @@ from pydantic import TypeAdapter, ValidationError
 from kdstudio.commands.inspect import data_report, model_report, png_of
 from kdstudio.project.errors import InputError, KDStudioError
 from kdstudio.project.folder import Project
-from kdstudio.project.spec import DataBase, DataSpec, Experiment, ModelSpec, TeacherSpec, validate
+from kdstudio.project.spec import DataBase, DataSpec, Experiment, ModelSpec, StudentSpec, TeacherSpec, validate
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from kdstudio.engine.data import DataBundle
+    from kdstudio.project.pool import AskedPool
 
 THUMBNAIL = 64
 #: Pictures of all classes together; of many classes fewer pictures of each are sent.
@@ -86,6 +89,7 @@ class Server:
             "gradient-shares": self._gradient_shares,
             "likeness": self._likeness,
             "methods": self._methods,
+            "pool": self._pool,
         }
 
     def serve(self) -> None:
@@ -151,18 +155,20 @@ class Server:
 
     def _data(self, question: dict[str, Any]) -> dict[str, Any]:
         _, bundle = self._read_data(question)
-        each = max(1, min(int(question.get("examples", 0)), MOST_EXAMPLES // len(bundle.classes)))
+        each = max(1, min(int(question.get("examples", 0)), MOST_EXAMPLES // max(1, len(bundle.classes))))
         return data_report(bundle, each, THUMBNAIL)
 
     def _model(self, question: dict[str, Any]) -> dict[str, Any]:
         from kdstudio.engine.networks import weights_path
 
         root, trusted = _surroundings(question)
-        spec = validate(ModelSpec, question["spec"])
+        spec = validate(StudentSpec if question["side"] == "student" else ModelSpec, question["spec"])
+        teacher = validate(ModelSpec, question["teacher"]) if question.get("teacher") else None
         if spec.weights is not None:  # also `run:NAME`: is there such a run, and does it fit
             found = weights_path(spec.weights, root, str(question["side"]))
             spec = spec.model_copy(update={"weights": str(found)})
-        return model_report(spec, tuple(question["input_shape"]), int(question["classes"]), root, trusted, parts=True)
+        shape, outputs, facts = tuple(question["input_shape"]), int(question["classes"]), question.get("text")
+        return model_report(spec, shape, outputs, root, trusted, parts=True, facts=facts, teacher=teacher)
 
     def _teacher_logits(self, question: dict[str, Any]) -> dict[str, Any]:
         """The trained teacher's logits of a few validation samples, and of the pool that they begin: float32, row by
@@ -185,6 +191,7 @@ class Server:
             "classes": bundle.classes,
             "labels": found.split.labels[:count].tolist(),
             "logits": found.logits[:count].tolist(),
+            "texts": _texts(bundle, images),
             "pool": base64.b64encode(found.logits.numpy().astype("<f4").tobytes()).decode(),
             "pictures": [png_of(image, THUMBNAIL) for image in images] if images.ndim == 4 else [],
             "validation_accuracy": found.score,
@@ -211,6 +218,27 @@ class Server:
         self._check(question)
         found = likeness_at_start(experiment, bundle, root, trusted)
         return {"teacher": list(found.teacher), "student": list(found.student), "table": found.table}
+
+    def _pool(self, question: dict[str, Any]) -> dict[str, Any]:
+        """What the trained teacher says of samples without labels: arrays in base64, and samples to look at."""
+        from kdstudio.engine.first_look import asked_of_kept_teacher
+
+        root, trusted = _surroundings(question)
+        experiment = validate(Experiment, question["experiment"])
+        _, bundle = self._read_data(question)
+        self._check(question)
+        found = asked_of_kept_teacher(experiment, bundle, root, trusted)
+        arrays = {
+            "confidence": (found.confidence, "<f4"),
+            "predicted": (found.predicted, "<i4"),
+            "truth": (found.truth, "<i4"),
+        }
+        answer: dict[str, Any] = {"classes": found.classes}
+        for name, (array, kind) in arrays.items():
+            answer[name] = base64.b64encode(array.astype(kind).tobytes()).decode()
+        for side, places in (("least", found.least), ("most", found.most)):
+            answer[side] = [pool_sample(found, side, place, int(at)) for place, at in enumerate(places)]
+        return answer
 
     def _methods(self, question: dict[str, Any]) -> dict[str, Any]:
         """The methods of a comparison that do not fit the two networks."""
@@ -252,6 +280,26 @@ class Server:
         bundle = load_data(wanted, root, self._progress(question))
         self._bundle = (key, bundle)
         return spec, bundle
+
+
+def pool_sample(pool: AskedPool, side: str, place: int, position: int) -> dict[str, Any]:
+    """One of the samples that a teacher is least or most sure of."""
+    sample = {
+        "label": pool.classes[int(pool.predicted[position])],
+        "confidence": float(pool.confidence[position]),
+    }
+    if side in pool.images:
+        import torch
+
+        sample["png"] = png_of(torch.from_numpy(pool.images[side][place]).permute(2, 0, 1), THUMBNAIL)
+    elif side in pool.texts:
+        sample["text"] = " ".join(pool.texts[side][place].split())[:300]
+    return sample
+
+
+def _texts(bundle: DataBundle, samples: Tensor) -> list[str]:
+    """What samples say, of texts; empty for others."""
+    return [] if bundle.tokenizer is None else [bundle.tokenizer.text(ids) for ids in samples.tolist()]
 
 
 def _surroundings(question: dict[str, Any]) -> tuple[Path, bool]:

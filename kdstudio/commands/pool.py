@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _of_run(folder: RunFolder, args: argparse.Namespace) -> dict[str, PoolReport]:
-    spec = folder.experiment().pool
+    spec = folder.experiment().unlabelled
     found = {}
     for path in sorted(folder.pool_path("x").parent.glob("*.safetensors")):
         if spec is not None:
@@ -49,7 +49,7 @@ def _of_run(folder: RunFolder, args: argparse.Namespace) -> dict[str, PoolReport
         raise InputError(
             f"{folder.name}: there is no pool in this run",
             why="its experiment has none, or its teacher was not trained yet",
-            fix="add 'pool' to the experiment and run it",
+            fix="add 'unlabelled' to the experiment and run it",
         )
     return found
 
@@ -58,14 +58,14 @@ def _of_experiment(path: Path, args: argparse.Namespace) -> dict[str, PoolReport
     project, experiment = project_and_experiment(path, [])
     if project is None:
         raise InputError(f"{args.target}: this file belongs to no project", fix="put it into experiments/ of one")
-    if experiment.pool is None:
-        raise InputError(f"{experiment.name}: the experiment has no pool", fix="add 'pool' to it")
+    if experiment.unlabelled is None:
+        raise InputError(f"{experiment.name}: the experiment has no pool", fix="add 'unlabelled' to it")
     from kdstudio.engine.data import load_data
     from kdstudio.engine.first_look import asked_of_kept_teacher
 
     bundle = load_data(experiment.data, project.root)
     pool = asked_of_kept_teacher(experiment, bundle, project.root, project.trusted)
-    return {"student": pool.report(_at(experiment.pool, args.threshold))}
+    return {"student": pool.report(_at(experiment.unlabelled, args.threshold))}
 
 
 def _at(spec: PoolSpec, threshold: float | None) -> PoolSpec:

@@ -50,32 +50,32 @@ def gather(experiment: Experiment, bundle: DataBundle, root: Path, progress: Cal
     Raises:
         DataError: There are none, or they have another shape than the labelled ones.
     """
-    spec = experiment.pool
+    spec = experiment.unlabelled
     assert spec is not None
     parts = [(bundle.unlabelled.images, bundle.unlabelled.labels)] if bundle.unlabelled is not None else []
     if spec.data is not None:
         other = load_data(spec.data, root, progress)
         if other.input_shape != bundle.input_shape:
             raise DataError(
-                f"pool.data: its samples have the shape {other.input_shape}, not {bundle.input_shape} as the others",
+                f"unlabelled.data: its samples have the shape {other.input_shape}, and the others {bundle.input_shape}",
                 "both go through the same networks",
-                "choose data of that shape, or set pool.data.image_size and grayscale to match",
+                "choose data of that shape, or set unlabelled.data.image_size and grayscale to match",
             )
         splits = list(other.splits.values()) + ([other.unlabelled] if other.unlabelled is not None else [])
         images = torch.cat([split.images for split in splits])
         parts.append((images, torch.full((len(images),), -1)))
     if spec.noise:
         if len(bundle.input_shape) != 3:
-            raise DataError("pool.noise: noise is made as pictures, and the samples are none", fix="set it to 0")
+            raise DataError("unlabelled.noise: noise is made as pictures, and the samples are none", fix="set it to 0")
         generator = torch.Generator().manual_seed(mix(experiment.data.split_seed, _NOISE) >> 1)
         shape = (spec.noise, *bundle.input_shape)
         noise = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
         parts.append((noise, torch.full((spec.noise,), -1)))
     if not parts or not sum(len(truth) for _, truth in parts):
         raise DataError(
-            "pool: there are no samples without labels",
-            "all training samples have labels, and neither pool.data nor pool.noise adds others",
-            "set data.labelled to the share that keeps its labels, or give pool.data",
+            "unlabelled: there are no samples without labels",
+            "all training samples have labels, and neither unlabelled.data nor unlabelled.noise adds others",
+            "set data.labelled to the share that keeps its labels, or give unlabelled.data",
         )
     return Pool(torch.cat([images for images, _ in parts]), torch.cat([truth for _, truth in parts]))
 
@@ -124,7 +124,7 @@ def label_pool(
     Raises:
         DataError: Nothing is left to learn from.
     """
-    spec = experiment.pool
+    spec = experiment.unlabelled
     assert spec is not None
     path = run.pool_path(stage)
     if path.exists():
@@ -140,8 +140,8 @@ def label_pool(
     found = chosen(pool, confidence, predicted, spec, len(bundle.classes))
     if not len(found) and not spec.labelled_too:
         raise DataError(
-            f"pool.threshold: the teacher is sure of none of the {len(pool):,} samples ({spec.threshold:g})",
-            fix="lower pool.threshold, or set pool.labelled_too to true",
+            f"unlabelled.threshold: the teacher is sure of none of the {len(pool):,} samples ({spec.threshold:g})",
+            fix="lower unlabelled.threshold, or set unlabelled.labelled_too to true",
         )
     own = bundle.transfer
     if not spec.labelled_too:

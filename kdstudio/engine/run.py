@@ -262,7 +262,7 @@ class Session:
     def _distil(self, link: Link, teacher_model: nn.Module | None) -> tuple[nn.Module, Outcome | None]:
         """Trains the student or an assistant. No outcome if a stop was asked for before its first step."""
         experiment, stage = link.experiment, link.stage
-        if self.experiment.pool is not None and teacher_model is not None:
+        if self.experiment.unlabelled is not None and teacher_model is not None:
             self._learn_from_pool(stage, teacher_model)
         student = self._untrained("student", link, teacher_model)
         objective = self._objective(link, self._facts(teacher_model, stage)).to(self.device)

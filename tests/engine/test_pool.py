@@ -50,9 +50,9 @@ def test_labels_that_are_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("labels", ["hard", "soft"])
 def test_a_student_learns_from_the_pool(lab: Any, labels: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "kdstudio")
-    run = lab.run(data=DATA, pool={**POOL, "labels": labels}, baseline=True)
+    run = lab.run(data=DATA, unlabelled={**POOL, "labels": labels}, baseline=True)
     pool = read_pool(run.pool_path("student"))
-    report = pool.report(run.experiment().pool)
+    report = pool.report(run.experiment().unlabelled)
     assert len(pool.confidence) == report.known
     assert pool.images["least"].shape[0] == 12
     assert pool.confidence[pool.least].max() <= pool.confidence[pool.most].min()
@@ -66,7 +66,7 @@ def test_no_hidden_label_is_learned_from(lab: Any, monkeypatch: pytest.MonkeyPat
     """With other hidden labels, the run is the same bit for bit."""
     from kdstudio.engine import pool as pool_module
 
-    first = lab.run(data=DATA, pool={**POOL, "labels": "hard"})
+    first = lab.run(data=DATA, unlabelled={**POOL, "labels": "hard"})
     original = pool_module.gather
 
     def other(*args: Any) -> Any:
@@ -75,12 +75,12 @@ def test_no_hidden_label_is_learned_from(lab: Any, monkeypatch: pytest.MonkeyPat
         return found
 
     monkeypatch.setattr("kdstudio.engine.run.gather", other)
-    second = lab.run(data=DATA, pool={**POOL, "labels": "hard"})
+    second = lab.run(data=DATA, unlabelled={**POOL, "labels": "hard"})
     assert lab.same(lab.module(first), lab.module(second))
 
 
 def test_resumed_it_is_the_undisturbed_run(lab: Any) -> None:
-    fields: dict[str, Any] = {"data": DATA, "pool": {**POOL, "rounds": 2, "labels": "hard"}}
+    fields: dict[str, Any] = {"data": DATA, "unlabelled": {**POOL, "rounds": 2, "labels": "hard"}}
     whole = lab.run(**fields)
     parked = lab.project.create_run(lab.experiment(**fields))
     lab.before_step("student", 3, lambda trainer: request(parked, "park"))
@@ -94,23 +94,23 @@ def test_resumed_it_is_the_undisturbed_run(lab: Any) -> None:
 
 def test_noise_and_other_data_alone(lab: Any) -> None:
     pool = {"noise": 100, "labelled_too": False, "threshold": 0.0, "balance": False, "data": {"source": "digits"}}
-    run = lab.run(data={"source": "digits", "batch_size": 32}, pool=pool)
+    run = lab.run(data={"source": "digits", "batch_size": 32}, unlabelled=pool)
     assert len(read_pool(run.pool_path("student")).confidence) == 1897
     assert set(read_pool(run.pool_path("student")).truth.tolist()) == {-1}
 
 
 def test_a_pool_of_another_shape_is_refused(lab: Any, tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", images=np.zeros((40, 9, 9), np.uint8), labels=np.tile([0, 1], 20))
-    with pytest.raises(DataError, match=r"pool.data: its samples have the shape \(1, 9, 9\)"):
-        lab.run(pool={"data": {"source": "npz", "path": str(tmp_path / "x.npz")}})
+    with pytest.raises(DataError, match=r"unlabelled.data: its samples have the shape \(1, 9, 9\)"):
+        lab.run(unlabelled={"data": {"source": "npz", "path": str(tmp_path / "x.npz")}})
 
 
 def test_the_command(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    run = lab.run(data=DATA, pool=POOL)
+    run = lab.run(data=DATA, unlabelled=POOL)
     capsys.readouterr()
     assert main(["pool", str(run.path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["student"]
-    lab.project.save(lab.experiment(data=DATA, pool=POOL))
+    lab.project.save(lab.experiment(data=DATA, unlabelled=POOL))
     assert main(["pool", str(lab.project.root / "small"), "--threshold", "0.2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["student"]["answered"] == told["answered"]
     assert main(["pool", str(run.path), "--threshold", "0.999"]) == 0

@@ -50,10 +50,10 @@ def test_the_report() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"pool": {}}, "the pool is empty; set data.labelled"),
-        ({"pool": {"noise": 5}, "teacher": None, "objective": [{"term": "hard"}]}, "no teacher to label it"),
-        ({"pool": {"noise": 5}, "objective": [{"term": "hard"}]}, "no term looks at the teacher"),
-        ({"pool": {"noise": 5}, "objective": [{"term": "soft"}, {"term": "decoupled"}]}, "'decoupled' needs a label"),
+        ({"unlabelled": {}}, "the pool is empty; set data.labelled"),
+        ({"unlabelled": {"noise": 5}, "teacher": None, "objective": [{"term": "hard"}]}, "no teacher to label it"),
+        ({"unlabelled": {"noise": 5}, "objective": [{"term": "hard"}]}, "no term looks at the teacher"),
+        ({"unlabelled": {"noise": 5}, "objective": [{"term": "soft"}, {"term": "decoupled"}]}, "'decoupled' needs a label"),
     ],
 )
 def test_pools_that_cannot_be(fields: dict[str, object], said: str) -> None:

@@ -15,7 +15,9 @@ from kdstudio.gui.setup.fields import FieldBox, FieldGrid
 from kdstudio.gui.setup.form import ModelForm, choose_variant
 from kdstudio.gui.setup.schema import FieldSchema, variants_of
 from kdstudio.gui.setup.section import Card, Section
-from kdstudio.project.spec import Digits, ImageFolder, KnownImages, NumpyFile
+from kdstudio.project.spec import Digits, HubText, ImageFolder, KnownImages, NumpyFile, TextCorpus, TextTable
+
+SOURCES = (Digits, KnownImages, ImageFolder, NumpyFile, TextTable, TextCorpus, HubText)
 
 
 class SourceBox(FieldBox):
@@ -36,7 +38,7 @@ class DataSection(Section):
     def __init__(self, context: Context) -> None:
         sentence = tr("The transfer set: what the student learns from, and how it is split.")
         super().__init__(context, tr("Data"), sentence, ("data",))
-        self._key, self._table = variants_of((Digits, KnownImages, ImageFolder, NumpyFile))
+        self._key, self._table = variants_of(SOURCES)
         self.source = SourceBox(context, self._table, self._key)
         self.words = QLabel()
         self.words.setObjectName("soft")

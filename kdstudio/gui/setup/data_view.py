@@ -15,6 +15,8 @@ from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.fact_status import FactStatus
 from kdstudio.gui.setup.joins import shape_text
 from kdstudio.gui.setup.section import Card
+from kdstudio.gui.setup.text_view import TextSamples, TokenHistogram
+from kdstudio.gui.setup.text_view import in_words as text_in_words
 from kdstudio.gui.theme import Theme
 
 PICTURE = 32
@@ -179,7 +181,9 @@ class DataCard(Card):
         self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.area.setWidget(self.table)
         self.area.setAccessibleName(tr("Classes"))
-        for widget in (self.status, self.words, self.problems, self.legend, self.area):
+        self.tokens = TokenHistogram(context.theme)
+        self.texts = TextSamples(context.theme)
+        for widget in (self.status, self.words, self.problems, self.legend, self.area, self.tokens, self.texts):
             self.body.addWidget(widget)
         self._shown: dict[str, Any] | None = None
         context.theme.changed.connect(self._write_legend)
@@ -188,8 +192,11 @@ class DataCard(Card):
         """Shows what is known now; an older answer stays while it is asked again."""
         self.status.refresh()
         report = self.context.facts.data.answer
-        for widget in (self.words, self.legend, self.area):
+        for widget in (self.words, self.legend):
             widget.setVisible(report is not None)
+        self.area.setVisible(bool(report and report["classes"]))
+        self.texts.setVisible(bool(report and "text" in report))
+        self.tokens.setVisible(bool(report and report["classes"] and "text" in report))
         self.problems.setVisible(bool(report and report["problems"]))
         if report is None or report is self._shown:
             return
@@ -198,6 +205,9 @@ class DataCard(Card):
         self.problems.setText("\n".join(report["problems"]))
         self._write_legend()
         self.table.show_data(report)
+        if "text" in report:
+            self.tokens.show_tokens(report["text"]["tokens"])
+            self.texts.show_texts(report)
         rows = min(len(report["classes"]), ROWS)
         self.area.setFixedHeight(rows * self.table.row_height + 2)
 
@@ -215,7 +225,9 @@ class DataCard(Card):
 def in_words(report: dict[str, Any]) -> str:
     """What the data are, in sentences."""
     lacking = report.get("left_out") or {}
-    found = _form_in_words(report, lacking.get("samples", 0))
+    found = text_in_words(report) if "text" in report else _form_in_words(report, lacking.get("samples", 0))
+    if report.get("unlabelled"):
+        found += " " + tr("{count:,} more have no label that is used.", count=report["unlabelled"])
     if not lacking.get("classes"):
         return found
     names = ", ".join(lacking["classes"])

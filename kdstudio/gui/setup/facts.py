@@ -18,7 +18,17 @@ from kdstudio.gui.setup.joins import join
 from kdstudio.project.errors import KDStudioError, SpecError
 from kdstudio.project.folder import Project
 from kdstudio.project.pairing import shapes_of
-from kdstudio.project.spec import JOIN_RULES, DataSpec, JoinRule, ModelSpec, TeacherSpec, suggestion, validate
+from kdstudio.project.spec import (
+    FROM_TEACHER,
+    JOIN_RULES,
+    DataSpec,
+    JoinRule,
+    ModelSpec,
+    StudentSpec,
+    TeacherSpec,
+    suggestion,
+    validate,
+)
 
 EXAMPLES = 8
 SAMPLES = 24
@@ -228,7 +238,8 @@ class Facts(QObject):
         if not isinstance(value, dict) or data is None:
             return None
         try:
-            spec = validate(ModelSpec, {key: value[key] for key in ModelSpec.model_fields if key in value})
+            model = StudentSpec if side == "student" else ModelSpec
+            spec = validate(model, {key: value[key] for key in model.model_fields if key in value})
         except SpecError:
             return None
         return {
@@ -237,9 +248,19 @@ class Facts(QObject):
             "side": side,
             "spec": spec.model_dump(mode="json"),
             "input_shape": data["input_shape"],
-            "classes": len(data["classes"]),
+            "classes": data["outputs"],
             "files": self._stamps(spec),
+            **self._text_question(spec, data),
         }
+
+    def _text_question(self, spec: ModelSpec, data: dict[str, Any]) -> dict[str, Any]:
+        """What a model for texts depends on beside its own settings."""
+        found: dict[str, Any] = {"text": data["text"]["facts"]} if "text" in data else {}
+        if spec.model == FROM_TEACHER:
+            teacher = self._value.get("teacher")
+            known = {key: teacher[key] for key in ModelSpec.model_fields if key in teacher} if teacher else None
+            found["teacher"] = known
+        return found
 
     def _stamps(self, spec: ModelSpec) -> list[Any]:
         """Times of the files that the model is made from: a question about changed files is another one."""

@@ -92,6 +92,7 @@ class ModelForm(QWidget):
         self.rest.place()
         for part in self.nested:
             part.refresh()
+            part.setVisible(is_relevant(part.schema.name, values) or part.used)
             changed += part.used
         if self.fold is not None:
             self.fold.set_changed(changed)

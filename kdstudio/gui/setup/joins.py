@@ -33,6 +33,9 @@ WANTED: dict[JoinRule, str] = {
     "fusion": mark("this term takes maps"),
     "factors": mark("this term takes maps"),
     "embedding": mark("this term takes layers that give more than one number"),
+    "blocks": mark("this term takes attention blocks over the same tokens"),
+    "scores": mark("this term takes attention blocks over the same tokens"),
+    "states": mark("this term has no regressor and takes tokens of the same width"),
 }
 
 
@@ -63,6 +66,11 @@ def join(student: Shape, teacher: Shape, rule: JoinRule = "regressor") -> Join:
         return Join(True, tr(words, before=math.prod(student), after=math.prod(teacher)))
     if rule in PARTS:
         return Join(True, _parts(student, teacher, rule))
+    if rule in ("blocks", "scores"):
+        words = mark("by their attention, {tokens} × {tokens} in each head; the widths need not agree")
+        return Join(True, tr(words, tokens=student[0]))
+    if rule == "states":
+        return Join(True, tr("the direction of one token's state, {width} numbers", width=student[1]))
     if rule == "any":
         return Join(True, tr("by relations between samples; the sizes need not agree"))
     return Join(True, tr("number by number, {shape}", shape=shape_text(student)))

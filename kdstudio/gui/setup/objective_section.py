@@ -28,6 +28,7 @@ FAMILIES = {
     "feature_terms": mark("Features of layers"),
     "relation_terms": mark("Relations between samples"),
     "trained_terms": mark("With parts that learn"),
+    "text_terms": mark("Layers of text networks"),
 }
 #: The term that looks at several teachers.
 ENSEMBLE = "ensemble"

@@ -23,15 +23,20 @@ from kdstudio.project.spec import KNOWN
 
 WEIGHTS_FILTER = mark("Weights (*.safetensors *.pt *.pth);;All files (*)")
 ARRAYS_FILTER = mark("NumPy files (*.npz);;All files (*)")
+TABLES_FILTER = mark("Tables (*.csv *.tsv *.jsonl *.csv.gz *.tsv.gz *.jsonl.gz);;All files (*)")
+TEXTS_FILTER = mark("Texts (*.txt *.txt.gz *.jsonl *.jsonl.gz);;All files (*)")
 FOLDER = ""
 #: What a path field looks for, by model and field (empty for a folder), and the title of the dialog that asks for it.
 PATHS = {
     ("ImageFolder", "path"): (FOLDER, mark("Choose the folder of images")),
     ("KnownImages", "folder"): (FOLDER, mark("Choose the folder with the image set's files")),
     ("NumpyFile", "path"): (ARRAYS_FILTER, mark("Choose a NumPy file")),
+    ("TextTable", "path"): (TABLES_FILTER, mark("Choose a table of texts")),
+    ("TextTable", "test_path"): (TABLES_FILTER, mark("Choose a table of texts to test on")),
+    ("TextCorpus", "path"): (TEXTS_FILTER, mark("Choose a text")),
 }
 IN_PROJECT = mark("In this project")
-LIBRARIES = ("timm:", "torchvision:")
+LIBRARIES = ("timm:", "torchvision:", "transformers:")
 
 
 def special_editor(schema: FieldSchema, owner: str, context: Context, path: str) -> Editor | None:

@@ -16,6 +16,7 @@ ELSEWHERE = (
     "teachers",
     "assistants",
     "student",
+    "unlabelled",
     "objective",
     "train",
     "baseline",

@@ -12,6 +12,7 @@ from kdstudio.gui.setup.data_section import DataSection
 from kdstudio.gui.setup.model_section import StudentSection, TeacherSection
 from kdstudio.gui.setup.objective_section import ObjectiveSection
 from kdstudio.gui.setup.plain_sections import GeneralSection, RecordingSection
+from kdstudio.gui.setup.pool_section import PoolSection
 from kdstudio.gui.setup.section import Section
 from kdstudio.gui.setup.training_section import TrainingSection
 from kdstudio.gui.setup.yaml_section import YamlSection
@@ -33,6 +34,7 @@ SECTIONS = (
     SectionSpec("teacher", mark("Teacher"), ("teacher", "teachers"), TeacherSection),
     SectionSpec("assistants", mark("Assistants"), ("assistants",), ChainSection),
     SectionSpec("student", mark("Student"), ("student",), StudentSection),
+    SectionSpec("unlabelled", mark("Without labels"), ("unlabelled",), PoolSection),
     SectionSpec("objective", mark("Objective"), ("objective",), ObjectiveSection),
     SectionSpec("training", mark("Training"), ("train", "baseline"), TrainingSection),
     SectionSpec("recording", mark("Recording"), ("monitor", "evaluate"), RecordingSection),

@@ -71,7 +71,7 @@ class Experiment(Strict):
     """Networks between teacher and student; each learns from the one before it, the student from the last."""
     student: StudentSpec
     """The student."""
-    pool: PoolSpec | None = None
+    unlabelled: PoolSpec | None = None
     """Samples without labels that the teacher labels for the student (empty: none)."""
     objective: list[Term] = Field(default_factory=_default_objective, min_length=1)
     """The terms whose weighted sum is minimised."""
@@ -106,7 +106,7 @@ class Experiment(Strict):
         if isinstance(self.data, TextData):
             self.data.tokenizer_of(self.teacher.model if self.teacher else None, self.student.model)
         self._check_teachers()
-        self._check_pool()
+        self._check_unlabelled()
         check_epochs(self.objective, self.train.epochs)
         self._check_assistants()
         return self
@@ -126,30 +126,30 @@ class Experiment(Strict):
                 where += " (it has the student's terms on outputs, and can have an 'objective' of its own)"
             check_epochs(terms, assistant_train(assistant, place, self.train).epochs, where)
 
-    def _check_pool(self) -> None:
-        if self.pool is None:
+    def _check_unlabelled(self) -> None:
+        if self.unlabelled is None:
             return
         if self.teacher is None:
             raise ValueError("there is a pool of samples without labels and no teacher to label it; add 'teacher'")
         if isinstance(self.data, TextCorpus) or (isinstance(self.data, HubText) and self.data.task != "classification"):
             raise ValueError("a pool is for classification; a language model learns from text without labels as it is")
-        if self.data.labelled is None and self.pool.data is None and not self.pool.noise:
-            raise ValueError("the pool is empty; set data.labelled to the share with labels, or give pool.data")
-        if self.pool.labels == "soft":
+        if self.data.labelled is None and self.unlabelled.data is None and not self.unlabelled.noise:
+            raise ValueError("the pool is empty; set data.labelled to the share with labels, or give unlabelled.data")
+        if self.unlabelled.labels == "soft":
             if not needs_teacher(self.objective):
                 raise ValueError(
                     "the pool has soft labels, and no term looks at the teacher; add one, or make them hard"
                 )
             asking = [term.term for term in self.objective if term.asks_labels and not isinstance(term, HardTerm)]
             if asking:
-                raise ValueError(f"the term '{asking[0]}' needs a label for each sample; set pool.labels to hard")
-        if self.pool.rounds > 1 and self.student.model == FROM_TEACHER:
-            raise ValueError("a student from its teacher's layers has no second round; set pool.rounds to 1")
+                raise ValueError(f"the term '{asking[0]}' needs a label for each sample; set unlabelled.labels to hard")
+        if self.unlabelled.rounds > 1 and self.student.model == FROM_TEACHER:
+            raise ValueError("a student from its teacher's layers has no second round; set unlabelled.rounds to 1")
 
     @property
     def links_before(self) -> int:
         """How many networks stand between teacher and student: assistants, and students of earlier rounds."""
-        return len(self.assistants) + (self.pool.rounds - 1 if self.pool is not None else 0)
+        return len(self.assistants) + (self.unlabelled.rounds - 1 if self.unlabelled is not None else 0)
 
     def _check_teachers(self) -> None:
         terms = [*self.objective, *(term for assistant in self.assistants for term in assistant.objective)]

@@ -1,0 +1,89 @@
+"""What is in texts, for people and for the window: samples as text, lengths in tokens, and how much is cut."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from kdstudio.engine.data import DataBundle
+
+#: Texts are shown up to so many characters.
+SHOWN = 400
+BINS = 24
+
+
+def text_report(bundle: DataBundle, examples: int) -> dict[str, Any]:
+    """Of a bundle of texts, as plain data.
+
+    Args:
+        bundle: The data.
+        examples: Texts of each class; of a corpus, blocks from its beginning.
+
+    Returns:
+        `task`, `facts` (see `TextFacts`), `vocabulary`, `tokenizer`, `tokens` (over all splits; shortest, median and
+        longest sample, the share that is as long as a sample may be, and a histogram of `counts` between `edges`), and
+        `texts`: label (-1 in a corpus), index in the training samples, text and tokens of each example.
+    """
+    assert bundle.text is not None
+    assert bundle.tokenizer is not None
+    facts = bundle.text
+    lengths = np.concatenate([_lengths(split.images.numpy(), facts.pad) for split in bundle.splits.values()])
+    counts, edges = np.histogram(lengths, BINS, (0, facts.max_tokens))
+    report: dict[str, Any] = {
+        "task": facts.task,
+        "facts": facts.to_dict(),
+        "vocabulary": facts.vocabulary,
+        "tokenizer": bundle.tokenizer.source,
+        "tokens": {
+            "total": int(lengths.sum()),
+            "shortest": int(lengths.min()),
+            "median": float(np.median(lengths)),
+            "longest": int(lengths.max()),
+            "full": float((lengths >= facts.max_tokens).mean()),
+            "counts": counts.tolist(),
+            "edges": edges.tolist(),
+        },
+    }
+    if bundle.is_language:
+        chosen = [(-1, index) for index in range(min(examples, len(bundle.train)))]
+    else:
+        labels = bundle.train.labels
+        chosen = [
+            (label, index)
+            for label in range(len(bundle.classes))
+            for index in (labels == label).nonzero().flatten()[:examples].tolist()
+        ]
+    report["texts"] = [_text(bundle, label, index) for label, index in chosen]
+    return report
+
+
+def _lengths(ids: np.ndarray, pad: int | None) -> np.ndarray:
+    return np.full(len(ids), ids.shape[1]) if pad is None else (ids != pad).sum(axis=1)
+
+
+def _text(bundle: DataBundle, label: int, index: int) -> dict[str, Any]:
+    assert bundle.tokenizer is not None
+    assert bundle.text is not None
+    ids = bundle.train.images[index].tolist()
+    text = bundle.tokenizer.text(ids)
+    tokens = len(ids) if bundle.text.pad is None else sum(token != bundle.text.pad for token in ids)
+    return {"label": label, "index": index, "text": text[:SHOWN], "tokens": tokens, "whole": len(text) <= SHOWN}
+
+
+def text_lines(report: dict[str, Any]) -> list[str]:
+    """The same for a terminal."""
+    text = report["text"]
+    tokens = text["tokens"]
+    kinds = {"classification": "labelled texts", "causal-lm": "blocks of text", "masked-lm": "blocks of text"}
+    lines = [
+        f"{kinds[text['task']]} as tokens of {text['tokenizer']} ({text['vocabulary']:,} in its vocabulary)",
+        f"tokens: {tokens['total']:,} in all; {tokens['shortest']} to {tokens['longest']} a sample, "
+        f"half have {tokens['median']:g} or fewer; {100 * tokens['full']:.0f} % fill all {text['facts']['max_tokens']}",
+    ]
+    for each in text["texts"]:
+        name = f"{report['classes'][each['label']]}: " if each["label"] >= 0 else ""
+        shown = " ".join(each["text"].split())
+        lines.append(f"  {name}{shown[:100]}{'...' if len(shown) > 100 else ''}")
+    return lines

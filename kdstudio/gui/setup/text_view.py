@@ -1,0 +1,172 @@
+"""What is in texts: their lengths in tokens, and some of them to read."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QHelpEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QLabel, QSizePolicy, QToolTip, QVBoxLayout, QWidget
+
+from kdstudio.gui.language import mark, tr
+from kdstudio.gui.theme import Theme
+
+HEIGHT = 76
+#: Texts that are shown, of all classes together.
+MOST = 8
+FORMS = {
+    "classification": mark("{total:,} texts in {classes} classes, as tokens of {tokenizer} ({vocabulary:,} of them)."),
+    "causal-lm": mark("{total:,} blocks of text, as tokens of {tokenizer} ({vocabulary:,} of them)."),
+    "masked-lm": mark("{total:,} blocks of text, as tokens of {tokenizer} ({vocabulary:,} of them)."),
+}
+
+
+def in_words(report: dict[str, Any]) -> str:
+    """What texts are, in sentences."""
+    text, tokens = report["text"], report["text"]["tokens"]
+    total = sum(report["samples"].values())
+    name = str(text["tokenizer"]).rstrip("/").rpartition("/")[2]
+    found = tr(
+        FORMS[text["task"]],
+        total=total,
+        classes=len(report["classes"]),
+        tokenizer=name,
+        vocabulary=text["vocabulary"],
+    )
+    if text["task"] != "classification":
+        return (
+            found
+            + " "
+            + tr("{tokens:,} tokens in all, {size} in a block.", tokens=tokens["total"], size=tokens["longest"])
+        )
+    return (
+        found
+        + " "
+        + tr(
+            "Half of them have {median:.0f} tokens or fewer; {share:.0f} % fill all {most} that a sample may have.",
+            median=tokens["median"],
+            share=100 * tokens["full"],
+            most=text["facts"]["max_tokens"],
+        )
+    )
+
+
+class TokenHistogram(QWidget):
+    """How long the texts are. Painted; a tooltip tells the number of texts under the pointer."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.theme = theme
+        self._counts: list[int] = []
+        self._edges: list[float] = []
+        self.setAccessibleName(tr("Tokens of the texts"))
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(HEIGHT)
+        theme.changed.connect(self.update)
+
+    def show_tokens(self, tokens: dict[str, Any]) -> None:
+        """Takes over the engine's answer."""
+        self._counts, self._edges = tokens["counts"], tokens["edges"]
+        self.setAccessibleDescription(
+            tr(
+                "{low} to {high} tokens, half have {median:.0f} or fewer",
+                low=tokens["shortest"],
+                high=tokens["longest"],
+                median=tokens["median"],
+            )
+        )
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        return QSize(320, HEIGHT)
+
+    def _place(self, x: float) -> int:
+        return min(len(self._counts) - 1, max(0, int(x / max(1, self.width()) * len(self._counts))))
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent) and self._counts:
+            place = self._place(event.pos().x())
+            low, high = self._edges[place], self._edges[place + 1]
+            words = tr(
+                "{low:.0f} to {high:.0f} tokens: {count:,} samples", low=low, high=high, count=self._counts[place]
+            )
+            QToolTip.showText(event.globalPos(), words, self)
+            return True
+        return super().event(event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if not self._counts:
+            return
+        tokens = self.theme.tokens
+        painter = QPainter(self)
+        line = painter.fontMetrics().height()
+        room, width = self.height() - line - 4, self.width() / len(self._counts)
+        highest = max(self._counts) or 1
+        painter.setPen(Qt.PenStyle.NoPen)
+        for place, count in enumerate(self._counts):
+            last = place == len(self._counts) - 1
+            painter.setBrush(QColor(tokens.warn if last else tokens.accent))  # those may have been cut
+            height = room * count / highest
+            painter.drawRect(QRectF(place * width, room - height, max(1.0, width - 1), height))
+        painter.setPen(QColor(tokens.soft))
+        below = QRectF(0, room + 4, self.width(), line)
+        painter.drawText(below, Qt.AlignmentFlag.AlignLeft, "0")
+        painter.drawText(below, Qt.AlignmentFlag.AlignHCenter, tr("tokens"))
+        painter.drawText(below, Qt.AlignmentFlag.AlignRight, f"{self._edges[-1]:.0f}")
+
+
+class TextSamples(QWidget):
+    """Some texts with their class and length."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.theme = theme
+        self._report: dict[str, Any] | None = None
+        self.labels: list[QLabel] = []
+        self._list = QVBoxLayout(self)
+        self._list.setContentsMargins(0, 0, 0, 0)
+        self._list.setSpacing(10)
+        theme.changed.connect(self._write)
+
+    def show_texts(self, report: dict[str, Any]) -> None:
+        """Takes over the engine's answer."""
+        self._report = report
+        self._write()
+
+    def _write(self) -> None:
+        texts = _varied(self._report["text"]["texts"]) if self._report is not None else []
+        while len(self.labels) < len(texts):
+            label = QLabel()
+            label.setWordWrap(True)
+            label.setTextFormat(Qt.TextFormat.RichText)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            self.labels.append(label)
+            self._list.addWidget(label)
+        for label, sample in zip(self.labels, texts):
+            label.setText(self._words(sample))
+        for place, label in enumerate(self.labels):
+            label.setVisible(place < len(texts))
+
+    def _words(self, sample: dict[str, Any]) -> str:
+        assert self._report is not None
+        soft = self.theme.tokens.soft
+        name = (
+            self._report["classes"][sample["label"]]
+            if sample["label"] >= 0
+            else tr("Block {number}", number=sample["index"])
+        )
+        count = tr("{count} tokens", count=sample["tokens"])
+        head = f'<b>{html.escape(name)}</b> <span style="color:{soft}">{count}</span>'
+        text = html.escape(" ".join(sample["text"].split()))
+        return f"{head}<br>{text}{'' if sample['whole'] else '...'}"
+
+
+def _varied(texts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """At most `MOST` texts, the classes in turn."""
+    by_class: dict[int, list[dict[str, Any]]] = {}
+    for text in texts:
+        by_class.setdefault(text["label"], []).append(text)
+    turns = max(map(len, by_class.values()), default=0)
+    found = [each[turn] for turn in range(turns) for each in by_class.values() if turn < len(each)]
+    return found[:MOST]
