@@ -7,6 +7,7 @@ from typing import Any
 from kdstudio.gui.language import tr, trn
 from kdstudio.gui.setup.facts import Facts
 from kdstudio.gui.setup.words import amount, choice_text
+from kdstudio.project.spec import FROM_TEACHER, HUB_PREFIX
 
 
 def summary_of(section: str, value: dict[str, Any], facts: Facts) -> str:
@@ -17,6 +18,7 @@ def summary_of(section: str, value: dict[str, Any], facts: Facts) -> str:
         "teacher": lambda: _network(value.get("teacher"), facts.teacher.known),
         "assistants": lambda: _assistants(value.get("assistants")),
         "student": lambda: _network(value.get("student"), facts.student.known),
+        "unlabelled": lambda: _pool(value.get("unlabelled")),
         "objective": lambda: _objective(value.get("objective")),
         "training": lambda: _training(value.get("train")),
         "recording": lambda: _recording(value.get("monitor")),
@@ -30,7 +32,7 @@ def _data(data: Any, facts: Facts) -> str:
         return tr("not set")
     source = str(data.get("source", ""))
     name = choice_text("source", source).split(" (")[0]
-    if source in ("folder", "npz"):
+    if source in ("folder", "npz", "table", "corpus"):
         path = str(data.get("path") or "").replace("\\", "/").rstrip("/").rpartition("/")[2]
         name = path or tr("nothing chosen")
     known = facts.data.known
@@ -41,6 +43,12 @@ def _network(network: Any, known: dict[str, Any] | None) -> str:
     if not isinstance(network, dict):
         return tr("none")
     name = str(network.get("model") or tr("not chosen"))
+    if name == FROM_TEACHER:
+        name = tr("layers of the teacher")
+        if known and known.get("kept"):
+            name = trn("{count} layer of the teacher", "{count} layers of the teacher", len(known["kept"]))
+    elif name.startswith(HUB_PREFIX):
+        name = name.removeprefix(HUB_PREFIX).rstrip("/").rpartition("/")[2]
     widths = network.get("widths")
     if widths and isinstance(widths, list):
         name += " " + "-".join(str(width) for width in widths)
@@ -51,6 +59,12 @@ def _assistants(assistants: Any) -> str:
     found = assistants if isinstance(assistants, list) else []
     names = [str(each.get("model") or tr("not chosen")) for each in found if isinstance(each, dict)]
     return " → ".join(names) or tr("none")
+
+
+def _pool(pool: Any) -> str:
+    if not isinstance(pool, dict):
+        return tr("none")
+    return tr("from {share:.0f} % sure", share=100 * float(pool.get("threshold") or 0))
 
 
 def _objective(terms: Any) -> str:
