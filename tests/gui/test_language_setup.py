@@ -50,7 +50,7 @@ OPEN, SHUT = "⟦", "⟧"
 NAMES = {
     *(word for tag in TERMS for word in tag.split("-")),
     *("adamw", "sgd", "cpu", "cuda", "mps", "auto"),
-    *("mlp", "cnn", "resnet", "wrn", "timm", "torchvision"),
+    *("mlp", "cnn", "resnet", "wrn", "timm", "torchvision", "transformers"),
     *("experiments", "targets", "labels", "hints", "hidden", "stage", "nowhere", "fc", "net", "yaml", "photos"),
     *("px", "s", "kB"),
     *("drop_rate", "depth"),  # the example of arguments, which are YAML

@@ -17,7 +17,7 @@ from kdstudio.gui.setup.inputs import stepped
 from kdstudio.gui.setup.schema import complete, fields_of, variants_of
 from kdstudio.gui.setup.sections import SECTIONS
 from kdstudio.project.folder import Project
-from kdstudio.project.spec import Experiment
+from kdstudio.project.spec import Experiment, LayersSpec, PoolSpec
 from tests.gui.setup_kit import SetupKit
 
 DOWN = Qt.Key.Key_Down
@@ -318,11 +318,39 @@ def test_every_field_of_the_experiment_can_be_reached(setup: SetupKit) -> None:
         "evaluate.latency": True,
     }
     setup.page.document.edit("x", always)
-    hidden = {"widths", "dropout", "input_dropout", "momentum", "nesterov", "gamma", "milestones"}
+    hidden = {"widths", "dropout", "input_dropout", "momentum", "nesterov", "gamma", "milestones", "layers", "finetune"}
     for path in paths_of(Experiment):
-        if path.rpartition(".")[2] in hidden:
+        if hidden & set(path.split(".")):
             continue
         assert setup.field(path).isVisible(), path
+
+
+def test_what_only_texts_and_pools_have_can_be_reached(setup: SetupKit) -> None:
+    wanted = {
+        "teacher.model": "transformers:bert",
+        "teacher.pretrained": True,
+        "student": {"model": "from-teacher", "layers": {}},
+        "unlabelled": {},
+        "data.labelled": 0.1,
+    }
+    setup.page.document.edit("x", wanted)
+    for path in ("teacher.finetune", "teacher.args", "data.labelled"):
+        assert setup.field(path).isVisible(), path
+    for model, path in ((LayersSpec, "student.layers"), (PoolSpec, "unlabelled")):
+        for name in model.model_fields:
+            if name != "data":
+                assert setup.field(f"{path}.{name}").isVisible(), name
+
+
+@pytest.mark.parametrize("source", ["table", "corpus", "hub"])
+def test_every_field_of_every_source_of_text_can_be_reached(setup: SetupKit, source: str) -> None:
+    section = setup.go("data")
+    task = {"task": "masked-lm"} if source != "table" else {}
+    stream = {"streaming": True} if source == "hub" else {}
+    setup.page.document.edit("x", {"data": {"source": source, **task, **stream}})
+    for path in paths_of(section._table[source], "data"):
+        if (source, path) != ("hub", "data.label"):  # a language model has none
+            assert setup.field(path).isVisible(), path
 
 
 def test_everything_has_a_name_for_a_screen_reader(setup: SetupKit) -> None:

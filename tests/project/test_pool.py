@@ -53,7 +53,10 @@ def test_the_report() -> None:
         ({"unlabelled": {}}, "the pool is empty; set data.labelled"),
         ({"unlabelled": {"noise": 5}, "teacher": None, "objective": [{"term": "hard"}]}, "no teacher to label it"),
         ({"unlabelled": {"noise": 5}, "objective": [{"term": "hard"}]}, "no term looks at the teacher"),
-        ({"unlabelled": {"noise": 5}, "objective": [{"term": "soft"}, {"term": "decoupled"}]}, "'decoupled' needs a label"),
+        (
+            {"unlabelled": {"noise": 5}, "objective": [{"term": "soft"}, {"term": "decoupled"}]},
+            "'decoupled' needs a label",
+        ),
     ],
 )
 def test_pools_that_cannot_be(fields: dict[str, object], said: str) -> None:

@@ -248,7 +248,7 @@ class Facts(QObject):
             "side": side,
             "spec": spec.model_dump(mode="json"),
             "input_shape": data["input_shape"],
-            "classes": data["outputs"],
+            "classes": data.get("outputs", len(data["classes"])),
             "files": self._stamps(spec),
             **self._text_question(spec, data),
         }
