@@ -318,7 +318,18 @@ def test_every_field_of_the_experiment_can_be_reached(setup: SetupKit) -> None:
         "evaluate.latency": True,
     }
     setup.page.document.edit("x", always)
-    hidden = {"widths", "dropout", "input_dropout", "momentum", "nesterov", "gamma", "milestones", "layers", "finetune"}
+    hidden = {
+        "widths",
+        "dropout",
+        "input_dropout",
+        "momentum",
+        "nesterov",
+        "gamma",
+        "milestones",
+        "layers",
+        "finetune",
+        "unlabelled",
+    }
     for path in paths_of(Experiment):
         if hidden & set(path.split(".")):
             continue
