@@ -105,8 +105,9 @@ class Meter:
         table[:, 0] = flat[:steps]
         # an epoch's last batch is smaller
         starts, begin = np.cumsum(sizes) - sizes, steps + steps * width
-        counts = np.add.reduceat(flat[begin + sizes.sum() :], starts).clip(1) if self.partial else sizes
-        table[:, 1] = np.add.reduceat(flat[begin : begin + sizes.sum()], starts) / counts
+        counts = np.add.reduceat(flat[begin + sizes.sum() :], starts) if self.partial else sizes
+        # a step without a target has no accuracy
+        table[:, 1] = np.add.reduceat(flat[begin : begin + sizes.sum()], starts) / np.where(counts, counts, np.nan)
         table[:, 2:] = flat[steps : steps + steps * width].reshape(steps, width)
         return shortest(table)
 

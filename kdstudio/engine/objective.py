@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from kdstudio.engine.terms import Facts, PairModule, StepOutputs, TermModule, ma
 from kdstudio.engine.text.network import token_mask_of
 from kdstudio.project.schedules import weight_at
 from kdstudio.project.spec import Term, term_names
+from kdstudio.project.spec.language import judges
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -66,6 +68,10 @@ class Objective(nn.Module):
             term.needs_teacher and weight is not None for term, weight in zip(self.term_modules(), self.weights(epoch))
         )
 
+    def judges(self, epoch: int) -> bool:
+        """Whether a term of the epoch compares the networks on text that the student wrote."""
+        return any(judges(term.spec) and weight for term, weight in zip(self.term_modules(), self.weights(epoch)))
+
     def needs_others(self, epoch: int) -> bool:
         """Whether any term of the epoch looks at the further teachers."""
         pairs = zip(self.term_modules(), self.weights(epoch))
@@ -88,7 +94,8 @@ class Objective(nn.Module):
     def forward(self, outputs: StepOutputs, epoch: int) -> tuple[Tensor, Tensor]:
         """The total and the parts.
 
-        A term that does not count in the epoch is not computed. A term of weight 0 is computed, so that it can be
+        A term that does not count in the epoch is not computed, nor is one that asks for more than the networks'
+        outputs where the student wrote the samples. A term of weight 0 is computed, so that it can be
         watched, and left out of the sum, so that it cannot spoil it.
 
         Returns:
@@ -100,7 +107,7 @@ class Objective(nn.Module):
         weighted: list[Tensor] = []
         missing = torch.full((), float("nan"), device=outputs.student_logits.device)
         for term, weight in zip(self.term_modules(), self.weights(epoch)):
-            if weight is None:
+            if weight is None or (outputs.written and not judges(term.spec)):
                 plain.append(missing)
                 weighted.append(missing)
                 continue
@@ -140,8 +147,12 @@ class DistillationModule(nn.Module):
         teacher_taps: dict[str, Tensor],
         indices: Tensor | None = None,
         other_logits: list[Tensor] | None = None,
+        prompt: int = 0,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """One forward pass of the student and its objective.
+
+        Args:
+            prompt: See `Batch`; with one the outputs are cut down to the tokens that the student wrote.
 
         Returns:
             The total loss, the parts (see `Objective.forward`), and the logits (B, C) without a gradient.
@@ -159,5 +170,27 @@ class DistillationModule(nn.Module):
                 other_logits or [],
                 token_mask_of(self.student, inputs),
             )
+        if prompt:
+            outputs = written_only(outputs, len(inputs), prompt)
         total, parts = self.objective(outputs, epoch)
-        return total, parts, logits.detach()
+        return total, parts, outputs.student_logits.detach()
+
+
+def written_only(outputs: StepOutputs, samples: int, prompt: int) -> StepOutputs:
+    """The outputs of a language model at the tokens that the student wrote: (B * (S - 1), V) to (B * (S - P), V).
+
+    Args:
+        outputs: Of whole samples.
+        samples, prompt: Their number B, and the tokens P of each that it was given.
+    """
+
+    def cut(logits: Tensor) -> Tensor:
+        return logits.unflatten(0, (samples, -1))[:, prompt - 1 :].flatten(0, 1)
+
+    teacher = outputs.teacher_logits
+    return replace(
+        outputs,
+        student_logits=cut(outputs.student_logits),
+        teacher_logits=None if teacher is None else cut(teacher),
+        written=True,
+    )

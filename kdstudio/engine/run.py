@@ -28,10 +28,11 @@ from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.scorecard import score_run
 from kdstudio.engine.student_io import DESCRIPTION, save_student
 from kdstudio.engine.teacher import Teacher
-from kdstudio.engine.teacher_stage import further_teachers, trained_teacher, untrained_teacher
+from kdstudio.engine.teacher_stage import further_teachers, trained_teacher, untrained_teacher, written_by_teacher
 from kdstudio.engine.teacher_store import load_teacher
 from kdstudio.engine.terms import Facts
 from kdstudio.engine.text.check import check_tokenizers
+from kdstudio.engine.text.on_policy import OnPolicy
 from kdstudio.engine.text.validation import LanguageValidation
 from kdstudio.engine.trainer import Outcome, Trainer
 from kdstudio.engine.validate import Validation
@@ -180,7 +181,7 @@ class Session:
         self.recorder.update(phase="starting", device=device_name(self.device), message="reading the data")
         self.recorder.usage.watch(self.device)
         logger.info("run %s on %s", self.run.name, device_name(self.device))
-        self.bundle = load_data(experiment.data, self.root, self._progress)
+        self.bundle = load_data(experiment.data, self.root, self.tell)
         for problem in self.bundle.problems:
             logger.warning("data: %s", problem)
         self.preprocess = preprocess_for(self.bundle).to(self.device)
@@ -196,6 +197,8 @@ class Session:
             teacher_model, self.others = found, others
         if until == "teacher":
             raise Parked
+        if teacher_model is not None and experiment.written is not None:
+            self.bundle.extra["student"] = written_by_teacher(self, teacher_model, experiment.written)
         outcome: Outcome | None = None
         origin = teacher_model
         for link in self.links:
@@ -213,7 +216,7 @@ class Session:
         self._evaluate()
         return outcome.value
 
-    def _progress(self, label: str, done: int, total: int) -> None:
+    def tell(self, label: str, done: int, total: int) -> None:
         self.recorder.progress(label, done, total)
         self.poll()
 
@@ -292,7 +295,7 @@ class Session:
     def _learn_from_pool(self, stage: str, teacher: nn.Module) -> None:
         """Has the teacher of a stage label the pool."""
         if self.pool is None:
-            self.pool = gather(self.experiment, self.bundle, self.root, self._progress)
+            self.pool = gather(self.experiment, self.bundle, self.root, self.tell)
         found = label_pool(
             self.run,
             stage,
@@ -302,7 +305,7 @@ class Session:
             self.pool,
             self.preprocess,
             self.device,
-            self._progress,
+            self.tell,
         )
         self.bundle.extra[stage] = found
         logger.info("%s: learns from %d samples, %d of them labelled", stage, len(found), len(self.bundle.transfer))
@@ -346,7 +349,7 @@ class Session:
 
     def _evaluate(self) -> None:
         self.recorder.update(phase="evaluating", message="")
-        score_run(self.run, self.bundle, self.device, trusted=self.trusted, progress=self._progress)
+        score_run(self.run, self.bundle, self.device, trusted=self.trusted, progress=self.tell)
 
     # -- parts -----------------------------------------------------------------------------------------------
 
@@ -383,12 +386,17 @@ class Session:
             probes=probes,
             others=others,
             shares=shares,
+            on_policy=self._on_policy(stage),
         )
         if not trainer.resume():
             if self.recorder.state.stage == stage:  # killed before its first checkpoint: what it recorded is void
                 self.recorder.event("resume", stage, -1, 0)
             self.recorder.event("stage", stage, 0, 0, f"{stage} starts")
         return trainer
+
+    def _on_policy(self, stage: str) -> OnPolicy | None:
+        spec = self.experiment.on_policy
+        return OnPolicy(spec, self.experiment.train.seed) if spec is not None and stage == "student" else None
 
     def _validation(
         self, teacher: Teacher | None, teacher_logits: torch.Tensor | None, others: Sequence[Teacher]

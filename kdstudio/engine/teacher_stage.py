@@ -14,13 +14,16 @@ from filelock import FileLock, Timeout
 from torch import nn
 
 from kdstudio.engine.control import StoppedNow
+from kdstudio.engine.data import ArraySplit
 from kdstudio.engine.device import pick_precision
 from kdstudio.engine.networks import make_network
 from kdstudio.engine.objective import Objective
 from kdstudio.engine.teacher_store import load_teacher, teacher_folder, teacher_key
+from kdstudio.engine.text.sequence import taught_by_teacher
 from kdstudio.engine.trainer import Outcome
 from kdstudio.project.runs.folder import write_bytes
 from kdstudio.project.spec import HardTerm, TeacherSpec
+from kdstudio.project.spec.language import WrittenSpec
 
 if TYPE_CHECKING:
     from kdstudio.engine.run import Session
@@ -76,6 +79,18 @@ def trained_teacher(session: Session, model: nn.Module, spec: TeacherSpec, stage
     reference = f'{{"folder": "{os.path.relpath(folder, session.run.path)}"}}\n'
     write_bytes(session.run.path / f"{stage}.json", reference.encode())
     return model
+
+
+def written_by_teacher(session: Session, teacher: nn.Module, spec: WrittenSpec) -> ArraySplit:
+    """What the student learns from where the teacher writes a share of it; what it wrote is kept beside it."""
+    owner = session.experiment.teacher
+    assert owner is not None
+    key = teacher_key(owner, session.experiment.data, session.bundle, session.root)
+    folder = teacher_folder(session.root, owner, key)
+    with _lock(session, folder):
+        found = taught_by_teacher(teacher, folder, session.bundle, spec, session.device, session.tell)
+    logger.info("student: of its %d training blocks the teacher wrote a share of %g", len(found), spec.share)
+    return found
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from kdstudio.engine.optim import build_optimizer
 from kdstudio.engine.probes import Probes
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.teacher import Teacher
+from kdstudio.engine.text.on_policy import OnPolicy
 from kdstudio.engine.train_eval import TrainEval
 from kdstudio.engine.validate import Validation
 from kdstudio.project.errors import NotFiniteError
@@ -83,6 +84,7 @@ class Trainer:
         probes: Snapshots for the panels, None for stages that show none.
         others: Further teachers.
         shares: Measures what each term does to the student, None for stages that show none.
+        on_policy: Has the student write some of the batches, None for stages that learn from the data alone.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Trainer:
         probes: Probes | None = None,
         others: Sequence[Teacher] = (),
         shares: GradientShares | None = None,
+        on_policy: OnPolicy | None = None,
     ) -> None:
         self.stage = stage
         self.spec = spec
@@ -114,6 +117,7 @@ class Trainer:
         self.probes = probes
         self.others = list(others)
         self.shares = shares
+        self.on_policy = on_policy
         self.preprocess = preprocess
         self.device = accelerator.device
         self.train_eval: TrainEval | None = None
@@ -252,6 +256,8 @@ class Trainer:
             self.control.poll(self._on_hold)
             if self.control.stop_requested:
                 return True
+            if self.on_policy is not None:
+                batch = self.on_policy.batch(batch, self.raw, progress.step, progress.epoch)
             self._step(batch)
             progress.step += 1
             progress.batch += 1
@@ -301,7 +307,7 @@ class Trainer:
                     others = [other(inputs)[0] for other in self.others]
                 with nullcontext() if last else self.accelerator.no_sync(self.module):
                     loss, parts, outputs = self.module(
-                        inputs, targets, progress.epoch, logits, features, indices, others
+                        inputs, targets, progress.epoch, logits, features, indices, others, batch.prompt
                     )
             self.accelerator.backward(loss if count == 1 else loss * share)
             measured.append(Piece(share, loss.detach(), parts, told(outputs), targets))

@@ -157,11 +157,13 @@ class Batch:
         images: uint8 [B, C, H, W], augmented; or float32 [B, D]; or int32 [B, S] token ids.
         labels: int64 [B]; of language models [B, S], the token that is to be said at each place.
         indices: int64 [B], the samples' numbers in the split.
+        prompt: Of text that the student wrote, the tokens of each sample that it was given; 0 where all are data.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     indices: torch.Tensor
+    prompt: int = 0
 
 
 class Batches:

@@ -24,6 +24,7 @@ class StepOutputs:
         indices: (B) int64, the samples' numbers in the training split, None where it is not known.
         other_logits: (B, C) of each further teacher.
         token_mask: Boolean (B, S), True for real tokens; None where all are, or samples have none.
+        written: Whether the student wrote the samples: then logits are those of its own tokens, and no target is there.
 
     Of language models B stands for all positions that have a target in the logits and targets, and for samples else.
     """
@@ -37,6 +38,7 @@ class StepOutputs:
     indices: Tensor | None = None
     other_logits: list[Tensor] = field(default_factory=list)
     token_mask: Tensor | None = None
+    written: bool = False
 
     def teacher(self) -> Tensor:
         """The teacher's logits, where a term that needs them is computed."""

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from kdstudio.project.spec.base import Strict
 from kdstudio.project.spec.chain import AssistantSpec, assistant_terms, assistant_train, check_epochs
 from kdstudio.project.spec.data import Digits
+from kdstudio.project.spec.language import OnPolicySpec, WrittenSpec, check_language
 from kdstudio.project.spec.models import FROM_TEACHER, StudentSpec, TeacherSpec
 from kdstudio.project.spec.network_terms import EnsembleTerm
 from kdstudio.project.spec.objective import HardTerm, SoftTerm, Term, needs_teacher
@@ -73,6 +74,10 @@ class Experiment(Strict):
     """The student."""
     unlabelled: PoolSpec | None = None
     """Samples without labels that the teacher labels for the student (empty: none)."""
+    written: WrittenSpec | None = None
+    """Text that the teacher of a language model writes for the student (empty: none)."""
+    on_policy: OnPolicySpec | None = None
+    """Steps in which the student of a language model learns from what it writes itself (empty: none)."""
     objective: list[Term] = Field(default_factory=_default_objective, min_length=1)
     """The terms whose weighted sum is minimised."""
     train: TrainSpec = Field(default_factory=TrainSpec)
@@ -107,6 +112,7 @@ class Experiment(Strict):
             self.data.tokenizer_of(self.teacher.model if self.teacher else None, self.student.model)
         self._check_teachers()
         self._check_unlabelled()
+        check_language(self)
         check_epochs(self.objective, self.train.epochs)
         self._check_assistants()
         return self
