@@ -18,7 +18,8 @@ from kdstudio import __version__
 from kdstudio.engine.data import DataBundle
 from kdstudio.engine.export.check import check_artifact, parity_error, write_json
 from kdstudio.engine.export.formats import FORMATS, WRITERS, facts, sync
-from kdstudio.engine.export.usage import NEEDS, NEEDS_PICTURES, snippet
+from kdstudio.engine.export.usage import NEEDS, NEEDS_PICTURES, checked_words, snippet
+from kdstudio.engine.export.usage_texts import text_readme
 from kdstudio.engine.export.verify import file_hash
 from kdstudio.engine.student_io import Student, load_student, require_same_data, some
 from kdstudio.project.errors import InputError, KDStudioError
@@ -74,6 +75,11 @@ def export_student(
         raise storage_error(out, error) from error
     student = load_student(source, trusted)
     require_same_data(student, bundle)
+    if kind == "transformers" and student.text is None:
+        raise InputError(
+            f"{student.spec.model} is no model of the transformers library",
+            fix="choose onnx, torch-export or safetensors",
+        )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.{os.getpid()}."))
@@ -191,12 +197,14 @@ def _metadata(student: Student, kind: str, bundle: DataBundle) -> dict[str, Any]
     form = f"float32, pixels in 0..255, {pixels}" if len(student.input_shape) == 3 else "float32, as in the data"
     if bundle.source == "folder":
         form += f"; pictures upright, the shorter side resized to {student.input_shape[1]}, the centre cut out"
+    if student.text is not None:
+        form = f"int64, token ids of the tokenizer beside it, up to {student.text.max_tokens} a text"
     return {
         "format": kind,
         **facts(student),
         "input": form,
         "output": "logits",
-        "preprocessing_in_graph": kind != "safetensors",
+        "preprocessing_in_graph": kind != "safetensors" and student.text is None,
         "model": student.spec.model,
         "origin": {**student.meta, "data": bundle.origin()},
         "versions": {"kdstudio": __version__, "torch": str(torch.__version__)},
@@ -204,6 +212,8 @@ def _metadata(student: Student, kind: str, bundle: DataBundle) -> dict[str, Any]
 
 
 def _readme(metadata: dict[str, Any], parity: dict[str, Any]) -> str:
+    if "text" in metadata["preprocessing"]:
+        return text_readme(metadata, parity)
     shape = " x ".join(str(size) for size in metadata["input_shape"])
     kind, name = metadata["format"], metadata["file"]
     within = "inside the graph" if metadata["preprocessing_in_graph"] else "in `student.preprocess`"
@@ -217,9 +227,7 @@ A distilled student, exported by KD Studio {metadata["versions"]["kdstudio"]}.
 - file: `{name}` (SHA-256 `{metadata["files"][name]}`)
 - input: `samples`, (batch, {shape}), {metadata["input"]}; the normalisation is {within}
 - output: `logits`, (batch, {len(metadata["labels"])}); labels: {some(metadata["labels"], 20)}
-- checked in a fresh process on {parity["samples"]} test samples: accuracy {parity["accuracy"]:.2%}, largest difference
-  from the student's outputs {parity["max_difference"]:.2g}, {parity["relative_difference"]:.2g} of their size
-  (rounding explains up to {parity["relative_tolerance"]:.2g})
+- {checked_words(parity)}
 
 To use it (`pip install {needs}`), run this in the folder{"; it runs the Python file there" * own_code}:
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kdstudio.engine.student_io import DESCRIPTION, WEIGHTS
 
 #: What has to be installed to use an artifact, and what more to read pictures.
-NEEDS = {"safetensors": "kdstudio", "torch-export": "torch", "onnx": "onnxruntime numpy"}
-NEEDS_PICTURES = {"safetensors": "", "torch-export": " numpy pillow", "onnx": " pillow"}
+NEEDS = {
+    "safetensors": "kdstudio",
+    "torch-export": "torch",
+    "onnx": "onnxruntime numpy",
+    "onnx-int8": "onnxruntime numpy",
+}
+NEEDS_PICTURES = {"safetensors": "", "torch-export": " numpy pillow", "onnx": " pillow", "onnx-int8": " pillow"}
 
 
 def snippet(kind: str, own_code: bool, picture: tuple[int, ...] | None) -> str:
@@ -17,7 +24,12 @@ def snippet(kind: str, own_code: bool, picture: tuple[int, ...] | None) -> str:
         own_code: Whether the network comes from a Python file of a person's own.
         picture: For students of image folders their input shape (C, S, S): a picture is read as it was for them.
     """
-    text = _SNIPPETS[kind].replace("TRUSTED", ", trusted=True" if own_code else "")
+    int8, kind = kind == "onnx-int8", kind.removesuffix("-int8")
+    text = (
+        _SNIPPETS[kind]
+        .replace("model.onnx", "model-int8.onnx" if int8 else "model.onnx")
+        .replace("TRUSTED", ", trusted=True" if own_code else "")
+    )
     if picture is None:
         return text.replace("NUMPY", "").replace("READ", "").replace("SAMPLES", _ZEROS[kind])
     channels, size = picture[:2]
@@ -27,6 +39,22 @@ def snippet(kind: str, own_code: bool, picture: tuple[int, ...] | None) -> str:
     for word, value in (("MODE", mode), ("SIZE", str(size)), ("ORDER", order), ("GREY", str(channels == 1))):
         text = text.replace(word, value)
     return text
+
+
+def checked_words(parity: dict[str, Any]) -> str:
+    """What the check found, for README."""
+    found = f"checked in a fresh process on {parity['samples']} test samples: "
+    if parity["relative_tolerance"] is None:
+        same, expected = f"{parity['agreement']:.2%}", f"{parity['expected_accuracy']:.2%}"
+        return (
+            f"{found}accuracy {parity['accuracy']:.2%} (the student:\n  {expected}); the same answer on {same}; eight "
+            f"bits change the outputs by up to\n  {parity['relative_difference']:.2g} of their size"
+        )
+    return (
+        f"{found}accuracy {parity['accuracy']:.2%}, largest difference\n  from the student's outputs "
+        f"{parity['max_difference']:.2g}, {parity['relative_difference']:.2g} of their size\n"
+        f"  (rounding explains up to {parity['relative_tolerance']:.2g})"
+    )
 
 
 _ZEROS = {

@@ -73,8 +73,8 @@ def compare(found: np.ndarray, expected: np.ndarray, labels: np.ndarray, allowed
 
     Args:
         found, expected: (N, C) logits.
-        labels: (N) true classes.
-        allowed: Largest difference, as a share of the size of a sample's outputs.
+        labels: (N) true classes; below 0 where there is none.
+        allowed: Largest difference, as a share of the size of a sample's outputs; infinite for a quantised artifact.
     """
     from kdstudio.engine.export.tolerance import scales
 
@@ -90,14 +90,24 @@ def compare(found: np.ndarray, expected: np.ndarray, labels: np.ndarray, allowed
         "ok": good,
         "problem": "" if good else problem,
         "max_difference": float(differences[most]),
-        "tolerance": float(allowed * scales(expected)[most]),
+        "tolerance": None if np.isinf(allowed) else float(allowed * scales(expected)[most]),
         "relative_difference": float(relative[worst]),
-        "relative_tolerance": allowed,
+        "relative_tolerance": None if np.isinf(allowed) else allowed,
         "agreement": float((found.argmax(1) == expected.argmax(1)).mean()),
-        "accuracy": float((found.argmax(1) == labels).mean()),
-        "expected_accuracy": float((expected.argmax(1) == labels).mean()),
+        "accuracy": float((found.argmax(1) == labels)[labels >= 0].mean()),
+        "expected_accuracy": float((expected.argmax(1) == labels)[labels >= 0].mean()),
+        "nll": _nll(found, labels),
+        "expected_nll": _nll(expected, labels),
         "samples": len(found),
     }
+
+
+def _nll(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Mean negative log-likelihood in nats, over samples that have a label."""
+    wide = logits[labels >= 0].astype(np.float64)
+    top = wide.max(axis=1)
+    total = top + np.log(np.exp(wide - top[:, None]).sum(axis=1))
+    return float((total - wide[np.arange(len(wide)), labels[labels >= 0]]).mean())
 
 
 def _files_problem(folder: Path, hashes: dict[str, str], name: str) -> str:

@@ -32,6 +32,16 @@ FORMATS = (
         mark("A .pt2 program for PyTorch alone, without KD Studio. Preprocessing is inside."),
     ),
     Format(
+        "onnx-int8",
+        "ONNX, int8",
+        mark("The ONNX file in eight bits: a quarter of the size. What that costs in quality is measured."),
+    ),
+    Format(
+        "transformers",
+        "transformers",
+        mark("A folder for from_pretrained of the transformers library, with its tokenizer. For students of texts."),
+    ),
+    Format(
         "safetensors", "safetensors", mark("Weights, and the spec that rebuilds the student: to train or convert on.")
     ),
 )
@@ -119,6 +129,16 @@ def checked_text(parity: dict[str, Any] | None) -> str:
     if not parity.get("ok"):
         return tr("The check failed: {problem}", problem=parity.get("problem") or tr("unknown"))
     when = time.strftime("%d %b %H:%M", time.localtime(parity.get("checked", 0)))
+    if parity.get("tolerance") is None:
+        return tr(
+            "Tried {when} in a fresh process on {samples:,} test samples: accuracy {accuracy:.2%} where the student "
+            "has {expected:.2%}; the same answer on {agreement:.2%}.",
+            when=when,
+            samples=parity["samples"],
+            accuracy=parity["accuracy"],
+            expected=parity["expected_accuracy"],
+            agreement=parity["agreement"],
+        )
     return tr(
         "Checked {when} in a fresh process on {samples:,} test samples: accuracy {accuracy:.2%}, "
         "agrees on {agreement:.2%}, largest difference {difference:.2g}.",

@@ -10,6 +10,7 @@ from PySide6.QtCore import QProcess, QTimer, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QFrame,
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -28,7 +29,9 @@ from kdstudio.gui.language import tr
 from kdstudio.gui.setup.inputs import Combo
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.widgets.empty import EmptyState
+from kdstudio.project.errors import KDStudioError
 from kdstudio.project.runs.folder import RunFolder
+from kdstudio.project.spec import TextData
 
 #: In the place of a format: a derived student is being written.
 BIAS = "bias"
@@ -67,11 +70,11 @@ class ExportPage(QWidget):
             button.clicked.connect(actions[name].trigger)
             actions[name].changed.connect(lambda b=button, a=actions[name]: b.setEnabled(a.isEnabled()))
             head.addWidget(button)
-        row = QHBoxLayout()
-        row.setSpacing(12)
+        self._row = QGridLayout()
+        self._row.setSpacing(12)
         for card in self.cards.values():
             card.asked.connect(self.export)
-            row.addWidget(card, 1)
+        self._place_cards(False)
         ship = QLabel(tr("Ship the student"))
         ship.setObjectName("title")
         self.which = Combo()
@@ -96,7 +99,7 @@ class ExportPage(QWidget):
         column.addWidget(self.scorecard)
         column.addWidget(self.advice)
         column.addLayout(ship_row)
-        column.addLayout(row)
+        column.addLayout(self._row)
         column.addWidget(self.bias)
         column.addStretch()
         self.area = area = QScrollArea()
@@ -137,8 +140,21 @@ class ExportPage(QWidget):
         self.title.setText(tr("Scorecard of {run}", run=run.name))
         self.scorecard.show_scorecard(scorecard)
         self.advice.show_run(run)
+        self._place_cards(_is_text(run))
         self._list_students(self.derived)
         self.bias.show_run(run, scorecard.get("data", {}).get("left_out", []))
+
+    def _place_cards(self, texts: bool) -> None:
+        """Formats that the student can have, four in a row or three in two."""
+        names = [name for name in self.cards if texts or name != "transformers"]
+        columns = 3 if len(names) > 4 else len(names)
+        for name, card in self.cards.items():
+            self._row.removeWidget(card)
+            card.setVisible(name in names)
+        for place, name in enumerate(names):
+            self._row.addWidget(self.cards[name], place // columns, place % columns)
+        for column in range(4):
+            self._row.setColumnStretch(column, int(column < columns))
 
     def show_advice(self) -> None:
         """Scrolls to what is worth trying. A page that has just come on screen still grows, and is followed so long."""
@@ -255,3 +271,11 @@ class ExportPage(QWidget):
                 self._process.kill()
                 self._process.waitForFinished(1000)
             self._process = None
+
+
+def _is_text(run: RunFolder) -> bool:
+    """Whether the student takes texts."""
+    try:
+        return isinstance(run.experiment().data, TextData)
+    except KDStudioError:
+        return False
