@@ -32,6 +32,7 @@ FAMILIES = {
     "feature_terms": "On features of layers",
     "relation_terms": "On relations between samples",
     "trained_terms": "With parts that learn",
+    "text_terms": "On the layers of text networks",
 }
 JOINS: dict[JoinRule, str] = {
     "regressor": "vectors, maps, or token sequences of one length; a learned regressor joins them, whatever their "
@@ -51,6 +52,10 @@ JOINS: dict[JoinRule, str] = {
     "fusion": "maps; the learned fusion joins them, whatever their channels and sizes",
     "factors": "maps; factors of as many channels are learned on both sides, whatever the maps' channels and sizes",
     "embedding": "any that give more than one number, whatever their shapes",
+    "blocks": "blocks of text networks, such as `bert.encoder.layer.5`, over the same tokens; widths may differ",
+    "scores": "blocks of text networks, such as `bert.encoder.layer.5`, over the same tokens and with as many heads; "
+    "widths may differ",
+    "states": "layers that give tokens, of the same width in both networks",
 }
 #: Ways of training beside the terms: whose docstring tells of each, and how it is written.
 WAYS: dict[str, tuple[Callable[..., Any], str]] = {

@@ -12,6 +12,7 @@ from kdstudio.engine.data.views import fixed_view
 from kdstudio.engine.device import seed_everything
 from kdstudio.engine.models import build_model, load_weights
 from kdstudio.engine.taps import Taps, unknown_layer
+from kdstudio.engine.text.blocks import check_block, check_direction, taps_of
 from kdstudio.engine.text.build import from_teacher
 from kdstudio.project.errors import InputError, ModelError
 from kdstudio.project.folder import Project
@@ -139,6 +140,11 @@ def check_wiring(
                     where = f"objective.{index}.pairs.{place}.{side}"
                     raise ModelError(f"{where}: {error.what}", error.why, error.fix, kind="layer")
                 wanted[side].append(name)
+                if term.parts:
+                    check_block(model, name, term, f"objective.{index}.pairs.{place}", side)
+                    wanted[side] += taps_of(term, name)
+            if term.parts and teacher is not None:
+                check_direction(teacher, student, f"objective.{index}.pairs.{place}")
     sample = ArraySplit(bundle.train.images[:2], bundle.train.labels[:2])
     shapes = {}
     for side, model in (("student", student), ("teacher", teacher)):

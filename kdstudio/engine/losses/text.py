@@ -107,7 +107,9 @@ def value_relation_loss(
 
 
 @in_full_precision
-def attention_score_loss(student_scores: Tensor, teacher_scores: Tensor, mask: Tensor | None = None) -> Tensor:
+def attention_score_loss(
+    student_scores: Tensor, teacher_scores: Tensor, mask: Tensor | None = None, causal: bool = False
+) -> Tensor:
     """Attention scores: the mean squared difference of the scores before the softmax.
 
     Jiao et al. 2020, TinyBERT (1909.10351), equation 7: the mean over heads of the MSE of the unnormalised attention
@@ -117,6 +119,7 @@ def attention_score_loss(student_scores: Tensor, teacher_scores: Tensor, mask: T
         student_scores: (B, H, S, S) before the softmax.
         teacher_scores: The same shape; no gradient flows into it.
         mask: Boolean (B, S), True where a token is real; None for all.
+        causal: Whether a position attends to itself and those before it only: the other scores have no meaning.
 
     Returns:
         Scalar; 0 where no token is real.
@@ -127,10 +130,15 @@ def attention_score_loss(student_scores: Tensor, teacher_scores: Tensor, mask: T
     name = "attention_score_loss"
     _check_scores(name, student_scores, teacher_scores)
     student, teacher = both(student_scores, teacher_scores)
-    if mask is None:
+    if mask is None and not causal:
         return (student - teacher).square().mean()
-    _check_mask(name, mask, student)
-    pairs = (mask[:, :, None] & mask[:, None])[:, None].expand_as(student)
+    kept = torch.ones(student.shape[-2:], dtype=torch.bool, device=student.device)[None, None]
+    if causal:
+        kept = kept.tril()
+    if mask is not None:
+        _check_mask(name, mask, student)
+        kept = kept & (mask[:, :, None] & mask[:, None])[:, None]
+    pairs = kept.expand_as(student)
     return masked_mean(torch.where(pairs, student - teacher, 0.0).square(), pairs)
 
 

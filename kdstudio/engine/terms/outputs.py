@@ -9,10 +9,15 @@ from kdstudio.engine.losses import (
     correlation_loss,
     decoupled_loss,
     generalized_jsd_loss,
+    generalized_jsd_loss_chunked,
     hard_target_loss,
+    hard_target_loss_chunked,
     logit_matching_loss,
+    logit_matching_loss_chunked,
     reverse_kl_loss,
+    reverse_kl_loss_chunked,
     soft_target_loss,
+    soft_target_loss_chunked,
 )
 from kdstudio.engine.terms.base import StepOutputs, TermModule
 from kdstudio.project.spec import (
@@ -24,6 +29,14 @@ from kdstudio.project.spec import (
     ReverseKLTerm,
     SoftTerm,
 )
+
+#: From so many outputs on a loss is computed in pieces: several probability tensors of a vocabulary fill a device.
+VOCABULARY = 4096
+
+
+def is_vocabulary(logits: Tensor) -> bool:
+    """Whether the outputs are words of a vocabulary rather than classes."""
+    return logits.shape[-1] >= VOCABULARY
 
 
 class HardModule(TermModule):
@@ -50,7 +63,8 @@ class HardModule(TermModule):
 
     def forward(self, outputs: StepOutputs) -> Tensor:
         if self.partial:
-            return hard_target_loss(outputs.student_logits, outputs.targets, self.spec.label_smoothing)
+            loss = hard_target_loss_chunked if is_vocabulary(outputs.student_logits) else hard_target_loss
+            return loss(outputs.student_logits, outputs.targets, self.spec.label_smoothing)
         return functional.cross_entropy(
             outputs.student_logits.float(), outputs.targets, label_smoothing=self.spec.label_smoothing
         )
@@ -81,7 +95,8 @@ class SoftModule(TermModule):
     spec: SoftTerm
 
     def forward(self, outputs: StepOutputs) -> Tensor:
-        return soft_target_loss(outputs.student_logits, outputs.teacher(), self.spec.temperature)
+        loss = soft_target_loss_chunked if is_vocabulary(outputs.student_logits) else soft_target_loss
+        return loss(outputs.student_logits, outputs.teacher(), self.spec.temperature)
 
 
 class ReverseKLModule(TermModule):
@@ -108,7 +123,8 @@ class ReverseKLModule(TermModule):
     spec: ReverseKLTerm
 
     def forward(self, outputs: StepOutputs) -> Tensor:
-        return reverse_kl_loss(outputs.student_logits, outputs.teacher(), self.spec.temperature)
+        loss = reverse_kl_loss_chunked if is_vocabulary(outputs.student_logits) else reverse_kl_loss
+        return loss(outputs.student_logits, outputs.teacher(), self.spec.temperature)
 
 
 class JSDModule(TermModule):
@@ -136,7 +152,8 @@ class JSDModule(TermModule):
     spec: JSDTerm
 
     def forward(self, outputs: StepOutputs) -> Tensor:
-        return generalized_jsd_loss(outputs.student_logits, outputs.teacher(), self.spec.beta, self.spec.temperature)
+        loss = generalized_jsd_loss_chunked if is_vocabulary(outputs.student_logits) else generalized_jsd_loss
+        return loss(outputs.student_logits, outputs.teacher(), self.spec.beta, self.spec.temperature)
 
 
 class DecoupledModule(TermModule):
@@ -226,4 +243,5 @@ class LogitModule(TermModule):
     spec: LogitTerm
 
     def forward(self, outputs: StepOutputs) -> Tensor:
-        return logit_matching_loss(outputs.student_logits, outputs.teacher())
+        loss = logit_matching_loss_chunked if is_vocabulary(outputs.student_logits) else logit_matching_loss
+        return loss(outputs.student_logits, outputs.teacher())

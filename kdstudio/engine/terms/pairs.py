@@ -44,6 +44,12 @@ REASONS: dict[JoinRule, tuple[str, str]] = {
     "fusion": ("the term compares maps (channels, height, width)", "choose layers that give maps"),
     "factors": ("the term compares maps (channels, height, width)", "choose layers that give maps"),
     "embedding": ("a layer that gives one number a sample has nothing to embed", "choose another layer"),
+    "blocks": ("the term compares attention blocks of networks that see the same tokens", "choose a block of each"),
+    "scores": ("the term compares attention blocks of networks that see the same tokens", "choose a block of each"),
+    "states": (
+        "the term compares states of tokens number by number and has no regressor",
+        "choose layers that give tokens of the same width, or use a hint, which has a regressor",
+    ),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kdstudio.engine.terms import contrast, factors, features, fusion, networks, outputs, relations, trained
+from kdstudio.engine.terms import contrast, factors, features, fusion, networks, outputs, relations, text, trained
 from kdstudio.engine.terms.base import Facts, TermModule
 from kdstudio.engine.terms.pairs import PairModule, Shapes, Wiring
 from kdstudio.project import spec
@@ -37,6 +37,9 @@ PAIR_MODULES: dict[type[TermBase], type[PairModule]] = {
     spec.OverhaulTerm: trained.OverhaulModule,
     spec.FactorTerm: factors.FactorModule,
     spec.BoundaryTerm: trained.BoundaryModule,
+    spec.AttentionRelationTerm: text.AttentionRelationModule,
+    spec.AttentionScoreTerm: text.AttentionScoreModule,
+    spec.PatientTerm: text.PatientModule,
 }
 
 

@@ -23,23 +23,27 @@ class Attention:
         fused: Module that gives them side by side.
         rotary: Whether positions are turned into queries and keys after the projection, so that scores cannot be
             computed from what the modules give.
+        by_head: Whether what is fused stands side by side within each head, and not for all heads together.
+        causal: Whether a token attends to itself and those before it only.
     """
 
     separate: tuple[str, str, str] | None = None
     fused: str = ""
     rotary: bool = False
+    by_head: bool = False
+    causal: bool = False
 
 
 _BERT = Attention(("attention.self.query", "attention.self.key", "attention.self.value"))
-_LLAMA = Attention(("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), rotary=True)
+_LLAMA = Attention(("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), rotary=True, causal=True)
 #: By the configuration's kind.
 FAMILIES: dict[str, Attention] = {
     **dict.fromkeys(("bert", "roberta", "electra", "xlm-roberta", "camembert"), _BERT),
     "distilbert": Attention(("attention.q_lin", "attention.k_lin", "attention.v_lin")),
     "modernbert": Attention(fused="attn.Wqkv", rotary=True),
-    "gpt2": Attention(fused="attn.c_attn"),
-    "gpt_neox": Attention(fused="attention.query_key_value", rotary=True),
-    "opt": Attention(("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")),
+    "gpt2": Attention(fused="attn.c_attn", causal=True),
+    "gpt_neox": Attention(fused="attention.query_key_value", rotary=True, by_head=True, causal=True),
+    "opt": Attention(("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), causal=True),
     **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "smollm3", "olmo2"), _LLAMA),
 }
 
@@ -98,6 +102,8 @@ def attention_part(model: nn.Module, config: Any, block: str, part: str) -> tupl
 
     def pick(output: Any) -> Tensor:
         values: Tensor = output
+        if family.by_head:
+            return values.unflatten(-1, (own, 3, -1))[..., number, :].transpose(1, 2)
         if family.separate is None:
             values = values.chunk(3, dim=-1)[number]
         batch, tokens, width = values.shape
@@ -110,3 +116,9 @@ def is_rotary(config: Any) -> bool:
     """Whether attention scores cannot be computed from what the projections give."""
     family = FAMILIES.get(str(config.model_type))
     return family is not None and family.rotary
+
+
+def is_causal(config: Any) -> bool:
+    """Whether a token attends to itself and those before it only."""
+    family = FAMILIES.get(str(config.model_type))
+    return bool(getattr(config, "is_decoder", False)) or (family is not None and family.causal)

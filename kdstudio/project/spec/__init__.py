@@ -44,6 +44,7 @@ from kdstudio.project.spec.relation_terms import (
 from kdstudio.project.spec.sources import DataSpec
 from kdstudio.project.spec.terms import LayerPair, PairTerm, TermBase, WeightSchedule
 from kdstudio.project.spec.text_data import HubText, TextCorpus, TextData, TextTable
+from kdstudio.project.spec.text_terms import AttentionRelationTerm, AttentionScoreTerm, PatientTerm
 from kdstudio.project.spec.train import TrainSpec
 from kdstudio.project.spec.trained_terms import (
     BoundaryTerm,
@@ -62,6 +63,8 @@ __all__ = [
     "SPEC_VERSION",
     "AngleTerm",
     "AssistantSpec",
+    "AttentionRelationTerm",
+    "AttentionScoreTerm",
     "AttentionTerm",
     "BoundaryTerm",
     "CongruenceTerm",
@@ -95,6 +98,7 @@ __all__ = [
     "NumpyFile",
     "OverhaulTerm",
     "PairTerm",
+    "PatientTerm",
     "PeerSpec",
     "PixelData",
     "PoolSpec",

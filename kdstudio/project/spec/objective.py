@@ -35,6 +35,7 @@ from kdstudio.project.spec.relation_terms import (
     SimilarityTerm,
 )
 from kdstudio.project.spec.terms import PairTerm, TermBase
+from kdstudio.project.spec.text_terms import AttentionRelationTerm, AttentionScoreTerm, PatientTerm
 from kdstudio.project.spec.trained_terms import (
     BoundaryTerm,
     ContrastiveTerm,
@@ -71,7 +72,10 @@ Term = Annotated[
     | ReviewTerm
     | OverhaulTerm
     | FactorTerm
-    | BoundaryTerm,
+    | BoundaryTerm
+    | AttentionRelationTerm
+    | AttentionScoreTerm
+    | PatientTerm,
     Field(discriminator="term"),
 ]
 

@@ -62,3 +62,13 @@ class PairTerm(TermBase):
 
     pairs: list[LayerPair] = Field(min_length=1)
     """The layer pairs; the losses of all are added."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What the term looks at inside its attention blocks, of query, key and value; nothing for whole layers."""
+        return ()
+
+    @property
+    def asks_scores(self) -> bool:
+        """Whether it computes scores of attention out of queries and keys."""
+        return False
