@@ -131,7 +131,11 @@ def test_terms_with_regressors(term: Any, share: float) -> None:
     assert all(parameter.grad is not None for parameter in objective.parameters())
 
 
-@pytest.mark.parametrize("term", [term for term in PAIR_MODULES if term is not spec.FlowTerm])
+#: Of attention blocks, whose parts are tapped: tests/engine/text has them.
+BLOCKS = (spec.AttentionRelationTerm, spec.AttentionScoreTerm)
+
+
+@pytest.mark.parametrize("term", [term for term in PAIR_MODULES if term not in (spec.FlowTerm, *BLOCKS)])
 def test_the_rule_of_a_term_is_what_its_loss_can_do(term: Any) -> None:
     """For every two layers: either the pair is refused by name before any step, or the loss is finite."""
     for student in STUDENT:
@@ -168,7 +172,8 @@ def test_rules() -> None:
     for rule, student, teacher, possible in cases:
         assert fits(rule, student, teacher) is possible
     for rule in REASONS:
-        assert fits(rule, (4, 2, 2), (4, 2, 2))
+        same = (4, 2) if rule in ("blocks", "scores", "states") else (4, 2, 2)
+        assert fits(rule, same, same)
     assert HintRegressor((4, 2, 2), (6, 1, 1))(torch.zeros(2, 4, 2, 2)).shape == (2, 6, 1, 1)
 
 

@@ -151,7 +151,8 @@ def refuse(**fields: Any) -> str:
             "objective.0: the key 'term' is missing; choose one of: hard, soft, reverse-kl, jsd, decoupled, "
             "correlation, logits, ensemble, mutual, hint, context, attention, selectivity, "
             "flow, cosine, distance, angle, similarity, "
-            "probabilistic, congruence, variational, contrastive, review, overhaul, factor, boundary",
+            "probabilistic, congruence, variational, contrastive, review, overhaul, factor, boundary, "
+            "attention-relation, attention-score, patient",
         ),
         (
             {"objective": [{"term": "hard", "temperature": 2}]},
