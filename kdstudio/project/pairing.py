@@ -61,6 +61,9 @@ def suggested(
         teacher, student: Layers with `name` and `output_shape`, in the order of the network. The last one is taken
             for the classifier, which soft targets are for.
     """
+    blocks = at_blocks(teacher, student, rule)
+    if blocks:
+        return blocks
     shapes = {
         side: {layer["name"]: tuple(layer["output_shape"]) for layer in layers[:-1]}
         for side, layers in (("teacher", teacher), ("student", student))
@@ -83,6 +86,31 @@ def suggested(
         for size in both
         if _joins(shapes, last["teacher"][size], last["student"][size], rule)
     ]
+
+
+def at_blocks(
+    teacher: list[dict[str, Any]], student: list[dict[str, Any]], rule: JoinRule = "regressor"
+) -> list[tuple[str, str]]:
+    """Pairs of the blocks of two transformers by a uniform map: block m of M with block m N / M of N (TinyBERT,
+    1909.10351, section 4.2; counted from 1), so that the last goes with the last.
+
+    Args:
+        teacher, student: Layers with `name` and `output_shape`, in the order of the network.
+    """
+    sides = [
+        {layer["name"]: tuple(layer["output_shape"]) for layer in layers if _is_block(layer)}
+        for layers in (teacher, student)
+    ]
+    theirs, ours = list(sides[0]), list(sides[1])
+    if not theirs or not ours:
+        return []
+    found = [(theirs[round((at + 1) * len(theirs) / len(ours)) - 1], name) for at, name in enumerate(ours)]
+    return [pair for pair in found if fits(rule, sides[1][pair[1]], sides[0][pair[0]])]
+
+
+def _is_block(layer: dict[str, Any]) -> bool:
+    """A numbered layer of a list that gives tokens."""
+    return len(layer["output_shape"]) == 2 and layer["name"].rpartition(".")[2].isdigit()
 
 
 def _joins(shapes: dict[str, dict[str, Shape]], teacher: str, student: str, rule: JoinRule) -> bool:

@@ -208,6 +208,28 @@ def know_cnns(kit: SetupKit) -> None:
         kit.engine.answer(side, CNN)
 
 
+def know_berts(kit: SetupKit) -> None:
+    """The engine answers that the data are texts, and the networks transformers of four blocks and of two."""
+    tokens = {
+        "total": 4000,
+        "shortest": 3,
+        "median": 9.0,
+        "longest": 16,
+        "full": 0.1,
+        "counts": [3, 4],
+        "edges": [0, 8, 16],
+    }
+    texts = [{"label": 0, "index": 0, "text": "nothing much", "tokens": 4, "whole": True}]
+    facts = {"task": "classification", "max_tokens": 16}
+    about = {"task": "classification", "facts": facts, "vocabulary": 300, "tokenizer": "bpe:300"}
+    kit.engine.answer("data", {**data_answer(), "text": {**about, "tokens": tokens, "texts": texts}})
+    for side, depth in (("student", 2), ("teacher", 4)):
+        names = [f"bert.encoder.layer.{number}" for number in range(depth)]
+        layers = [{"name": name, "kind": "BertLayer", "output_shape": [16, 32], "parameters": 9} for name in names]
+        layers.append({"name": "classifier", "kind": "Linear", "output_shape": [10], "parameters": 9})
+        kit.engine.answer(side, {**CNN, "layers": layers, "parts": layers})
+
+
 def know_all(kit: SetupKit) -> None:
     """The engine answers about data and both networks of the digits sample."""
     kit.engine.answer("data", data_answer())

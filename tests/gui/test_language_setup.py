@@ -42,7 +42,7 @@ from kdstudio.project.errors import KDStudioError
 from kdstudio.project.folder import Project
 from kdstudio.project.spec import Experiment, JoinRule
 from tests.doc_scripts import load_script
-from tests.gui.setup_kit import STUDENT, TEACHER, SetupKit, data_answer, know_all, know_cnns
+from tests.gui.setup_kit import STUDENT, TEACHER, SetupKit, data_answer, know_all, know_berts, know_cnns
 
 ROOT = Path(__file__).resolve().parents[2]
 OPEN, SHUT = "⟦", "⟧"
@@ -52,6 +52,7 @@ NAMES = {
     *("adamw", "sgd", "cpu", "cuda", "mps", "auto"),
     *("mlp", "cnn", "resnet", "wrn", "timm", "torchvision", "transformers"),
     *("experiments", "targets", "labels", "hints", "hidden", "stage", "nowhere", "fc", "net", "yaml", "photos"),
+    *("bert", "encoder", "layer", "classifier"),
     *("px", "s", "kB"),
     *("drop_rate", "depth"),  # the example of arguments, which are YAML
 }
@@ -193,7 +194,7 @@ def test_hints_and_no_teacher(foreign: SetupKit, sample: Project, name: str, sec
 
 @pytest.mark.parametrize("tag", [tag for tag in TERMS if tag not in ("hard", "soft")])
 def test_every_term_is_looked_up(foreign: SetupKit, tag: str) -> None:
-    know_cnns(foreign)
+    (know_berts if tag in ("attention-relation", "attention-score", "patient") else know_cnns)(foreign)
     section: Any = foreign.page.show_section("objective")
     section._add(tag)
     assert_all_is_said(foreign, "objective")

@@ -18,6 +18,7 @@ from kdstudio.gui.setup.schema import complete, fields_of, variants_of
 from kdstudio.gui.setup.sections import SECTIONS
 from kdstudio.project.folder import Project
 from kdstudio.project.spec import Experiment, LayersSpec, PoolSpec
+from kdstudio.project.spec.language import OnPolicySpec, WrittenSpec
 from tests.gui.setup_kit import SetupKit
 
 DOWN = Qt.Key.Key_Down
@@ -329,6 +330,8 @@ def test_every_field_of_the_experiment_can_be_reached(setup: SetupKit) -> None:
         "layers",
         "finetune",
         "unlabelled",
+        "written",
+        "on_policy",
     }
     for path in paths_of(Experiment):
         if hidden & set(path.split(".")):
@@ -343,11 +346,14 @@ def test_what_only_texts_and_pools_have_can_be_reached(setup: SetupKit) -> None:
         "student": {"model": "from-teacher", "layers": {}},
         "unlabelled": {},
         "data.labelled": 0.1,
+        "written": {},
+        "on_policy": {},
     }
     setup.page.document.edit("x", wanted)
     for path in ("teacher.finetune", "teacher.args", "data.labelled"):
         assert setup.field(path).isVisible(), path
-    for model, path in ((LayersSpec, "student.layers"), (PoolSpec, "unlabelled")):
+    models = {"student.layers": LayersSpec, "unlabelled": PoolSpec, "written": WrittenSpec, "on_policy": OnPolicySpec}
+    for path, model in models.items():
         for name in model.model_fields:
             if name != "data":
                 assert setup.field(f"{path}.{name}").isVisible(), name
@@ -392,6 +398,7 @@ def test_fields_take_as_many_columns_as_fit(setup: SetupKit) -> None:
 
 def test_long_messages_are_not_cut_off(setup: SetupKit) -> None:
     box = setup.field("train.lr")
+    setup.qtbot.waitUntil(lambda: box.height() == box.sizeHint().height(), timeout=10_000)  # all is laid out
     low = box.height()
     setup.page.document.edit("x", {"train.lr": "as fast as this old computer can, and then a little faster"})
     setup.settle()

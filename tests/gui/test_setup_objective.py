@@ -24,7 +24,7 @@ from kdstudio.project.spec import HardTerm, HintTerm, LayerPair, SoftTerm, Term
 from kdstudio.project.spec.objective import term_names
 from kdstudio.project.spec.walk import models_in, tags_of
 from kdstudio.project.temperature_report import second_share
-from tests.gui.setup_kit import LEFT, SetupKit, data_answer, know_all, know_cnns
+from tests.gui.setup_kit import LEFT, SetupKit, data_answer, know_all, know_berts, know_cnns
 
 # -- terms -----------------------------------------------------------------------------------------------------
 
@@ -90,7 +90,7 @@ def test_every_term_has_its_words() -> None:
 
 @pytest.mark.parametrize("tag", TAGS)
 def test_every_term_is_added_and_edited(setup: SetupKit, tag: str) -> None:
-    know_cnns(setup)
+    (know_berts if TAGS[tag].__module__.endswith("text_terms") else know_cnns)(setup)
     section = setup.go("objective")
     choose(setup, section.add.menu(), TERMS[tag][0])
     assert tags(setup) == ["hard", "soft", tag]
@@ -109,6 +109,21 @@ def test_every_term_is_added_and_edited(setup: SetupKit, tag: str) -> None:
         assert setup.value(f"objective.2.{schema.name}") == float(typed)
     setup.settle()
     assert setup.page.context.problems == {}
+
+
+def test_terms_on_texts_are_offered_for_texts_alone(setup: SetupKit) -> None:
+    know_cnns(setup)
+    section = setup.go("objective")
+
+    def offered() -> bool:
+        titles = [action.text() for action in section.add.menu().actions() if action.isVisible()]
+        return any(title == "Layers of text networks" for title in titles)
+
+    assert not offered()
+    know_berts(setup)
+    assert offered()
+    choose(setup, section.add.menu(), TERMS["patient"][0])
+    assert setup.value("objective.2.pairs") == [{"teacher": "bert.encoder.layer.3", "student": "bert.encoder.layer.1"}]
 
 
 def test_what_a_new_term_is_paired_with(setup: SetupKit) -> None:

@@ -74,6 +74,7 @@ class ObjectiveSection(Section):
                 below[family] = menu.addMenu(tr(FAMILIES[family]))
             home = menu if tag in FIRST else below[family]
             home.addAction(f"{title}\t{words}").triggered.connect(functools.partial(self._add, tag))
+        self._of_texts = below["text_terms"].menuAction()
         button.setMenu(menu)
         return button
 
@@ -134,6 +135,8 @@ class ObjectiveSection(Section):
     def refresh(self) -> None:
         super().refresh()
         terms = self._terms()
+        known = self.context.facts.data.answer
+        self._of_texts.setVisible(known is not None and "text" in known)
         names = names_of(terms)
         if names != self._signature:
             self._build(terms, names)

@@ -17,6 +17,8 @@ ELSEWHERE = (
     "assistants",
     "student",
     "unlabelled",
+    "written",
+    "on_policy",
     "objective",
     "train",
     "baseline",

@@ -9,7 +9,8 @@ from PySide6.QtWidgets import QLabel
 from kdstudio.gui.language import tr, trn
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.curve_view import CurveView
-from kdstudio.gui.setup.form import ModelForm
+from kdstudio.gui.setup.form import ModelForm, NestedForm
+from kdstudio.gui.setup.schema import fields_of
 from kdstudio.gui.setup.section import Card, Section
 from kdstudio.project.errors import SpecError
 from kdstudio.project.schedules import batches_of, learning_rate
@@ -82,7 +83,7 @@ class TrainingSection(Section):
 
     def __init__(self, context: Context) -> None:
         sentence = tr("How long and how the student is trained.")
-        super().__init__(context, tr("Training"), sentence, ("train", "baseline"))
+        super().__init__(context, tr("Training"), sentence, ("train", "baseline", "written", "on_policy"))
         card = Card(tr("Budget and optimizer"))
         self.form = ModelForm(context, "train", TrainSpec)
         card.body.addWidget(self.form)
@@ -91,6 +92,12 @@ class TrainingSection(Section):
         self.baseline = ModelForm(context, "", Experiment, skip=others)
         self.columns.add(card)
         self.columns.add(self._comparison())
+        self.writing = Card(tr("Text that networks write"))
+        schemas = {schema.name: schema for schema in fields_of(Experiment)}
+        self.written = [NestedForm(context, name, schemas[name]) for name in ("written", "on_policy")]
+        for form in self.written:
+            self.writing.body.addWidget(form)
+        self.columns.add(self.writing)
         self.columns.add(self.schedule, side=True)
 
     def refresh(self) -> None:
@@ -98,6 +105,11 @@ class TrainingSection(Section):
         self.form.refresh()
         self.baseline.refresh()
         self.schedule.refresh()
+        document = self.context.document
+        used = any(document.get(name) is not None for name in ("written", "on_policy"))
+        self.writing.setVisible(used or document.get("data.task", "") == "causal-lm")
+        for form in self.written:
+            form.refresh()
 
     def _comparison(self) -> Card:
         """The student alone, for comparison."""
