@@ -29,6 +29,8 @@ VERBS = {
     "advise": "advise",
     "balance": "balance",
     "pool": "pool",
+    "write": "generate",
+    "draft": "draft",
     "inspect": "inspect",
     "bench": "bench",
     "doctor": "doctor",

@@ -28,6 +28,7 @@ from kdstudio.engine.student_io import (
     student_folder,
 )
 from kdstudio.engine.text.language_eval import language_metrics
+from kdstudio.engine.text.written import keep_written
 from kdstudio.project.errors import InputError, ModelError
 from kdstudio.project.runs.folder import RunFolder, write_bytes
 from kdstudio.project.spec import EvaluateSpec
@@ -107,6 +108,8 @@ def score_run(
     scorecard["seed"] = experiment.train.seed
     if not bundle.is_language:
         write_samples(run, scorecard, {name: network for name, (_, network) in networks.items()}, bundle, device)
+    elif bundle.text is not None and bundle.text.task == "causal-lm":
+        keep_written(run, networks, bundle, device, progress or (lambda label, done, total: None))
     write_bytes(run.scorecard_path, json.dumps(plain(scorecard), indent=1, allow_nan=False).encode())
     write_report(run, plain(scorecard))
     return plain(scorecard)

@@ -34,6 +34,11 @@ class TextNetwork(nn.Module):
         self.facts = facts
 
     @property
+    def writes(self) -> bool:
+        """Whether it goes on with texts."""
+        return self.facts.task == "causal-lm"
+
+    @property
     def config(self) -> Any:
         return self.inner.config
 

@@ -137,6 +137,16 @@ class RunFolder:
         return self.path / "scorecard.json"
 
     @property
+    def written_path(self) -> Path:
+        """What the networks of a language model's run write from the same beginnings."""
+        return self.path / "written.json"
+
+    @property
+    def draft_path(self) -> Path:
+        """What its student is worth as a draft for the teacher."""
+        return self.path / "draft.json"
+
+    @property
     def report_path(self) -> Path:
         return self.path / "report.html"
 
@@ -181,15 +191,28 @@ class RunFolder:
 
     def scorecard(self) -> dict[str, Any] | None:
         """The scorecard, None while there is none or if its file is damaged."""
-        try:
-            found = json.loads(self.scorecard_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return found if isinstance(found, dict) and found.keys() >= SCORECARD_KEYS else None
+        return _object(self.scorecard_path, SCORECARD_KEYS)
+
+    def written(self) -> dict[str, Any] | None:
+        """What `written.json` says, None where there is none or it is damaged."""
+        return _object(self.written_path, {"samples", "tokens"})
+
+    def draft(self) -> dict[str, Any] | None:
+        """What `draft.json` says, None where there is none or it is damaged."""
+        return _object(self.draft_path, {"networks", "planned"})
 
     def write_created(self) -> None:
         """Writes the state of a run that has not started. The engine writes every later state."""
         write_bytes(self.state_path, encode_state(RunState(phase="created", created=time.time())))
+
+
+def _object(path: Path, keys: set[str]) -> dict[str, Any] | None:
+    """A JSON object with the keys that every reader counts on, None where there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and found.keys() >= keys else None
 
 
 def write_bytes(path: Path, data: bytes, sync: bool = True) -> None:
