@@ -9,7 +9,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHeaderView, QMenu, QTreeWidget, QTreeWidgetItem
 
 from kdstudio.gui.icons import icon
-from kdstudio.gui.language import tr
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.theme import Theme, Tokens
 from kdstudio.gui.words import status_words
 from kdstudio.project.folder import Project
@@ -20,6 +20,15 @@ from kdstudio.project.runs.summary import RunSummary
 DATA = Qt.ItemDataRole.UserRole
 EXPERIMENT_MENU = ("run", "new-experiment", "duplicate", "rename", "delete")
 RUN_MENU = ("resume", "stop", "report", "open-folder", "delete")
+
+
+#: What the number beside a run is: of a language model or not, and final or not.
+SCORES = {
+    (False, True): mark("accuracy on test samples"),
+    (False, False): mark("best validation accuracy so far"),
+    (True, True): mark("perplexity on test samples"),
+    (True, False): mark("best validation perplexity so far"),
+}
 
 
 class ProjectTree(QTreeWidget):
@@ -92,7 +101,9 @@ class ProjectTree(QTreeWidget):
         return [item for item in found if item is not None]
 
     def _run_item(self, summary: RunSummary) -> QTreeWidgetItem:
-        score = f"{100 * summary.score:.1f}" if summary.score is not None else ""
+        score = ""
+        if summary.score is not None:
+            score = f"{summary.score:.1f}" if summary.is_language else f"{100 * summary.score:.1f}"
         # what is not final is told from what is, as the two are of other samples
         shown = score if summary.scorecard or not score else tr("{score} so far", score=score)
         item = QTreeWidgetItem([summary.run.path.name, shown])
@@ -101,8 +112,9 @@ class ProjectTree(QTreeWidget):
         name = status_icon(summary.status)
         item.setIcon(0, icon(name, status_colour(summary.status, self.theme.tokens)))
         words = status_words(summary.status, summary.state)
-        what = tr("accuracy on test samples") if summary.scorecard else tr("best validation accuracy so far")
-        lines = [f"{summary.run.name}: {words}", f"{score} %: {what}" if score else ""]
+        what = tr(SCORES[summary.is_language, summary.scorecard is not None])
+        unit = "" if summary.is_language else " %"
+        lines = [f"{summary.run.name}: {words}", f"{score}{unit}: {what}" if score else ""]
         item.setToolTip(0, "\n".join(line for line in lines if line))
         return item
 

@@ -240,7 +240,7 @@ def _turns(
     seed: int,
     turn: int,
 ) -> Iterator[tuple[str, float, Rounds | None]]:
-    """Each way to write once: name, seconds and rounds; without rounds that network alone, without a name the teacher."""
+    """Each way to write once: name, seconds, rounds; without rounds that network alone, without a name the teacher."""
 
     def alone(network: TextNetwork) -> Rounds | None:
         _written(network, prompt, tokens, temperature, seed)

@@ -34,11 +34,13 @@ def amount(number: float) -> str:
 
 #: Group, label, and how the cell is made of a network's entry and the split; a missing figure is a dash.
 ROWS: tuple[Row, ...] = (
+    (mark("Quality"), mark("Perplexity"), lambda n, s: f"{n[s]['perplexity']:.2f}"),
     (mark("Quality"), mark("Accuracy"), lambda n, s: _percent(n[s]["accuracy"])),
     (mark("Quality"), mark("Right class among the first five"), lambda n, s: _percent(n[s]["top5"])),
     (mark("Quality"), mark("Negative log-likelihood"), lambda n, s: f"{n[s]['nll']:.4f} nats"),
     (mark("Fidelity"), mark("Agrees with the teacher"), lambda n, s: _percent(n[s]["fidelity"]["agreement"])),
     (mark("Fidelity"), mark("KL to the teacher"), lambda n, s: f"{n[s]['fidelity']['kl']:.4f} nats"),
+    (mark("Fidelity"), mark("Taken as its draft (1 - TVD)"), lambda n, s: _percent(n[s]["fidelity"]["acceptance"])),
     (mark("Calibration"), mark("Expected calibration error"), lambda n, s: _percent(n[s]["ece"])),
     (mark("Size"), mark("Parameters"), lambda n, s: f"{n['parameters']:,}"),
     (mark("Size"), mark("File"), lambda n, s: f"{n['file_bytes'] / 1e6:.3f} MB"),
@@ -87,7 +89,9 @@ def chain_rows(scorecard: dict[str, Any]) -> list[list[str]]:
     for split in ("validation", "test"):
         if split in networks["student"]:
             label = tr("Accuracy on {split} samples", split=split_word(split))
-            rows.append([label, *(_percent(networks[name][split]["accuracy"]) for name in links)])
+            if is_language(scorecard):
+                label = tr("Perplexity on {split} samples", split=split_word(split))
+            rows.append([label, *(_score(networks[name][split]) for name in links)])
     return [*rows, [tr("Parameters"), *(f"{networks[name]['parameters']:,}" for name in links)]]
 
 
@@ -107,21 +111,39 @@ def headline_figures(scorecard: dict[str, Any]) -> list[tuple[str, str, str]]:
         text = tr("{times:.2f} × the samples a second, on {device}", times=times, device=device)
         faster = head["faster_by"]
         found.append((f"{100 * abs(faster):.1f} %", tr("less time") if faster >= 0 else tr("more time"), text))
+    language = is_language(scorecard)
     if head.get("keeps") is not None:
-        found.append((f"{100 * head['keeps']:.1f} %", tr("of the teacher's accuracy kept"), _kept(scorecard)))
+        what = tr("of the teacher's perplexity kept") if language else tr("of the teacher's accuracy kept")
+        found.append((f"{100 * head['keeps']:.1f} %", what, _kept(scorecard)))
     if not found:
         text = tr("on {split} samples", split=split_word(scorecard["reported_split"]))
-        found.append((f"{100 * head['score']:.2f} %", tr("accuracy"), text))
+        figure = f"{head['score']:.2f}" if language else f"{100 * head['score']:.2f} %"
+        found.append((figure, tr("perplexity") if language else tr("accuracy"), text))
     return found
+
+
+def is_language(scorecard: dict[str, Any]) -> bool:
+    """Whether the networks are language models, whose quality is a perplexity."""
+    return scorecard.get("metric") == "perplexity"
+
+
+def _score(figures: dict[str, Any]) -> str:
+    """The quality of a network on a split."""
+    return f"{figures['perplexity']:.2f}" if "perplexity" in figures else _percent(figures["accuracy"])
 
 
 def _kept(scorecard: dict[str, Any]) -> str:
     split = scorecard["reported_split"]
     networks = scorecard["networks"]
-    text = f"{_percent(networks['teacher'][split]['accuracy'])} → {_percent(networks['student'][split]['accuracy'])}"
+    text = f"{_score(networks['teacher'][split])} → {_score(networks['student'][split])}"
     gain = scorecard["headline"].get("gain")
     if gain is None:
         return text
+    if is_language(scorecard):
+        words = mark("{change}; {less:.2f} less than the student alone")
+        if gain < 0:
+            words = mark("{change}; {less:.2f} more than the student alone")
+        return tr(words, change=text, less=abs(gain))
     points = f"{100 * gain:+.2f}".replace("-", "−")
     return tr("{change}; {gain} points against the student alone", change=text, gain=points)
 
@@ -136,8 +158,16 @@ def verdict(scorecard: dict[str, Any]) -> tuple[bool, str] | None:
             "Distillation helped in this run: the same student reached {gain:.2f} points less from hard labels alone.",
             gain=100 * gain,
         )
+        if is_language(scorecard):
+            text = tr(
+                "Distillation helped in this run: from the text alone the perplexity is {gain:.2f} more.", gain=gain
+            )
         return True, f"{text} {tr(ONE_SEED)}"
-    if gain < 0:
+    if gain < 0 and is_language(scorecard):
+        text = tr(
+            "Distillation did not help in this run: from the text alone the perplexity is {gain:.2f} less.", gain=-gain
+        )
+    elif gain < 0:
         text = tr("Distillation did not help in this run: the same student reached more from hard labels alone.")
     else:
         text = tr("Distillation did not help in this run: the same student reached as much from hard labels alone.")

@@ -37,9 +37,19 @@ class RunSummary:
         return (self.scorecard or {}).get("networks", {}).get(network, {}).get(name)
 
     @property
+    def is_language(self) -> bool:
+        """Whether its score is a perplexity, of which less is better."""
+        card = self.scorecard
+        return card.get("metric") == "perplexity" if card else self.state.best_metric == "perplexity"
+
+    @property
     def score(self) -> float | None:
-        """The student's accuracy; while there is no scorecard, the best validation accuracy so far."""
-        found = self.accuracy("student")
+        """The student's accuracy, or a language model's perplexity; while there is no scorecard, the best so far."""
+        if self.is_language and self.scorecard:
+            split = self.scorecard["reported_split"]
+            found = self.scorecard["networks"]["student"][split].get("perplexity")
+        else:
+            found = self.accuracy("student")
         return found if found is not None else self.state.best
 
     @property
