@@ -20,8 +20,18 @@ from kdstudio.gui.words import network_word, numbered
 from kdstudio.project.runs.state import RunState
 
 #: What can be shown: key in the records, words, whether it is a share.
-MEASURES = {"accuracy": (mark("Accuracy"), True), "agreement": (mark("Agreement"), True), "kl": (mark("KL"), False)}
+MEASURES = {
+    "perplexity": (mark("Perplexity"), False),
+    "accuracy": (mark("Accuracy"), True),
+    "agreement": (mark("Agreement"), True),
+    "kl": (mark("KL"), False),
+    "acceptance": (mark("Taken as a draft"), True),
+}
+#: Those that only language models have.
+LANGUAGE = ("perplexity", "acceptance")
 TIPS = {
+    "perplexity": mark("exp of the mean loss a token, on validation text; less is better"),
+    "acceptance": mark("Mean of 1 - TVD on validation text: the chance that the teacher takes a token that it drafts"),
     "accuracy": mark("Share of validation samples whose label comes first"),
     "agreement": mark("Share of validation samples to which student and teacher give the same first class"),
     "kl": mark("Mean KL(teacher || student) on validation samples, in nats at T = 1; 0 is perfect agreement"),
@@ -55,8 +65,8 @@ class CurvesView(QualityView):
         self.measure = QComboBox()
         self.measure.setAccessibleName(tr("Measure"))
         self.measure.setToolTip(tr("What is drawn"))
-        for key, (words, _) in MEASURES.items():
-            self.measure.addItem(tr(words), key)
+        self._language: bool | None = None
+        self._offer(False)
         self.measure.activated.connect(lambda _: self._measure_chosen())
         look: dict[str, Any] = {"x_kind": "epoch", "smoothing": 0.0}
         self.shares = SeriesPlot(theme, tr("per cent"), words=percent, factor=100.0, **look)
@@ -91,6 +101,16 @@ class CurvesView(QualityView):
     def table(self) -> Sequence[Sequence[object]]:
         return self._plot().table()
 
+    def _offer(self, language: bool) -> None:
+        """Offers the measures that the shown run has."""
+        if language == self._language:
+            return
+        self._language = language
+        self.measure.clear()
+        for key, (words, _) in MEASURES.items():
+            if language or key not in LANGUAGE:
+                self.measure.addItem(tr(words), key)
+
     def _key(self) -> str:
         return str(self.measure.currentData())
 
@@ -111,8 +131,12 @@ class CurvesView(QualityView):
         worker = self.state.worker
         if worker is None:
             return
-        key, plot = self._key(), self._plot()
         keys = worker.series_keys()
+        language = any(key == "perplexity" for _, _, key in keys)
+        if language != self._language:
+            self._offer(language)
+            self._show_plot()
+        key, plot = self._key(), self._plot()
         curves = [
             Curve(
                 network, "validation", key, network_word(network), functools.partial(colour_of, network),

@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from kdstudio.gui.language import mark, tr
+from kdstudio.gui.monitor.language_runs import LANGUAGE, is_language
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.monitor.palettes import number
 from kdstudio.gui.monitor.soft_dark import DarkView
@@ -75,6 +76,7 @@ class SoftTargetsPanel(ViewPanel):
         super().set_worker(worker)
         experiment = self.moment.experiment if worker is not None else None
         terms = experiment.objective if experiment is not None else []
+        self.empty.set_text(tr(LANGUAGE) if is_language(experiment) else tr(EMPTY))
         self.temperature.set_objective(list(dict.fromkeys(term.temperature for term in terms if term.term == "soft")))
 
     def clear(self) -> None:

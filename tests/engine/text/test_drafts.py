@@ -77,8 +77,8 @@ def test_the_commands(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     student = found["networks"]["student"]
     assert 0 < student["estimate"] <= 1
     assert all(student[mode]["drafted"] >= student[mode]["accepted"] for mode in MODES)
-    assert main(["draft", str(run.path), "--tokens", "99"]) == 2
-    assert "drafts of 99 tokens do not fit" in capsys.readouterr().err
+    assert main(["draft", str(run.path), "--tokens", "60"]) == 2
+    assert "drafts of 60 tokens do not fit" in capsys.readouterr().err
 
 
 def test_other_runs_have_nothing_to_write(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
