@@ -132,6 +132,7 @@ class PoolCard(Card):
         if channel == CHANNEL:
             self._question = None
             self.words.setText(" ".join(words for words in (error.what + ".", error.why, error.fix) if words))
+            self.refresh()
 
     # -- showing -----------------------------------------------------------------------------------------------
 
