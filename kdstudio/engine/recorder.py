@@ -28,6 +28,7 @@ from kdstudio.project.runs.folder import RunFolder, write_bytes
 from kdstudio.project.runs.metrics import MetricRecord
 from kdstudio.project.runs.snapshots import PROBES_FILE, TEACHER_FILE
 from kdstudio.project.runs.state import RunState, encode_state, process_start
+from kdstudio.project.runs.texts import TEXTS_FILE
 from kdstudio.project.yaml_io import storage_error
 
 logger = logging.getLogger("kdstudio")
@@ -222,10 +223,17 @@ class Recorder:
 
     # -- snapshots -------------------------------------------------------------------------------------------
 
-    def probes(self, arrays: Mapping[str, np.ndarray], classes: list[str]) -> None:
-        """Writes the probe samples."""
-        meta = {"classes": json.dumps(classes)}
+    def probes(
+        self, arrays: Mapping[str, np.ndarray], classes: list[str], words: Mapping[str, Any] | None = None
+    ) -> None:
+        """Writes the probe samples; `words` are those of texts."""
+        meta = {"classes": json.dumps(classes)} | {key: json.dumps(value) for key, value in (words or {}).items()}
         self._save(self.run.snapshots_dir / PROBES_FILE, dict(arrays), meta)
+
+    def texts(self, arrays: Mapping[str, np.ndarray], words: Mapping[str, Any]) -> None:
+        """Writes the probe texts of a language model, and what the teacher says of them."""
+        meta = {key: json.dumps(value) for key, value in words.items()}
+        self._save(self.run.snapshots_dir / TEXTS_FILE, dict(arrays), meta)
 
     def teacher_looks(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Writes what the alignment panel shows of the teacher; it does not change."""

@@ -33,6 +33,7 @@ from kdstudio.engine.teacher_store import load_teacher
 from kdstudio.engine.terms import Facts
 from kdstudio.engine.text.check import check_tokenizers
 from kdstudio.engine.text.on_policy import OnPolicy
+from kdstudio.engine.text.probes import LanguageProbes
 from kdstudio.engine.text.validation import LanguageValidation
 from kdstudio.engine.trainer import Outcome, Trainer
 from kdstudio.engine.validate import Validation
@@ -279,8 +280,9 @@ class Session:
             if not self._first_stages(link, objective, teacher):
                 return student, None
         probes = None
-        if stage == "student" and not self.bundle.is_language:
-            probes = Probes(
+        if stage == "student":
+            kind = LanguageProbes if self.bundle.is_language else Probes
+            probes = kind(
                 experiment.monitor, self.bundle, self.preprocess, self.recorder, self.device, teacher_model, logits
             )
         others = [Teacher(model, []) for model in self.others]

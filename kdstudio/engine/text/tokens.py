@@ -73,7 +73,9 @@ class Tokenizer:
 
     def words(self, ids: Iterable[int]) -> list[str]:
         """Each token as people read it: with the blank before it where it begins a word."""
-        return [readable(self.inner, int(number)) for number in ids]
+        inner = self.inner
+        special, blanks = set(inner.all_special_ids), _bytes_level(inner)  # slow to ask for each token
+        return [readable(inner, int(number), int(number) in special, blanks) for number in ids]
 
     def text(self, ids: Iterable[int]) -> str:
         """The text of token ids, without special tokens."""
@@ -94,19 +96,26 @@ class Tokenizer:
         self.inner.save_pretrained(folder)
 
 
-def readable(inner: Any, number: int) -> str:
-    """A token in people's words."""
+def readable(inner: Any, number: int, special: bool, blanks: bool) -> str:
+    """A token in people's words.
+
+    Args:
+        inner: The library's tokenizer.
+        number: The token.
+        special: Whether it is a special one.
+        blanks: Whether all tokens tell the blank before them.
+    """
     token = inner.convert_ids_to_tokens(number)
     if token is None:
         return f"[{number}]"
-    if number in inner.all_special_ids:
+    if special:
         return str(token)
     if token.startswith("##"):
         return str(token)[2:]
     text = inner.convert_tokens_to_string([token])
     if token.startswith(("Ġ", "▁")) and not text.startswith(" "):
         return f" {text}"
-    uses_blanks = any(mark in token for mark in ("Ġ", "▁", "Ċ")) or _bytes_level(inner)
+    uses_blanks = any(mark in token for mark in ("Ġ", "▁", "Ċ")) or blanks
     return str(text) if uses_blanks else f" {text}"
 
 

@@ -28,6 +28,8 @@ class Probes:
     pool_labels: np.ndarray  # (N,)
     teacher_logits: np.ndarray | None  # (P, K)
     pool_teacher_logits: np.ndarray | None  # (N, K)
+    tokens: list[list[str]] | None = None  # of texts, P lists of their tokens as people read them
+    texts: list[str] | None = None  # of texts, P of them
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,10 @@ class SnapshotInfo:
     pair_cosine: dict[str, float] = field(default_factory=dict)
     attention_pairs: tuple[tuple[str, str], ...] = ()
     relation_pairs: tuple[tuple[str, str], ...] = ()
+    #: Why there are no maps of attention between tokens, see the engine's `obstacle`; None where samples are no texts.
+    attention_why: str | None = None
+    #: Of language models, means over the probe texts: `kl`, `agreement`, `nll`.
+    spoken: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,8 @@ def read_probes(run: Any) -> Probes | None:
             pool_labels=arrays["pool_labels"],
             teacher_logits=arrays.get("teacher_logits"),
             pool_teacher_logits=arrays.get("pool_teacher_logits"),
+            tokens=json.loads(meta["tokens"]) if "tokens" in meta else None,
+            texts=json.loads(meta["texts"]) if "texts" in meta else None,
         )
     except Exception:  # a file that is cut off or foreign: the panel waits for a good one
         return None
@@ -162,6 +170,8 @@ def _info(path: Path) -> SnapshotInfo | None:
             pair_cosine=_numbers(meta.get("pair_cosine", "{}")),
             attention_pairs=_pairs(meta.get("attention_pairs", "[]")),
             relation_pairs=_pairs(meta.get("relation_pairs", "[]")),
+            attention_why=json.loads(meta.get("attention_why", "null")),
+            spoken=_numbers(meta.get("spoken", "{}")),
         )
     except (ValueError, TypeError, AttributeError):  # a foreign file
         return None

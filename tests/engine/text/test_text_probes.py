@@ -15,7 +15,6 @@ from kdstudio.engine.cka import linear_cka
 from kdstudio.engine.run import data_of
 from kdstudio.engine.student_io import load_student
 from kdstudio.engine.taps import Taps
-from kdstudio.engine.teacher_store import load_teacher
 from kdstudio.engine.text.attention_maps import attention_weights, block_pairs, obstacle
 from kdstudio.engine.text.build import build_transformers
 from kdstudio.engine.text.facts import TextFacts
@@ -62,14 +61,6 @@ def fields(data: dict[str, Any], kind: str, pair: tuple[str, str], **more: Any) 
 
 
 GPT_PAIR, BERT_PAIR = ("transformer.h.3", "transformer.h.1"), ("bert.encoder.layer.3", "bert.encoder.layer.1")
-
-
-def networks(run: Any) -> tuple[Any, Any]:
-    import json
-
-    name = json.loads((run.path / "teacher.json").read_text(encoding="utf-8"))
-    folder = Path(name["path"]) if "path" in name else run.project_root / "teachers" / name["name"]
-    return load_teacher(folder, False).eval(), load_student(run.student_dir).model.eval()
 
 
 def test_a_causal_model(texts: Any) -> None:
@@ -283,7 +274,9 @@ def test_no_map_rather_than_a_wrong_one() -> None:
     llama = build_transformers(ModelSpec(model="transformers:llama", args=args), facts, 2, Path())
     assert obstacle(llama) == "rotary"
     scaled = {**SMALL_GPT2, "scale_attn_by_inverse_layer_idx": True}
-    assert obstacle(build_transformers(ModelSpec(model="transformers:gpt2", args=scaled), facts, 2, Path())) == "unknown"
+    assert (
+        obstacle(build_transformers(ModelSpec(model="transformers:gpt2", args=scaled), facts, 2, Path())) == "unknown"
+    )
     assert obstacle(torch.nn.Linear(2, 2)) == "unknown"
 
 
