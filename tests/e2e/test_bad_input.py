@@ -88,7 +88,7 @@ def prepare(root: Path) -> None:
     (root / "corrupt" / "dog" / "torn.png").write_bytes((root / "corrupt" / "dog" / "0.png").read_bytes()[:60])
     (root / "corrupt" / "cat" / "note.jpg").write_text("not a picture")
     features = np.zeros((9, 4), np.float32)
-    np.savez(root / "below.npz", features=features, labels=np.array([0, 1, -1] * 3))
+    np.savez(root / "below.npz", features=features, labels=np.array([0, 1, -2] * 3))
     np.savez(root / "above.npz", features=features, labels=np.array([0, 1, 2] * 3))
     (root / "models.py").write_text(MODELS)
 
@@ -135,8 +135,8 @@ ENGINE: dict[str, tuple[str, list[str], list[str]]] = {
         "What to do: Replace or remove these files, or set data.unreadable to leave_out to go on without them.",
     ]),
     "a label below 0": (arrays("below.npz"), [], [
-        "below.npz: label -1 is below 0 (first at sample 2)",
-        "What to do: Count the classes from 0.",
+        "below.npz: label -2 is below 0 (first at sample 2)",
+        "What to do: Count the classes from 0; -1 is for samples without a label.",
     ]),
     "a label that has no class": (arrays("above.npz, classes: [a, b]"), [], [
         "above.npz: label 2 at sample 2 is out of range",

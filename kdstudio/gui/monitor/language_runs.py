@@ -5,10 +5,10 @@ from __future__ import annotations
 from kdstudio.gui.language import mark
 from kdstudio.project.spec import Experiment, HubText, TextCorpus
 
-#: Snapshots hold outputs of a few samples; of a language model these would be its vocabulary for each token.
+#: What this panel draws are classes; a language model has a vocabulary for each token.
 LANGUAGE = mark(
-    "No snapshots are taken of a language model. Its perplexity, agreement and KL are under Quality; what it writes "
-    "is shown by kdstudio write."
+    "This panel shows classifiers. Of a language model see perplexity, agreement and KL under Quality; its likeliest "
+    "words for each token of the probe text lie in the snapshots of the run folder."
 )
 
 

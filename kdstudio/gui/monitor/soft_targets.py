@@ -90,7 +90,10 @@ class SoftTargetsPanel(ViewPanel):
     def redraw(self) -> None:
         probes, snapshot = self.moment.probes, self.moment.readable()
         if probes is None or snapshot is None:
-            self.empty.set_text(tr(DAMAGED) if self.moment.info is not None else tr(EMPTY))
+            if is_language(self.moment.experiment):
+                self.empty.set_text(tr(LANGUAGE))
+            else:
+                self.empty.set_text(tr(DAMAGED) if self.moment.info is not None else tr(EMPTY))
             self.show_empty(True)
             return
         before = self.state.data
