@@ -10,7 +10,6 @@ from kdstudio.gui.monitor.align_layers import LayersView
 from kdstudio.gui.monitor.align_pairs import PairsView, pair_names
 from kdstudio.gui.monitor.align_relations import RelationsView
 from kdstudio.gui.monitor.align_state import AlignState, pair_name
-from kdstudio.gui.monitor.language_runs import LANGUAGE, is_language
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.monitor.views import ViewPanel
 from kdstudio.gui.theme import Theme
@@ -49,8 +48,6 @@ class AlignmentPanel(ViewPanel):
             self.state.pairs = list(dict.fromkeys(pairs))
             if experiment.teacher is None:
                 text = tr(NO_TEACHER)
-            elif is_language(experiment):
-                text = tr(LANGUAGE)
         self.empty.set_text(text)
 
     def clear(self) -> None:
