@@ -103,7 +103,7 @@ def read_rows(path: Path, encoding: str, progress: Progress | None = None, field
         except UnicodeDecodeError as error:
             raise DataError(
                 f"{field}: {path.name} is not {encoding} all through",
-                f"the byte {error.object[error.start]:#04x} at a place of {error.reason}",
+                f"the byte {error.object[error.start]:#04x} is none of its characters",
                 "set data.encoding to what it was written in: latin-1 or cp1252 for many older files",
             ) from None
         except (EOFError, gzip.BadGzipFile, OSError) as error:
@@ -118,17 +118,22 @@ def _cells(file: IO[str], path: Path, kind: str) -> Iterator[Row]:
         if not header or not any(name.strip() for name in header):
             raise DataError(f"data.path: {path.name} is empty", fix="its first line has to name the columns")
         names = [name.strip() for name in header]
+        last = reader.line_num
         for cells in reader:
+            began, last = last + 1, reader.line_num
             if not cells:
                 continue
             if len(cells) != len(names):
+                through = f" to {last}" if last > began else ""
                 raise DataError(
-                    f"data.path: {path.name}, line {reader.line_num}: {len(cells)} cells, and there are "
+                    f"data.path: {path.name}, line {began}{through}: {len(cells)} cells, and there are "
                     f"{len(names)} columns ({', '.join(names)[:120]})",
-                    "a text with a comma or a line break in it has to stand in double quotes",
+                    "a double quote that was opened is closed much later or never"
+                    if last > began
+                    else "a text with a comma or a line break in it has to stand in double quotes",
                     "mend the line, or write the table with a program that quotes texts",
                 )
-            yield Row(reader.line_num, dict(zip(names, cells)))
+            yield Row(began, dict(zip(names, cells)))
     except csv.Error as error:
         raise DataError(
             f"data.path: {path.name}, line {reader.line_num}: {error}",

@@ -18,6 +18,8 @@ from kdstudio.project.errors import DataError, ModelError
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
 #: Begins the source of a model that an installed Python package brings with it.
 PACKAGE = "package:"
+#: A vocabulary is made from texts in pieces of so many characters.
+_PIECE = 1000
 END, PAD, UNKNOWN, MASK = "<|end|>", "<|pad|>", "<|unknown|>", "<|mask|>"
 
 
@@ -233,7 +235,9 @@ def make_tokenizer(texts: Iterator[str], size: int) -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    backend.train_from_iterator(texts, trainer)
+    # one word of a million letters, as in packed data, would be looked at a million times
+    pieces = (text[at : at + _PIECE] for text in texts for at in range(0, len(text), _PIECE))
+    backend.train_from_iterator(pieces, trainer)
     inner = PreTrainedTokenizerFast(
         tokenizer_object=backend, eos_token=END, bos_token=END, pad_token=PAD, unk_token=UNKNOWN, mask_token=MASK
     )

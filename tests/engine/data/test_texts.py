@@ -75,7 +75,7 @@ def test_pairs_of_sentences_and_a_file_of_test_samples(tmp_path: Path) -> None:
         ("text,label\nabc\n", {}, r"line 2: 1 cells, and there are 2 columns \(text, label\)"),
         ("text,label\n,good\n", {}, "line 2 has no text in the column 'text'"),
         ("text,label\nabc,\n", {}, "line 2 has no label"),
-        ('text,label\n"abc,good\n', {}, "line|label|cells"),
+        ('text,label\na,b\n"abc,good\nd,e\nf,g\n', {}, "line 3 to 5: 1 cells.*double quote that was opened"),
         ("", {}, "texts.csv is empty"),
         (b"\x89PNG\r\n\x1a\n\0\0", {}, "is no text file"),
         ("text,label\nab\0c,d\n", {}, "is no text file"),
@@ -109,6 +109,14 @@ def test_a_very_long_line_is_cut_and_told(tmp_path: Path) -> None:
     bundle = table(tmp_path, tokenizer="bpe:300")
     assert bundle.train.images.shape[1] == 16
     assert any("are longer than 16 tokens and are cut" in problem for problem in bundle.problems)
+
+
+def test_a_very_long_word(tmp_path: Path) -> None:
+    """As in packed data: a vocabulary is made of it, and it is cut, in seconds."""
+    lines = [f"{'x' * 2_000_000},long", "another one,long", "third one,long"]
+    lines += [f"short text {number},short" for number in range(20)]
+    write(tmp_path, "texts.csv", "\n".join(["text,label", *lines]))
+    assert table(tmp_path).train.images.shape[1] == 16
 
 
 def test_a_table_needs_a_tokenizer(tmp_path: Path) -> None:
