@@ -104,7 +104,9 @@ def at_blocks(
     theirs, ours = list(sides[0]), list(sides[1])
     if not theirs or not ours:
         return []
-    found = [(theirs[round((at + 1) * len(theirs) / len(ours)) - 1], name) for at, name in enumerate(ours)]
+    # A student with more blocks takes the teacher's first one several times
+    places = [max(1, round(at * len(theirs) / len(ours))) for at in range(1, len(ours) + 1)]
+    found = [(theirs[place - 1], name) for place, name in zip(places, ours)]
     return [pair for pair in found if fits(rule, sides[1][pair[1]], sides[0][pair[0]])]
 
 

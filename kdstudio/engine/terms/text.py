@@ -167,7 +167,7 @@ class AttentionScoreModule(BlockModule):
         layer 3m of 12 with 4), with hints on the same pairs and on the embeddings.
 
     Usual weights:
-        1 for each pair. TinyBERT, as the preset of the window sets it: attention-score on the mapped blocks; hint on
+        1 for each pair. TinyBERT puts together three terms: attention-score on the mapped blocks; hint on
         the embeddings (bert.embeddings) and the same blocks, with the number of pairs as its weight, because hints
         are the mean over their pairs; both until most epochs have passed, then soft targets at T = 1 alone.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from kdstudio.engine.text.families import heads_of, is_causal, is_rotary
+from kdstudio.engine.text.families import is_causal, is_rotary
 from kdstudio.engine.text.network import TextNetwork
 from kdstudio.project.errors import ModelError
 from kdstudio.project.spec import PairTerm
@@ -71,22 +71,3 @@ def check_direction(teacher: nn.Module, student: nn.Module, where: str) -> None:
 def causal_network(model: nn.Module | None) -> bool:
     """Whether a network's tokens attend to those before them only."""
     return isinstance(model, TextNetwork) and is_causal(model.config)
-
-
-def attention_report(model: nn.Module) -> dict[str, object] | None:
-    """What the window has to know of a network's attention; None where there is none that is known.
-
-    Returns:
-        `blocks` (their names), `heads` and `shared` (heads of keys and values), `rotary` and `causal`.
-    """
-    if not isinstance(model, TextNetwork):
-        return None
-    depth = int(model.config.num_hidden_layers)
-    blocks = [f"{model.blocks}.{number}" for number in range(depth)]
-    try:
-        model.tap_part(f"{blocks[0]}#query")
-    except ModelError:
-        return None
-    heads, shared = heads_of(model.config)
-    ways = {"rotary": is_rotary(model.config), "causal": is_causal(model.config)}
-    return {"blocks": blocks, "heads": heads, "shared": shared, **ways}

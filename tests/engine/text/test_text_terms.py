@@ -14,6 +14,7 @@ from kdstudio.engine.objective import Objective
 from kdstudio.engine.run import execute
 from kdstudio.engine.taps import Taps
 from kdstudio.engine.terms import StepOutputs
+from kdstudio.engine.terms.text import text_state
 from kdstudio.engine.text.build import build_transformers
 from kdstudio.engine.text.facts import TextFacts
 from kdstudio.project.errors import ModelError
@@ -116,6 +117,31 @@ def test_taps_are_what_attention_computes_with() -> None:
     by_hand = functional.softmax(query @ key.transpose(-1, -2) / 8**0.5, dim=-1) @ value
     expected = found["bert.encoder.layer.2.attention.self"].view(3, 12, 4, 8).transpose(1, 2)
     torch.testing.assert_close(by_hand, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_stands_side_by_side_within_each_head_is_told_apart() -> None:
+    """As the library itself splits it."""
+    facts = TextFacts("classification", 50, 12, 0, 0)
+    spec = ModelSpec(model="transformers:gpt_neox", args=SMALL_BERT)
+    network = build_transformers(spec, facts, 2, None).eval()  # type: ignore[arg-type]
+    block = f"{network.blocks}.1"
+    names = [f"{block}#{part}" for part in ("query", "key", "value")]
+    fused = f"{block}.attention.query_key_value"
+    with Taps(network, [*names, fused]) as taps, torch.no_grad():
+        network(torch.randint(1, 50, (3, 12)))
+        found = taps.take()
+    expected = found[fused].view(3, 12, 4, 24).transpose(1, 2).chunk(3, dim=-1)
+    for name, part in zip(names, expected):
+        torch.testing.assert_close(found[name], part, rtol=0, atol=0)
+
+
+def test_the_state_of_a_text() -> None:
+    """[CLS], or the last real token where only that one has seen the whole text."""
+    states = torch.arange(2 * 4 * 3).view(2, 4, 3).float()
+    mask = torch.tensor([[True, True, False, False], [True, True, True, True]])
+    assert text_state(states, mask, causal=False).equal(states[:, 0])
+    assert text_state(states, None, causal=True).equal(states[:, -1])
+    assert text_state(states, mask, causal=True).equal(torch.stack([states[0, 1], states[1, 3]]))
 
 
 @pytest.mark.parametrize("term", ["hard", "soft", "reverse-kl", "jsd", "logits"])
