@@ -23,6 +23,10 @@ ENDS = ((1.0, 4), (0.5, 5), (0.2, 4), (0.1, 5), (0.05, 5), (0.02, 4), (0.01, 5))
 DECADES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
 
 
+#: What classes that are not named get together: from the teacher, from the student, and how many they are.
+Beyond = tuple[float | None, float, int]
+
+
 @dataclass(frozen=True)
 class BarRow:
     """A class, or with `label` -1 what is left over."""
@@ -39,28 +43,39 @@ def linear_ticks(end: float) -> list[tuple[float, str]]:
     return [(end * index / parts, f"{end * index / parts:g}") for index in range(parts + 1)]
 
 
-def chosen_rows(names: list[str], teacher: np.ndarray | None, student: np.ndarray, most: int) -> list[BarRow]:
+def chosen_rows(
+    names: list[str],
+    teacher: np.ndarray | None,
+    student: np.ndarray,
+    most: int,
+    beyond: Beyond | None = None,
+    label: int = -1,
+) -> list[BarRow]:
     """The rows for a distribution.
 
     All classes in their order where they fit. Otherwise those that teacher and student together give the most, as the
-    teacher orders them, and a last row with the sum of the others.
+    teacher orders them, and a last row with the sum of the others, and of what is `beyond` them; the row
+    of the label is there in any case then.
     """
 
     def row(label: int) -> BarRow:
         return BarRow(label, names[label], None if teacher is None else float(teacher[label]), float(student[label]))
 
     count = len(student)
-    if count <= most:
+    if count <= most and beyond is None:
         return [row(label) for label in range(count)]
     both = student if teacher is None else student + teacher
     first = np.argsort(-np.nan_to_num(both), kind="stable")[: max(1, most - 1)]
+    if beyond is not None and label >= 0 and label not in first:
+        first[-1] = label
     order = student if teacher is None else teacher
     rows = [row(int(label)) for label in sorted(first, key=lambda label: -float(order[label]))]
     rest = np.ones(count, bool)
     rest[first] = False
-    given = None if teacher is None else float(teacher[rest].sum())
-    others = trn("{count} other", "{count} others", count - len(rows))
-    return [*rows, BarRow(-1, others, given, float(student[rest].sum()))]
+    more, own, unnamed = beyond if beyond is not None else (0.0, 0.0, 0)
+    given = None if teacher is None else float(teacher[rest].sum()) + (more or 0.0)
+    others = trn("{count:,} other", "{count:,} others", count - len(rows) + unnamed)
+    return [*rows, BarRow(-1, others, given, float(student[rest].sum()) + own)]
 
 
 class ClassBars(QWidget):
@@ -74,13 +89,21 @@ class ClassBars(QWidget):
         self.student: np.ndarray = np.empty(0)
         self.label = -1
         self.logarithmic = False
+        self.beyond: Beyond | None = None
         self.setAccessibleName(tr("Teacher and student by class"))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
     def show_sample(
-        self, names: list[str], teacher: np.ndarray | None, student: np.ndarray, label: int, logarithmic: bool
+        self,
+        names: list[str],
+        teacher: np.ndarray | None,
+        student: np.ndarray,
+        label: int,
+        logarithmic: bool,
+        beyond: Beyond | None = None,
     ) -> None:
-        """Shows the distributions (K) of one sample with its label."""
+        """Shows the distributions (K) of one sample with its label; `beyond` is what no name is given for."""
+        self.beyond = beyond
         self.names, self.teacher, self.student = names, teacher, student
         self.label, self.logarithmic = label, logarithmic
         self.setAccessibleDescription("; ".join(self._words(row) for row in self.rows()[:12]))
@@ -110,7 +133,7 @@ class ClassBars(QWidget):
             return []
         fits = self._body().height() / QFontMetricsF(small_font(self)).height()
         most = int(fits / TIGHT) if len(self.student) <= fits / TIGHT else int(fits / LOOSE)
-        return chosen_rows(self.names, self.teacher, self.student, max(3, most))
+        return chosen_rows(self.names, self.teacher, self.student, max(3, most), self.beyond, self.label)
 
     def scale(self) -> Scale:
         """The axis: from 0 to a round value that no class exceeds, or a logarithmic one from a round value to 1."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from kdstudio.gui.language import mark
 from kdstudio.project.spec import Experiment, HubText, TextCorpus
 
-#: What this panel draws are classes; a language model has a vocabulary for each token.
-LANGUAGE = mark(
-    "This panel shows classifiers. Of a language model see perplexity, agreement and KL under Quality; its likeliest "
-    "words for each token of the probe text lie in the snapshots of the run folder."
+EMPTY_LANGUAGE = mark(
+    "The likeliest words of teacher and student at each token of a few texts appear here, as soon as the student "
+    "trains."
+)
+NONE_RECORDED = mark(
+    "This run kept no words of its networks: those from this version on do. Its perplexity, agreement and KL are under "
+    "Quality."
 )
 
 

@@ -20,6 +20,7 @@ from kdstudio.project.runs.snapshots import (
     read_probes,
     read_snapshot,
 )
+from kdstudio.project.runs.texts import Said, Texts, read_said, read_texts
 from kdstudio.project.spec import Experiment
 
 KEPT = 48
@@ -45,8 +46,10 @@ class Moment(QObject):
         self.index = -1
         self.following = True
         self._probes: Probes | None = None
+        self._texts: Texts | None = None
         self._experiment: Experiment | None = None
         self._kept: OrderedDict[int, Snapshot | None] = OrderedDict()
+        self._heard: OrderedDict[int, Said | None] = OrderedDict()
         self._player = QTimer(self)
         self._player.timeout.connect(self._play_on)
 
@@ -58,8 +61,10 @@ class Moment(QObject):
         self.index = -1
         self.following = True
         self._probes = None
+        self._texts = None
         self._experiment = None
         self._kept.clear()
+        self._heard.clear()
         self.changed.emit()
 
     def take(self, infos: list[SnapshotInfo]) -> None:
@@ -84,6 +89,26 @@ class Moment(QObject):
         if self._probes is None and self.run_folder is not None:
             self._probes = read_probes(self.run_folder)
         return self._probes
+
+    @property
+    def texts(self) -> Texts | None:
+        """The probe texts of a language model, None of other runs, and while they have not been written."""
+        if self._texts is None and self.infos and self.run_folder is not None:
+            self._texts = read_texts(self.run_folder)
+        return self._texts
+
+    def said(self) -> Said | None:
+        """What a language model's student says at the shown moment, or before it where the file is damaged."""
+        for index in range(self.index, max(-1, self.index - KEPT), -1):
+            info = self.infos[index]
+            if info.number not in self._heard:
+                self._heard[info.number] = read_said(info)
+                if len(self._heard) > KEPT:
+                    self._heard.popitem(last=False)
+            found = self._heard[info.number]
+            if found is not None:
+                return found
+        return None
 
     @property
     def experiment(self) -> Experiment | None:

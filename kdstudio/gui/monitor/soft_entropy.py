@@ -73,17 +73,29 @@ class EntropyView(View):
             self.means[name].setPen(pyqtgraph.mkPen(colour, width=2 * ratio, style=style))
         self.redraw()
 
-    def redraw(self) -> None:
-        data, tokens = self.state.data, self.theme.tokens
+    def _entropies(self) -> tuple[int, np.ndarray | None, np.ndarray] | None:
+        """How many classes or words there are, and the entropies of teacher and student."""
+        data, text = self.state.data, self.state.text
+        if text is not None:
+            return len(text.texts.words), text.teacher_entropy, text.student_entropy
         if data is None:
+            return None
+        taught = None if data.teacher is None else data.teacher.pool_entropy
+        return len(data.names), taught, data.student.pool_entropy
+
+    def redraw(self) -> None:
+        entropies, tokens = self._entropies(), self.theme.tokens
+        if entropies is None:
             return
-        edges = np.linspace(0, np.log(max(len(data.names), 2)), BINS + 1)
+        classes, taught, own = entropies
+        self.plot.getPlotItem().setLabel("left", tr("tokens") if self.state.text is not None else tr("samples"))
+        edges = np.linspace(0, np.log(max(classes, 2)), BINS + 1)
         words, highest = [], 1
         for name, line, colour, side in (
-            ("teacher", "━━", tokens.teacher, data.teacher),
-            ("student", "╌╌", tokens.student, data.student),
+            ("teacher", "━━", tokens.teacher, taught),
+            ("student", "╌╌", tokens.student, own),
         ):
-            found = np.empty(0) if side is None else side.pool_entropy
+            found = np.empty(0) if side is None else side
             found = found[np.isfinite(found)]
             for item in (self.curves[name], self.means[name]):
                 item.setVisible(found.size > 0)

@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from kdstudio.gui.language import mark, tr
-from kdstudio.gui.monitor.language_runs import LANGUAGE, is_language
+from kdstudio.gui.monitor.language_runs import EMPTY_LANGUAGE, NONE_RECORDED, is_language
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.monitor.palettes import number
 from kdstudio.gui.monitor.soft_dark import DarkView
@@ -18,13 +18,20 @@ from kdstudio.gui.monitor.soft_entropy import EntropyView
 from kdstudio.gui.monitor.soft_sample import SampleView
 from kdstudio.gui.monitor.soft_state import SoftState
 from kdstudio.gui.monitor.temperature import TemperatureControl
-from kdstudio.gui.monitor.views import ViewPanel
+from kdstudio.gui.monitor.text_data import TextTargets
+from kdstudio.gui.monitor.text_divergence import DivergenceView
+from kdstudio.gui.monitor.text_table import text_rows
+from kdstudio.gui.monitor.text_targets import EXACT, TextView
+from kdstudio.gui.monitor.views import View, ViewPanel
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.worker import TrainingWorker
 
 EMPTY = mark("What teacher and student say of a few samples appears here, as soon as the student trains.")
 DAMAGED = mark("The snapshots of this run cannot be read; a run that goes on writes new ones.")
 FIGURES = mark("Over the pool of validation samples: same first class, mean KL(teacher || student) and entropy in nats")
+TEXT_FIGURES = mark(
+    "Over all tokens of the probe texts: same likeliest word, mean KL(teacher || student) and entropy in nats"
+)
 
 
 class SoftTargetsPanel(ViewPanel):
@@ -54,7 +61,14 @@ class SoftTargetsPanel(ViewPanel):
         self.sample = SampleView(theme, self.state)
         self.dark = DarkView(theme, self.state)
         self.entropy = EntropyView(theme, self.state)
-        self.set_views([self.sample, self.dark, self.entropy])
+        self.words = TextView(theme, self.state)
+        self.divergence = DivergenceView(theme, self.state, moment)
+        self.word_entropy = EntropyView(theme, self.state)
+        self.of_classes: list[View] = [self.sample, self.dark, self.entropy]
+        self.of_words: list[View] = [self.words, self.divergence, self.word_entropy]
+        self.set_views([*self.of_classes, *self.of_words])
+        self.switch.offer(self.of_classes)
+        self.state.listeners.append(self.switch.redraw)
         self.switch.tall_changed.connect(self._place_options)
         layout = self._layout()
         layout.insertWidget(0, self.options)
@@ -76,11 +90,12 @@ class SoftTargetsPanel(ViewPanel):
         super().set_worker(worker)
         experiment = self.moment.experiment if worker is not None else None
         terms = experiment.objective if experiment is not None else []
-        self.empty.set_text(tr(LANGUAGE) if is_language(experiment) else tr(EMPTY))
+        self.empty.set_text(tr(EMPTY_LANGUAGE) if is_language(experiment) else tr(EMPTY))
+        self.switch.offer(self.of_words if is_language(experiment) else self.of_classes)
         self.temperature.set_objective(list(dict.fromkeys(term.temperature for term in terms if term.term == "soft")))
 
     def clear(self) -> None:
-        self.state.data = None
+        self.state.data, self.state.text, self.state.chosen = None, None, (0, -1)
         super().clear()
 
     def show_empty(self, empty: bool) -> None:
@@ -88,12 +103,12 @@ class SoftTargetsPanel(ViewPanel):
         self.options.setVisible(not empty)
 
     def redraw(self) -> None:
+        if is_language(self.moment.experiment):
+            self._redraw_text()
+            return
         probes, snapshot = self.moment.probes, self.moment.readable()
         if probes is None or snapshot is None:
-            if is_language(self.moment.experiment):
-                self.empty.set_text(tr(LANGUAGE))
-            else:
-                self.empty.set_text(tr(DAMAGED) if self.moment.info is not None else tr(EMPTY))
+            self.empty.set_text(tr(DAMAGED) if self.moment.info is not None else tr(EMPTY))
             self.show_empty(True)
             return
         before = self.state.data
@@ -102,7 +117,26 @@ class SoftTargetsPanel(ViewPanel):
         self.show_empty(False)
         self._draw()
 
+    def _redraw_text(self) -> None:
+        texts, said = self.moment.texts, self.moment.said()
+        if texts is None or said is None:
+            over = self.worker is not None and self.worker.run_folder.state().phase == "finished"
+            self.empty.set_text(tr(NONE_RECORDED) if over and not self.moment.infos else tr(EMPTY_LANGUAGE))
+            if self.moment.info is not None:
+                self.empty.set_text(tr(DAMAGED))
+            self.show_empty(True)
+            return
+        before = self.state.text
+        if before is None or before.said is not said or before.texts is not texts:
+            self.state.text = TextTargets(texts, said, self.temperature.value)
+        self.show_empty(False)
+        self._draw()
+
     def _recompute(self) -> None:
+        text = self.state.text
+        if text is not None:
+            self.state.text = TextTargets(text.texts, text.said, self.temperature.value)
+            self._draw()
         before = self.state.data
         if before is not None:
             self.state.data = SoftTargets(before.probes, before.snapshot, self.temperature.value, before)
@@ -114,6 +148,10 @@ class SoftTargetsPanel(ViewPanel):
 
     def _draw(self) -> None:
         self.switch.redraw()
+        self.figures.setToolTip(tr(FIGURES) if self.state.text is None else f"{tr(TEXT_FIGURES)}. {tr(EXACT)}")
+        if self.state.text is not None:
+            self.figures.setText(self._text_figures(self.state.text))
+            return
         data = self.state.data
         if data is None:
             return
@@ -137,10 +175,31 @@ class SoftTargetsPanel(ViewPanel):
             )
         )
 
+    @staticmethod
+    def _text_figures(data: TextTargets) -> str:
+        own = number(float(np.mean(data.student_entropy)))
+        if data.teacher_entropy is None:
+            surprise = number(float(np.mean(data.shade)))
+            return tr(
+                "No teacher · surprise {surprise} · entropy of the student {entropy}", surprise=surprise, entropy=own
+            )
+        return tr(
+            "Same word {agreement} · KL {divergence} · entropy: teacher {taught}, student {own}",
+            agreement=_percent(data.agreement),
+            divergence=number(float(np.mean(data.shade))),
+            taught=number(float(np.mean(data.teacher_entropy))),
+            own=own,
+        )
+
     # -- saving ----------------------------------------------------------------------------------------------
 
     def table(self) -> Sequence[Sequence[object]]:
-        """Probe samples, the pool's mean for each class, and the pool's entropies, whichever view is shown."""
+        """Probe samples, the pool's mean for each class, and the pool's entropies, whichever view is shown.
+
+        Of language models each place of the probe texts with its words, and the means over time.
+        """
+        if self.state.text is not None:
+            return text_rows(self.state.text, self.moment.infos)
         data = self.state.data
         if data is None:
             return []

@@ -63,6 +63,7 @@ class ViewStack(QWidget):
         self.views = list(views)
         self._head = head
         self.tall = False
+        self._offered = list(views)
         self.switch = QTabBar()
         self.switch.setObjectName("segments")
         self.switch.setAccessibleName(tr("View"))
@@ -87,8 +88,29 @@ class ViewStack(QWidget):
 
     def shown(self) -> list[View]:
         """The views that are on the panel now."""
-        chosen = self.views[max(0, self.switch.currentIndex())]
-        return [self.views[0], chosen] if self.tall and chosen is not self.views[0] else [chosen]
+        chosen, first = self.views[max(0, self.switch.currentIndex())], self._offered[0]
+        if chosen not in self._offered:
+            chosen = first
+        return [first, chosen] if self.tall and chosen is not first else [chosen]
+
+    def offer(self, views: Sequence[View]) -> None:
+        """Offers some of the views, in the order of all: those that suit the shown run."""
+        if list(views) == self._offered:
+            return
+        self._offered = list(views)
+        self._show_tabs()
+        self._arrange()
+
+    def _show_tabs(self) -> None:
+        first = self._offered[0]
+        several = len(self._offered) > 1
+        chosen = self.views[max(0, self.switch.currentIndex())]  # Qt moves on from a tab that it hides
+        for index, view in enumerate(self.views):
+            self.switch.setTabVisible(index, view in self._offered and not (self.tall and several and view is first))
+        self.switch.updateGeometry()
+        if chosen not in self._offered or (self.tall and several and chosen is first):
+            chosen = self._offered[int(self.tall and several)]
+        self.switch.setCurrentIndex(self.views.index(chosen))
 
     def redraw(self) -> None:
         """Redraws what is shown."""
@@ -107,7 +129,7 @@ class ViewStack(QWidget):
             panel = panel.parentWidget()
         # of the whole panel, and with two limits: what moves between head and body changes the heights within
         height = self.height() if panel is None else panel.height()
-        tall = len(self.views) > 1 and height >= (TALL_STAYS if self.tall else TALL)
+        tall = len(self._offered) > 1 and height >= (TALL_STAYS if self.tall else TALL)
         if tall != self.tall:
             self._set_tall(tall)
 
@@ -117,9 +139,7 @@ class ViewStack(QWidget):
             self._column.insertWidget(1, self.switch)
         else:
             self._head.insertWidget(1, self.switch)
-        self.switch.setTabVisible(0, not tall)
-        if tall and self.switch.currentIndex() == 0:
-            self.switch.setCurrentIndex(1)
+        self._show_tabs()
         self.tall_changed.emit(tall)
         self._arrange()
 
@@ -158,6 +178,7 @@ class ViewPanel(Panel):
     def show_empty(self, empty: bool) -> None:
         super().show_empty(empty)
         self.switch.switch.setVisible(not empty)
+        self.switch.switch.updateGeometry()  # what a hidden bar needs is not asked again
 
     def clear(self) -> None:
         for view in self.views:
