@@ -25,6 +25,7 @@ class Recipe:
     pool: int = 200
     teacher: bool = True
     pictures: bool = True
+    texts: bool = False
     pairs: tuple[tuple[str, str], ...] = (("layer1", "layer1"), ("layer3", "layer2"))
     teacher_layers: tuple[str, ...] = tuple(TEACHER_LAYERS)
     student_layers: tuple[str, ...] = tuple(STUDENT_LAYERS)
@@ -63,7 +64,12 @@ def make_run(folder: Path, recipe: Recipe) -> RunFolder:
     if recipe.pictures:
         arrays["images"] = rng.integers(0, 255, (recipe.probes, 12, 12, 3), dtype=np.uint8)
     arrays = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
-    save_file(arrays, run.snapshots_dir / "probes.safetensors", {"classes": json.dumps(names)})
+    meta = {"classes": json.dumps(names)}
+    if recipe.texts:
+        words = [[f" word{place}" for place in range(3 + row % 4)] for row in range(recipe.probes)]
+        meta["tokens"] = json.dumps(words)
+        meta["texts"] = json.dumps([f"{'Text number' + ''.join(row)}, {place}" for place, row in enumerate(words)])
+    save_file(arrays, run.snapshots_dir / "probes.safetensors", meta)
     if recipe.teacher and recipe.looks and recipe.pairs:
         once = _looks(recipe, [teacher for teacher, _ in recipe.pairs], 8, 1.0)
         save_file(once, run.snapshots_dir / "teacher.safetensors")

@@ -19,10 +19,11 @@ from PySide6.QtWidgets import (
 )
 
 from kdstudio.gui.language import mark, tr
-from kdstudio.gui.monitor.align_state import AlignState, Pair, pair_name
+from kdstudio.gui.monitor.align_state import AlignState, Pair, pair_name, pair_words
 from kdstudio.gui.monitor.colour_bar import ColourBar
 from kdstudio.gui.monitor.maps import Matrix, MatrixMap
 from kdstudio.gui.monitor.palettes import Scale, shortened, small_font
+from kdstudio.gui.monitor.text_words import has_blocks, layer_tick, layer_word
 from kdstudio.gui.monitor.time_plot import Line, TimePlot
 from kdstudio.gui.monitor.views import View
 from kdstudio.gui.theme import Theme
@@ -119,7 +120,10 @@ class LayersView(View):
         if self.state.chosen is None and matches:
             teacher, student, _ = max(matches, key=lambda match: match[2])
             self.state.chosen = self.state.pairs[0] if self.state.pairs else (teacher, student)
-        self.map.show_matrix(Matrix(table, list(info.teacher_layers), list(info.student_layers), SCALE))
+        names = [list(info.teacher_layers), list(info.student_layers)]
+        if has_blocks(names[0]) and has_blocks(names[1]):
+            names = [[layer_tick(name) for name in side] for side in names]
+        self.map.show_matrix(Matrix(table, names[0], names[1], SCALE))
         self.map.set_marks(
             rings=[self._cell(pair) for pair in self.state.pairs],
             dots=[self._cell((teacher, student)) for teacher, student, _ in matches],
@@ -170,8 +174,9 @@ class LayersView(View):
         return info.teacher_layers.index(pair[0]), info.student_layers.index(pair[1])
 
     def _describe(self, row: int, column: int) -> str:
+        pair = self._pair(row, column)
         assert self.map.matrix is not None
-        pair = (self.map.matrix.rows[row], self.map.matrix.columns[column])
+        assert pair is not None
         value = float(self.map.matrix.values[row, column])
         lines = [
             tr(
@@ -186,8 +191,14 @@ class LayersView(View):
         return "\n".join([*lines, tr("click to see the pair over time")])
 
     def _clicked(self, row: int, column: int) -> None:
-        if self.map.matrix is not None:
-            self.choose((self.map.matrix.rows[row], self.map.matrix.columns[column]))
+        pair = self._pair(row, column)
+        if pair is not None:
+            self.choose(pair)
+
+    def _pair(self, row: int, column: int) -> Pair | None:
+        """The layers of a cell, by their whole names."""
+        now = self.state.now()
+        return None if now is None else (now[0].teacher_layers[row], now[0].student_layers[column])
 
     def _match_chosen(self, item: QListWidgetItem) -> None:
         teacher, student = item.data(Qt.ItemDataRole.UserRole)
@@ -218,7 +229,7 @@ class _SmallPrint(QStyledItemDelegate):
 
 def fitted_pair(pair: Pair, metrics: QFontMetricsF, room: float) -> str:
     """A pair by name, both layers shortened where there is no room."""
-    name = pair_name(*pair)
+    name = pair_words(*pair)
     if metrics.horizontalAdvance(name) > room:
-        name = pair_name(shortened(pair[0]), shortened(pair[1]))
+        name = pair_name(*(shortened(layer_word(layer)) for layer in pair))
     return metrics.elidedText(name, Qt.TextElideMode.ElideRight, room)

@@ -7,7 +7,7 @@ from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import QComboBox, QLabel, QWidget
 
 from kdstudio.gui.language import mark, tr
-from kdstudio.gui.monitor.align_state import AlignState, Pair, pair_name
+from kdstudio.gui.monitor.align_state import AlignState, Pair, pair_words
 from kdstudio.project.runs.snapshots import SnapshotInfo, read_looks
 
 #: How many moments back an array is looked for, where the shown one's cannot be read.
@@ -47,7 +47,7 @@ class PairBox(QComboBox):
         self._pairs = pairs
         with QSignalBlocker(self):
             self.clear()
-            self.addItems([pair_name(*pair) for pair in pairs])
+            self.addItems([pair_words(*pair) for pair in pairs])
             self.setCurrentIndex(pairs.index(chosen) if chosen in pairs else len(pairs) - 1)
 
     def pair(self) -> Pair | None:

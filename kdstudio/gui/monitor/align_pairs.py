@@ -10,7 +10,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout
 
 from kdstudio.gui.language import mark, tr
-from kdstudio.gui.monitor.align_state import AlignState, pair_name
+from kdstudio.gui.monitor.align_state import AlignState, pair_name, pair_words
 from kdstudio.gui.monitor.time_plot import Line, TimePlot
 from kdstudio.gui.monitor.views import View
 from kdstudio.gui.theme import Theme, Tokens, term_colour
@@ -102,7 +102,7 @@ class PairsView(View):
         chosen = self.state.chosen
         if chosen is not None and pair_name(*chosen) not in names:
             steps, values = self.state.over_time(chosen)
-            lines.append(Line(tr("{pair} (chosen)", pair=pair_name(*chosen)), steps, values, _accent))
+            lines.append(Line(tr("{pair} (chosen)", pair=pair_words(*chosen)), steps, values, _accent))
         self.note.setVisible(not names)
         self.error.setVisible(bool(names))
         self.logarithmic.setVisible(bool(names))
@@ -128,7 +128,9 @@ class PairsView(View):
     def _line(self, infos: list[SnapshotInfo], name: str, index: int, kind: str) -> Line:
         found = [(info.step, getattr(info, kind).get(name, np.nan)) for info in infos]
         steps, values = np.array(found, float).reshape(-1, 2).T
-        return Line(name, steps, values, partial(_term_colour, index), style=index)
+        teacher, _, student = name.partition(" → ")
+        words = pair_words(teacher, student)
+        return Line(words, steps, values, partial(_term_colour, index), style=index)
 
     def _set_logarithmic(self, on: bool) -> None:
         self.error.set_logarithmic(on)

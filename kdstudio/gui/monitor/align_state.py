@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kdstudio.gui.monitor.moment import KEPT, Moment
+from kdstudio.gui.monitor.text_words import layer_word
 from kdstudio.project.runs.snapshots import SnapshotInfo, read_cka
 
 #: Seconds that one redraw may spend on reading maps; a map takes about 0.03 ms.
@@ -18,6 +19,11 @@ Pair = tuple[str, str]
 def pair_name(teacher: str, student: str) -> str:
     """A pair as the engine names it in its snapshots."""
     return f"{teacher} → {student}"
+
+
+def pair_words(teacher: str, student: str) -> str:
+    """A pair as people read it: blocks of transformers by their numbers."""
+    return pair_name(layer_word(teacher), layer_word(student))
 
 
 @dataclass

@@ -11,13 +11,14 @@ from kdstudio.gui.monitor.align_pairs import PairsView, pair_names
 from kdstudio.gui.monitor.align_relations import RelationsView
 from kdstudio.gui.monitor.align_state import AlignState, pair_name
 from kdstudio.gui.monitor.moment import Moment
-from kdstudio.gui.monitor.views import ViewPanel
+from kdstudio.gui.monitor.text_attention import TokenAttentionView
+from kdstudio.gui.monitor.views import View, ViewPanel
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.spec import PairTerm
 
 #: Every view of the panel, in the order of the switch; each is made with the theme and the shared state.
-VIEWS = (LayersView, PairsView, AttentionView, RelationsView)
+VIEWS = (LayersView, PairsView, AttentionView, RelationsView, TokenAttentionView)
 
 EMPTY = mark("How alike the layers of teacher and student are appears here, as soon as the student trains.")
 NO_TEACHER = mark(
@@ -37,6 +38,7 @@ class AlignmentPanel(ViewPanel):
         super().__init__("alignment", tr("Alignment"), tr(EMPTY), theme, moment)
         self.state = AlignState(moment)
         self.set_views([view(theme, self.state) for view in VIEWS])
+        self.switch.offer(self._suiting())
 
     def set_worker(self, worker: TrainingWorker | None) -> None:
         super().set_worker(worker)
@@ -49,6 +51,18 @@ class AlignmentPanel(ViewPanel):
             if experiment.teacher is None:
                 text = tr(NO_TEACHER)
         self.empty.set_text(text)
+
+    def _suiting(self) -> list[View]:
+        """The views that suit the shown run: pictures and texts have attention of their own.
+
+        A language model's few texts have no distances between them.
+        """
+        probes, texts = self.moment.probes, self.moment.texts
+        words = texts is not None or (probes is not None and probes.tokens is not None)
+        left_out: list[type[View]] = [AttentionView if words else TokenAttentionView]
+        if texts is not None:
+            left_out.append(RelationsView)
+        return [view for view in self.views if type(view) not in left_out]
 
     def clear(self) -> None:
         self.state.clear()
@@ -64,6 +78,7 @@ class AlignmentPanel(ViewPanel):
             self.empty.set_text(tr(NO_TEACHER) if alone else tr(NO_MAP))
             return
         self.show_empty(False)
+        self.switch.offer(self._suiting())
         if not self.state.read_on():
             self.stale = True  # the rest is read in the next frames
         self.switch.redraw()
@@ -105,7 +120,19 @@ class AlignmentPanel(ViewPanel):
                 for row, teacher in enumerate(info.teacher_layers)
                 for column, student in enumerate(info.student_layers)
             ]
-        return [*rows, *self._relations(len(head))]
+        return [*rows, *self._relations(len(head)), *self._attention(len(head))]
+
+    def _attention(self, width: int) -> list[Sequence[object]]:
+        """Attention between tokens, if it has been looked at: a row for each two tokens, teacher's share, student's."""
+        view = next(view for view in self.views if isinstance(view, TokenAttentionView))
+        info, pair = self.moment.info, view.pair.pair()
+        if info is None or pair is None:
+            return []
+        found: list[Sequence[object]] = []
+        for one, other, taught, own in view.rows():
+            values = [f"attention {one} - {other}", info.step, info.epoch, *pair, taught, own]
+            found.append([*values, *[""] * (width - len(values))])
+        return found
 
     def _relations(self, width: int) -> list[Sequence[object]]:
         """The distances of the Relations view, if it has been looked at: one row for each two samples."""

@@ -1,4 +1,4 @@
-"""The probe samples to choose from: pictures, or tiles with words for samples that are none."""
+"""The probe samples to choose from: pictures, the beginnings of texts, or tiles with numbers for other samples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QImage, QPainter, QPen, QPolygonF
+from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QImage, QPainter, QPen, QPolygonF, QTextLayout
 from PySide6.QtWidgets import (
     QListView,
     QListWidget,
@@ -22,6 +22,8 @@ from kdstudio.gui.monitor.palettes import small_font
 from kdstudio.gui.theme import Theme
 
 THUMBNAIL = 44
+#: The width of a tile that holds the beginning of a text.
+PAGE = 116
 MARGIN = 5
 BADGE = 13
 SCROLL_BAR = 12
@@ -41,6 +43,7 @@ class ProbeStrip(QListWidget):
         self.theme = theme
         self.tell = tell
         self.pictures: list[QImage | None] = []
+        self.texts: list[str] = []
         self.right: list[bool] = []
         self.setObjectName("strip")
         self.setAccessibleName(tr("Probe samples"))
@@ -55,12 +58,18 @@ class ProbeStrip(QListWidget):
         self.set_upright(False)
 
     def _cell(self) -> QSize:
-        return QSize(THUMBNAIL + 2 * MARGIN, THUMBNAIL + 2 * MARGIN + QFontMetrics(small_font(self)).height())
+        return QSize(self.frame_width() + 2 * MARGIN, THUMBNAIL + 2 * MARGIN + QFontMetrics(small_font(self)).height())
+
+    def frame_width(self) -> int:
+        """The width of what a tile shows above its label."""
+        return PAGE if self.texts else THUMBNAIL
 
     def set_upright(self, upright: bool) -> None:
         """A column at the side instead of a row above."""
-        if upright == self.upright:
-            return
+        if upright != self.upright:
+            self._place(upright)
+
+    def _place(self, upright: bool) -> None:
         self.upright = upright
         off, needed = Qt.ScrollBarPolicy.ScrollBarAlwaysOff, Qt.ScrollBarPolicy.ScrollBarAsNeeded
         self.setFlow(QListView.Flow.TopToBottom if upright else QListView.Flow.LeftToRight)
@@ -76,12 +85,14 @@ class ProbeStrip(QListWidget):
             self.setMinimumWidth(self._cell().width())
             self.setMaximumWidth(UNLIMITED)
 
-    def fill(self, labels: list[str], images: np.ndarray | None) -> None:
-        """Shows other samples: their labels, and pictures (P, H, W, C) of bytes where there are any."""
+    def fill(self, labels: list[str], images: np.ndarray | None, texts: list[str] | None = None) -> None:
+        """Shows other samples: their labels, and pictures (P, H, W, C) of bytes or texts where there are any."""
         self.blockSignals(True)
         self.clear()
         self.pictures = [picture(image) for image in images] if images is not None else [None] * len(labels)
         self.right = []
+        self.texts = list(texts or [])
+        self._place(self.upright)
         for label in labels:
             item = QListWidgetItem(label)
             item.setSizeHint(self._cell())
@@ -134,7 +145,7 @@ class _Tile(QStyledItemDelegate):
             painter.setPen(QPen(QColor(tokens.accent), 1))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(QRectF(rect).adjusted(0.5, 0.5, -0.5, -0.5), 6, 6)
-        frame = QRect(rect.left() + MARGIN, rect.top() + MARGIN, THUMBNAIL, THUMBNAIL)
+        frame = QRect(rect.left() + MARGIN, rect.top() + MARGIN, strip.frame_width(), THUMBNAIL)
         painter.setFont(small_font(strip))
         metrics = painter.fontMetrics()
         text = index.data() or ""
@@ -150,7 +161,10 @@ class _Tile(QStyledItemDelegate):
             painter.setBrush(QColor(tokens.field))
             painter.drawRoundedRect(QRectF(frame).adjusted(0.5, 0.5, -0.5, -0.5), 4, 4)
             painter.setPen(QColor(tokens.soft))
-            painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, f"#{row + 1}")
+            if row < len(strip.texts):
+                self._page(painter, frame.adjusted(4, 2, -4, -2), strip.texts[row])
+            else:
+                painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, f"#{row + 1}")
         if row < len(strip.right):
             self._badge(painter, frame, strip.right[row])
         below = QRect(rect.left() + 1, frame.bottom() + 2, rect.width() - 2, rect.bottom() - frame.bottom() - 2)
@@ -158,6 +172,22 @@ class _Tile(QStyledItemDelegate):
         text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, below.width())
         painter.drawText(below, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignVCenter, text)
         painter.restore()
+
+    def _page(self, painter: QPainter, frame: QRect, text: str) -> None:
+        """The beginning of a text, as many lines as there is room for."""
+        layout = QTextLayout(" ".join(text.split()), painter.font())
+        height, line_at = QFontMetrics(painter.font()).height(), 0
+        layout.beginLayout()
+        while (line := layout.createLine()).isValid() and (line_at + 1) * height <= frame.height():
+            line.setLineWidth(frame.width())
+            part = layout.text()[line.textStart() :]
+            last = (line_at + 2) * height > frame.height()
+            shown = part if last else part[: line.textLength()]
+            shown = painter.fontMetrics().elidedText(shown.strip(), Qt.TextElideMode.ElideRight, frame.width())
+            place = QRect(frame.left(), frame.top() + line_at * height, frame.width(), height)
+            painter.drawText(place, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
+            line_at += 1
+        layout.endLayout()
 
     def _badge(self, painter: QPainter, frame: QRect, right: bool) -> None:
         """A tick in a circle or a cross in a square: the shapes differ too, not the colours alone."""

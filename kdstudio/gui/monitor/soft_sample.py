@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from html import escape
 
 import numpy as np
@@ -22,6 +23,8 @@ from kdstudio.project.runs.snapshots import Probes, entropy
 
 #: Bold words take more room than their plain ones.
 WIDER = 1.06
+#: Lines of a sample's text, and of one in a low panel.
+LINES, LINES_LOW = 3, 2
 #: Below this height the samples stand in a column beside the bars.
 LOW = 240
 #: What a network says of a sample; the longest that has room is taken.
@@ -47,9 +50,16 @@ class SampleView(View):
         self.caption = QLabel()
         self.caption.setTextFormat(Qt.TextFormat.RichText)
         self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.text = QLabel()
+        self.text.setAccessibleName(tr("Text of the sample"))
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
+        self.text.setWordWrap(True)
+        self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.text.hide()
         self.bars = ClassBars(theme)
         beside = QVBoxLayout()
         beside.setSpacing(4)
+        beside.addWidget(self.text)
         beside.addWidget(self.caption)
         beside.addWidget(self.bars, 1)
         self._parts = QBoxLayout(QBoxLayout.Direction.TopToBottom, self)
@@ -83,7 +93,7 @@ class SampleView(View):
         labels = [int(label) for label in data.probes.labels]
         if self._filled is not data.probes:
             self._filled = data.probes
-            self.samples.fill([data.name(label) for label in labels], data.probes.images)
+            self.samples.fill([data.name(label) for label in labels], data.probes.images, data.probes.texts)
         row = self.samples.currentRow()
         if not 0 <= row < len(data.student.says):
             return
@@ -92,6 +102,22 @@ class SampleView(View):
         given = np.exp(data.student.logs[row])
         self.bars.show_sample(data.names, taught, given, labels[row], self.state.logarithmic)
         self.caption.setText(self._caption(row))
+        self._show_text(data.probes.texts, row)
+
+    def _show_text(self, texts: list[str] | None, row: int) -> None:
+        """As many lines of the text as there is room for; all of it when the pointer rests on it."""
+        self.text.setVisible(texts is not None)
+        if texts is None:
+            return
+        whole = " ".join(texts[row].split())
+        metrics, width = self.text.fontMetrics(), max(40, self.text.width())
+        lines = LINES_LOW if self.samples.upright else LINES
+        room = int(lines * width * 0.92)  # words do not fill their lines to the end
+        self.text.setText(metrics.elidedText(whole, Qt.TextElideMode.ElideRight, room))
+        needed = metrics.boundingRect(0, 0, width, 10_000, Qt.TextFlag.TextWordWrap, self.text.text()).height()
+        self.text.setFixedHeight(min(needed, lines * metrics.lineSpacing()))
+        self.text.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.text.setToolTip(wrapped(whole))
 
     def _says(self, row: int) -> list[tuple[str, str, str, float, float]]:
         """Of each network: name, colour, the class it gives the most, that share, its entropy."""
@@ -131,5 +157,12 @@ class SampleView(View):
         if data is None or row >= len(data.probes.labels):
             return ""
         lines = [tr("Sample {number}, label {label}", number=row + 1, label=data.name(int(data.probes.labels[row])))]
+        if data.probes.texts is not None:
+            lines.insert(0, wrapped(" ".join(data.probes.texts[row].split())))
         lines += [f"{network_word(name)}: {said} ({number(share)})" for name, _, said, share, _ in self._says(row)]
         return "\n".join(lines)
+
+
+def wrapped(text: str) -> str:
+    """A long text in lines, for a tooltip."""
+    return "\n".join(textwrap.wrap(text, 90, max_lines=16, placeholder=" …"))
