@@ -88,6 +88,8 @@ class TokenBars(QWidget):
         tokens, metrics, area = self.theme.tokens, QFontMetricsF(small_font(self)), self.area()
         found = self.values[np.isfinite(self.values)]
         end, parts = round_end(float(found.max()) if found.size else 1.0)
+        if area.height() / parts < metrics.height():
+            parts = 1
         for part in range(parts + 1):
             y = area.bottom() - part / parts * area.height()
             painter.setPen(QColor(tokens.line))

@@ -115,6 +115,7 @@ class TextView(View):
         self._parts.setDirection(directions.LeftToRight if low else directions.TopToBottom)
         self._parts.setStretch(0, 1 if low else 2)
         self._parts.setStretch(1, 1 if low else 3)
+        self.redraw()
 
     def clear(self) -> None:
         self.tokens.show_tokens([], [], [], Scale(0.0, 1.0))
@@ -143,7 +144,7 @@ class TextView(View):
         self.tokens.show_tokens(tokens, values, data.hidden(text), scale)
         self.tokens.choose(token)
         words = tr("{figure} in nats", figure=data.shade_name)
-        if data.texts.task == "masked-lm":
+        if data.texts.task == "masked-lm" and self.height() >= LOW:
             words = tr("{figure} in nats; dashed: hidden", figure=data.shade_name)
         self.legend.setText(words)
         self.legend.setToolTip(tr(SURPRISE) if data.said.kl is None else tr(DIVERGENCE))
@@ -166,7 +167,7 @@ class TextView(View):
             head = tr("<b>{word}</b>, hidden behind {given}", word=word, given=given)
         else:
             head = tr("<b>{word}</b>, not hidden", word=word)
-        self.caption.setText(f"{head} &nbsp; {figure} <b>{value}</b>")
+        self.caption.setText(f"{figure} <b>{value}</b> &nbsp; {head}")
 
     def _take_text(self, text: int) -> None:
         self.state.choose(text, self.state.chosen[1])
