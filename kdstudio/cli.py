@@ -22,6 +22,7 @@ VERBS = {
     "stop-now": "control",
     "trust": "trust",
     "queue": "queue",
+    "sweep": "sweep",
     "evaluate": "evaluate",
     "export": "export",
     "bias": "bias",

@@ -34,6 +34,24 @@ def apply_overrides(experiment: Experiment, changes: list[str]) -> Experiment:
     return validate(Experiment, data, "--set")
 
 
+def with_values(experiment: Experiment, values: dict[str, Any], where: str) -> Experiment:
+    """The experiment with values put at their paths.
+
+    Args:
+        experiment: The spec.
+        values: By dotted path.
+        where: Whose values they are, for messages.
+
+    Raises:
+        InputError: A path leads nowhere.
+        SpecError: The changed spec is wrong.
+    """
+    data = experiment.model_dump(mode="json")
+    for path, value in values.items():
+        _put(data, path.split("."), value, True, f"{path}={value}")
+    return validate(Experiment, data, where)
+
+
 def _put(data: Any, keys: list[str], value: Any, given: bool, change: str) -> None:
     for position, key in enumerate(keys):
         last = position == len(keys) - 1
