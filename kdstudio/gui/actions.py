@@ -91,6 +91,12 @@ SPECS = (
         mark("Train the open experiment's student by many methods, with several seeds, and see which differ"),
     ),
     ActionSpec(
+        "sweep",
+        mark("S&weeps..."),
+        RUN,
+        mark("Try many values of a few fields of the open experiment, and see which are best"),
+    ),
+    ActionSpec(
         "spare-core",
         mark("Leave the window a &core"),
         RUN,

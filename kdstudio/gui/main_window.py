@@ -29,6 +29,7 @@ from kdstudio.gui.runs.tell import OutcomeTeller
 from kdstudio.gui.settings import Settings
 from kdstudio.gui.setup.page import SetupPage
 from kdstudio.gui.status_strip import StatusStrip
+from kdstudio.gui.sweeps.sweep_actions import SweepActions
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.tree import ProjectTree
 from kdstudio.gui.warm_up import WarmUp
@@ -71,6 +72,7 @@ class MainWindow(LateMonitor):
         self.help = HelpActions(self)
         self.results = ResultActions(self)
         self.methods = MethodsActions(self)
+        self.sweeps = SweepActions(self)
         self.queue = QueueActions(self)
         self.actions_by_name = build_actions(self, self._handlers())
         for action in self.actions_by_name.values():
@@ -82,6 +84,7 @@ class MainWindow(LateMonitor):
         self.runs = RunsPage(theme, self.actions_by_name["run"])
         self.runs.menu_actions = self.actions_by_name
         self.queue.build()
+        self.sweeps.build()
         self.export = ExportPage(self.actions_by_name, theme)
         self.pages = QStackedWidget()
         for page in (self.setup_page, self.place, self.runs, self.export):
@@ -105,6 +108,7 @@ class MainWindow(LateMonitor):
             **self.help.handlers(),
             **self.results.handlers(),
             **self.queue.handlers(),
+            **self.sweeps.handlers(),
             "quit": self.leave,
             "run": self.start,
             "resume": self.resume,
@@ -185,7 +189,7 @@ class MainWindow(LateMonitor):
             self.projects.cannot_open(path, error)
             return False
         self.message.hide()
-        self.methods.close()
+        self._close_dialogs()
         self.setup_page.close_experiment()
         self.project = project
         self.settings.opened(project.root)
@@ -203,10 +207,14 @@ class MainWindow(LateMonitor):
             self.show_page("setup")
         return True
 
+    def _close_dialogs(self) -> None:
+        self.methods.close()
+        self.sweeps.close()
+
     def close_project(self) -> None:
         """Back to the welcome page; runs go on."""
         if self.may_leave_experiment():
-            self.methods.close()
+            self._close_dialogs()
             self.setup_page.close_experiment()
             self.project = None
             self.control.set_project(None)
@@ -452,6 +460,7 @@ class MainWindow(LateMonitor):
         """Closes once the runs have parked or stopped; the window stays alive meanwhile."""
         self._leaving = True
         self.queue.pause_for_leaving()
+        self.sweeps.stop_for_leaving()
         self.message.tell(
             tr("Saving, then closing.") if answer == "park" else tr("Evaluating and saving, then closing."),
             ", ".join(run.name for run in active),
@@ -476,7 +485,7 @@ class MainWindow(LateMonitor):
     def _shut_down(self) -> None:
         self.settings.set("geometry", bytes(self.saveGeometry().toBase64().data()).decode())
         self.settings.set("splitter", bytes(self.splitter.saveState().toBase64().data()).decode())
-        self.methods.close()
+        self._close_dialogs()
         self.shut_down_monitor()
         self.setup_page.close_experiment()
         self.export.shut_down()

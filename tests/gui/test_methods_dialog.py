@@ -151,7 +151,9 @@ def test_one_that_goes_on_is_found_followed_and_stopped(
     qtbot: QtBot, open_dialog: Callable[[], MethodsDialog], digits: Project
 ) -> None:
     folder = folder_of(digits, "soft-targets")
-    other = subprocess.Popen([sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"], stdout=-1)
+    # a process that was started in the background of a script would ignore the signal
+    code = "import signal, time; signal.signal(signal.SIGINT, signal.default_int_handler); print(flush=True)"
+    other = subprocess.Popen([sys.executable, "-c", f"{code}; time.sleep(600)"], stdout=-1)
     try:
         assert other.stdout is not None
         other.stdout.readline()

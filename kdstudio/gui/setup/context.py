@@ -31,12 +31,14 @@ class Context(QObject):
 
     Signals:
         problems_changed: `problems` is another one now.
+        vary: The person wants the field at a path to vary in a sweep.
         train_teacher: The person wants the teacher trained.
         show_path: The person wants to see the field at a path.
         yaml_typed: Whether there is YAML that was typed and not applied yet.
     """
 
     problems_changed = Signal()
+    vary = Signal(str)
     train_teacher = Signal()
     show_path = Signal(str)
     yaml_typed = Signal(bool)

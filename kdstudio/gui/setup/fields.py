@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QEvent, QSize, Qt
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtGui import QContextMenuEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QGridLayout,
     QLabel,
+    QMenu,
     QSizePolicy,
     QSpacerItem,
     QToolButton,
@@ -24,6 +25,7 @@ from kdstudio.gui.setup.editors import BoolEditor, Editor, editor_for
 from kdstudio.gui.setup.pickers import special_editor
 from kdstudio.gui.setup.schema import FieldSchema
 from kdstudio.gui.setup.words import SPANS, UNITS, hint_of
+from kdstudio.gui.sweeps.suggestions import sweepable
 
 #: Width of a column of fields, in digits at the size of text in force.
 COLUMN = 21
@@ -77,6 +79,18 @@ class FieldBox(QWidget):
     def _edited(self) -> None:
         changes = {self.path: self.editor.value(), **self.editor.others()}
         self.context.document.edit(self.phrase, changes, merge=True)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """A click with the other button on a field's name: it can vary."""
+        if self.context.experiment is None or self.path not in sweepable(self.context.experiment):
+            super().contextMenuEvent(event)
+            return
+        menu = QMenu(self)
+        menu.addAction(tr("Vary {thing} in a sweep...", thing=self.schema.inner_label)).triggered.connect(
+            lambda: self.context.vary.emit(self.path)
+        )
+        menu.exec(event.globalPos())
+        menu.deleteLater()
 
     @property
     def is_default(self) -> bool:

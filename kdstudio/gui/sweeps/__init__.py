@@ -1,0 +1,1 @@
+"""Sweeps in the window: what varies, the trials as they come, and the values that were best."""
