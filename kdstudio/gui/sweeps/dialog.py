@@ -78,6 +78,7 @@ class SweepDialog(QDialog):
         self.project, self.experiment = project, experiment
         self._ready, self._spare = ready, spare
         self.chosen: int | None = None
+        self._by_hand = False
         self.following = Following(self)
         self.which = QComboBox()
         self.which.setAccessibleName(tr("Sweep"))
@@ -199,7 +200,7 @@ class SweepDialog(QDialog):
 
     def _choose_sweep(self) -> None:
         name = str(self.which.currentData())
-        self.chosen = None
+        self.chosen, self._by_hand = None, False
         self.error.hide()
         sweep = None
         if name:
@@ -263,8 +264,8 @@ class SweepDialog(QDialog):
     # -- what there is -----------------------------------------------------------------------------------------
 
     def choose(self, number: int | None) -> None:
-        """Marks a trial in both plots and in the table."""
-        self.chosen = number
+        """Marks a trial in both plots and in the table. Until a person does so, it is the best one."""
+        self.chosen, self._by_hand = number, True
         self._draw()
         self.table.choose(number)
         self._enable()
@@ -281,7 +282,7 @@ class SweepDialog(QDialog):
     def _show(self) -> None:
         sweep, trials, going = self.following.sweep, self.following.trials, self.following.going
         self.stack.setCurrentIndex(1 if trials.trials else 0)
-        if self.chosen is None and trials.best is not None:
+        if not self._by_hand and trials.best is not None:
             self.chosen = trials.best.number
         self._draw()
         fields = sweep.spec.fields if sweep is not None else []

@@ -162,6 +162,7 @@ class SweepEditor(QWidget):
         row.removed.connect(functools.partial(self._remove, row))
         self.rows.append(row)
         self._column.insertWidget(len(self.rows) - 1, row)
+        row.show()
         self._changed()
 
     def _remove(self, row: FieldRow) -> None:
