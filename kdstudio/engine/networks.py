@@ -14,8 +14,10 @@ from kdstudio.engine.models import build_model, load_weights
 from kdstudio.engine.taps import Taps, unknown_layer
 from kdstudio.engine.text.blocks import check_block, check_direction, taps_of
 from kdstudio.engine.text.build import from_teacher
-from kdstudio.project.errors import InputError, ModelError
-from kdstudio.project.folder import Project
+from kdstudio.engine.text.network import TextNetwork
+from kdstudio.engine.text.transfer import load_text_weights
+from kdstudio.project.as_run import run_of
+from kdstudio.project.errors import ModelError
 from kdstudio.project.spec import (
     FROM_TEACHER,
     DecoupledTerm,
@@ -61,7 +63,11 @@ def make_network(
         else:
             model = build_model(spec, bundle.input_shape, bundle.outputs, root, trusted, bundle.text)
         if spec.weights is not None:
-            load_weights(model, weights_path(spec.weights, root, field))
+            path = weights_path(spec.weights, root, field)
+            if isinstance(model, TextNetwork):
+                load_text_weights(model, path, field)
+            else:
+                load_weights(model, path)
     except ModelError as error:
         if error.what.startswith(f"{field}"):
             raise
@@ -88,21 +94,7 @@ def weights_path(weights: str, root: Path, field: str) -> Path:
                 kind="missing-file",
             )
         return path
-    try:
-        project = Project.open(root)
-    except InputError:
-        raise ModelError(
-            f"{field}.weights: '{weights}' needs a project, and {root} is none", fix="give a file instead"
-        ) from None
-    run = project.run_with_student(weights)
-    if run is not None:
-        return run.student_dir / "model.safetensors"
-    known = ", ".join(project.experiment_names())
-    raise ModelError(
-        f"{field}.weights: no finished run for '{weights}'",
-        fix=f"run that experiment first; there are: {known}" if known else "run that experiment first",
-        kind="missing-run",
-    )
+    return run_of(weights, root, f"{field}.weights").student_dir / "model.safetensors"
 
 
 def check_wiring(

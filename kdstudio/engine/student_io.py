@@ -21,7 +21,8 @@ from kdstudio.engine.models import build_model, load_weights
 from kdstudio.engine.models.own_code import code_files
 from kdstudio.engine.text.facts import TextFacts
 from kdstudio.engine.text.network import TextNetwork
-from kdstudio.engine.text.tokens import Tokenizer
+from kdstudio.engine.text.tokens import KEPT, Tokenizer
+from kdstudio.project.as_run import as_built
 from kdstudio.project.errors import InputError, ModelError
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.spec import ModelSpec, validate
@@ -31,7 +32,7 @@ FORMAT_VERSION = 1
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "student.json"
 #: Folder of the tokenizer, where there is one.
-TOKENIZER = "tokenizer"
+TOKENIZER = KEPT
 
 
 @dataclass
@@ -88,6 +89,8 @@ def save_student(
     Raises:
         StorageError: The disk is full, or the folder cannot be written.
     """
+    if root is not None:
+        spec = as_built(spec, root)
     plain = spec.model_dump(mode="json", include=set(ModelSpec.model_fields))
     plain.update(weights=None, pretrained=False)
     if isinstance(model, TextNetwork):

@@ -189,7 +189,7 @@ class MainWindow(LateMonitor):
             self.projects.cannot_open(path, error)
             return False
         self.message.hide()
-        self._close_dialogs()
+        self.sweeps.close_all()
         self.setup_page.close_experiment()
         self.project = project
         self.settings.opened(project.root)
@@ -207,14 +207,10 @@ class MainWindow(LateMonitor):
             self.show_page("setup")
         return True
 
-    def _close_dialogs(self) -> None:
-        self.methods.close()
-        self.sweeps.close()
-
     def close_project(self) -> None:
         """Back to the welcome page; runs go on."""
         if self.may_leave_experiment():
-            self._close_dialogs()
+            self.sweeps.close_all()
             self.setup_page.close_experiment()
             self.project = None
             self.control.set_project(None)
@@ -485,7 +481,7 @@ class MainWindow(LateMonitor):
     def _shut_down(self) -> None:
         self.settings.set("geometry", bytes(self.saveGeometry().toBase64().data()).decode())
         self.settings.set("splitter", bytes(self.splitter.saveState().toBase64().data()).decode())
-        self._close_dialogs()
+        self.sweeps.close_all()
         self.shut_down_monitor()
         self.setup_page.close_experiment()
         self.export.shut_down()

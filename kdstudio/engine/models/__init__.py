@@ -16,6 +16,7 @@ from kdstudio.engine.models.user_file import build_from_file
 from kdstudio.engine.models.weights import load_weights
 from kdstudio.engine.text.build import build_transformers
 from kdstudio.engine.text.facts import TextFacts
+from kdstudio.project.as_run import as_built
 from kdstudio.project.errors import ModelError
 from kdstudio.project.spec import FROM_TEACHER, HUB_PREFIX, ModelSpec, suggestion
 
@@ -85,6 +86,7 @@ def build_model(
     Raises:
         ModelError: It cannot be built for such data; of kind "untrusted" where the project's own code may not run.
     """
+    spec = as_built(spec, Path(root))
     if spec.model.startswith(HUB_PREFIX):
         return build_transformers(spec, text, num_classes, Path(root))
     if spec.model == FROM_TEACHER:

@@ -29,21 +29,31 @@ def load_weights(model: nn.Module, path: Path | str) -> None:
     Raises:
         ModelError: The file is missing, damaged or unsafe, or its names and shapes are not those of the model.
     """
+    state = read_weights(path)
+    compare(model.state_dict(), state, Path(path))
+    model.load_state_dict(state, strict=False)
+
+
+def read_weights(path: Path | str) -> dict[str, torch.Tensor]:
+    """The weights of a file by name; see `load_weights`.
+
+    Raises:
+        ModelError: The file is missing, damaged or unsafe, or has numbers that are not finite.
+    """
     path = Path(path)
     if path.is_dir():
         path = path / "model.safetensors"
     if not path.is_file():
         raise ModelError(f"weights: {path} does not exist", "", "Check 'weights'; a path is relative to the project.")
     state = _without_prefixes(_read(path))
-    _compare(model, state, path)
     spoiled = [name for name, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if spoiled:
         raise ModelError(
-            f"weights: {path.name} has NaN or infinite numbers in {_listed(spoiled)}",
+            f"weights: {path.name} has NaN or infinite numbers in {listed(spoiled)}",
             "The training that made it had diverged.",
             "Take an earlier checkpoint.",
         )
-    model.load_state_dict(state, strict=False)
+    return state
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
@@ -102,8 +112,12 @@ def _without_prefixes(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
     return state
 
 
-def _compare(model: nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
-    own = model.state_dict()
+def compare(own: dict[str, torch.Tensor], state: dict[str, torch.Tensor], path: Path) -> None:
+    """Whether weights of a file are those of a model, by names and shapes.
+
+    Raises:
+        ModelError: They are not; the message says which.
+    """
     missing = [name for name in own if name not in state and not name.endswith(_COUNTER)]
     unexpected = [name for name in state if name not in own and not name.endswith(_COUNTER)]
     shaped = [
@@ -115,11 +129,11 @@ def _compare(model: nn.Module, state: dict[str, torch.Tensor], path: Path) -> No
         return
     reasons = []
     if missing:
-        reasons.append(f"not in the file: {_listed(missing)}")
+        reasons.append(f"not in the file: {listed(missing)}")
     if unexpected:
-        reasons.append(f"not in the model: {_listed(unexpected)}")
+        reasons.append(f"not in the model: {listed(unexpected)}")
     if shaped:
-        reasons.append(f"another shape: {_listed(shaped)}")
+        reasons.append(f"another shape: {listed(shaped)}")
     head = shaped and not missing and not unexpected and len(shaped) <= 2
     fix = (
         "The last layer differs: the weights are for another number of classes than the data has."
@@ -129,7 +143,8 @@ def _compare(model: nn.Module, state: dict[str, torch.Tensor], path: Path) -> No
     raise ModelError(f"weights: {path.name} does not fit the model", "; ".join(reasons) + ".", fix, kind="weights")
 
 
-def _listed(names: list[str], most: int = 4) -> str:
+def listed(names: list[str], most: int = 4) -> str:
+    """The first names, for messages."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from kdstudio.engine.text.network import TextNetwork
 from kdstudio.engine.text.tokens import looks_like_path, quiet, resolve
 from kdstudio.project.errors import ModelError
 from kdstudio.project.spec import HUB_PREFIX, LayersSpec, ModelSpec, suggestion
+
+logger = logging.getLogger("kdstudio")
 
 _ATTENTION = "sdpa"
 
@@ -127,6 +130,8 @@ def _changed(config: Any, spec: ModelSpec, kind: str) -> Any:
     plain = config.to_dict()
     if any(key in spec.args for key in ("num_hidden_layers", "n_layer", "n_layers")):
         plain.pop("layer_types", None)  # one a layer: the library makes those of another depth
+    if {"hidden_size", "num_attention_heads"} & set(spec.args):
+        plain.pop("head_dim", None)  # of the widths that the library has by itself
     try:
         return type(config).from_dict({**plain, **spec.args})
     except Exception as error:  # a configuration checks itself in its own way
@@ -150,7 +155,7 @@ def _fit(config: Any, facts: TextFacts, num_classes: int, spec: ModelSpec) -> No
     # RoBERTa's positions begin behind the padding's
     offset = 2 if str(config.model_type) in ("roberta", "xlm-roberta", "camembert") else 0
     if longest is not None and longest - offset < facts.max_tokens:
-        if spec.pretrained:
+        if spec.pretrained or spec.weights:
             raise ModelError(
                 f"model: {spec.model} takes texts of {longest - offset} tokens, and data.max_tokens is "
                 f"{facts.max_tokens}",
@@ -251,7 +256,7 @@ def from_teacher(teacher: nn.Module, layers: LayersSpec) -> TextNetwork:
 
 def _copy(teacher: TextNetwork, student: TextNetwork, kept: list[int], layers: LayersSpec) -> None:
     ours, theirs = student.blocks, teacher.blocks
-    head = _head_names(teacher)
+    head = head_names(teacher)
     source = teacher.state_dict()
     found: dict[str, torch.Tensor] = {}
     for name in student.state_dict():
@@ -266,9 +271,18 @@ def _copy(teacher: TextNetwork, student: TextNetwork, kept: list[int], layers: L
             found[name] = source[name]
     with torch.no_grad():
         student.load_state_dict({name: value.clone() for name, value in found.items()}, strict=False)
+    if layers.weights:
+        lost = [
+            f"{theirs}.{number}.{rest}"
+            for place, number in enumerate(kept)
+            for rest in (name.removeprefix(f"{theirs}.{number}.") for name in source)
+            if f"{theirs}.{number}.{rest}" in source and f"{ours}.{place}.{rest}" not in found
+        ]
+        if lost:  # a first block may be built otherwise, as ModernBERT's is
+            logger.warning("student: no place for %s of the teacher in the layers that were kept", ", ".join(lost))
 
 
-def _head_names(model: TextNetwork) -> tuple[str, ...]:
+def head_names(model: TextNetwork) -> tuple[str, ...]:
     """Prefixes of what is not the base model: the head of the task."""
     base = str(model.inner.base_model_prefix)
     return tuple(f"{name}." for name, _ in model.named_children() if name != base)

@@ -7,7 +7,7 @@ from pathlib import Path
 from kdstudio.engine.data import DataBundle
 from kdstudio.engine.text.tokens import TOKENIZER_FILES, load_tokenizer, resolve, same_vocabulary
 from kdstudio.project.errors import ModelError
-from kdstudio.project.spec import HUB_PREFIX, Experiment, ModelSpec
+from kdstudio.project.spec import AS_RUN, HUB_PREFIX, Experiment, ModelSpec
 
 
 def check_tokenizers(experiment: Experiment, bundle: DataBundle, root: Path) -> None:
@@ -24,20 +24,27 @@ def check_tokenizers(experiment: Experiment, bundle: DataBundle, root: Path) -> 
     places += [(f"teachers.{place}", spec) for place, spec in enumerate(experiment.teachers)]
     places += [(f"assistants.{place}", spec) for place, spec in enumerate(experiment.assistants)]
     for where, spec in places:
-        if spec is None or not spec.pretrained or not spec.model.startswith(HUB_PREFIX):
-            continue
-        name = spec.model.removeprefix(HUB_PREFIX)
-        if name == bundle.tokenizer.source:
+        name = _tokenizer_of(spec)
+        if spec is None or name is None or name == bundle.tokenizer.source:
             continue
         folder = resolve(name, root)
         if folder is not None and not any((folder / file).exists() for file in TOKENIZER_FILES):
             continue
         difference = same_vocabulary(load_tokenizer(name, root), bundle.tokenizer)
         if difference:
+            what = name if spec.model == AS_RUN else spec.model
             raise ModelError(
-                f"{where}: the tokenizer of {spec.model} does not match the data's ({bundle.tokenizer.source}): "
-                f"{difference}",
+                f"{where}: the tokenizer of {what} does not match the data's ({bundle.tokenizer.source}): {difference}",
                 "the number of a token would mean another word to each of the networks",
                 "use a teacher and a student of one tokenizer, and leave data.tokenizer empty or set it to theirs",
                 kind="tokenizer",
             )
+
+
+def _tokenizer_of(spec: ModelSpec | None) -> str | None:
+    """Where the tokenizer lies that a network's weights were trained with; None where it has no weights yet."""
+    if spec is None:
+        return None
+    if spec.weights and spec.weights.startswith("run:"):
+        return spec.weights
+    return spec.model.removeprefix(HUB_PREFIX) if spec.pretrained and spec.model.startswith(HUB_PREFIX) else None

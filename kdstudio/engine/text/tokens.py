@@ -12,12 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from kdstudio.project.as_run import run_of
 from kdstudio.project.errors import DataError, ModelError
 
 #: Files of a tokenizer in a folder; at least one of the first two is there.
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
 #: Begins the source of a model that an installed Python package brings with it.
 PACKAGE = "package:"
+#: Folder of the tokenizer beside a network that was saved.
+KEPT = "tokenizer"
 #: A vocabulary is made from texts in pieces of so many characters.
 _PIECE = 1000
 END, PAD, UNKNOWN, MASK = "<|end|>", "<|pad|>", "<|unknown|>", "<|mask|>"
@@ -146,13 +149,16 @@ class quiet:
 def resolve(source: str, root: Path) -> Path | None:
     """The folder that a tokenizer's or a model's source names, None for a hub id.
 
-    `package:NAME/FOLDER` is a folder inside of an installed Python package, which brings a model with it.
+    `package:NAME/FOLDER` is a folder inside of an installed Python package, which brings a model with it;
+    `run:EXPERIMENT` is the tokenizer that travelled with the student of a finished run.
 
     Raises:
-        ModelError: There is no such package, or it has no such folder.
+        ModelError: There is no such package or run, or it has no such folder.
     """
     if source.startswith(PACKAGE):
         return _in_package(source.removeprefix(PACKAGE))
+    if source.startswith("run:"):
+        return run_of(source, root, "data.tokenizer").student_dir / KEPT
     path = Path(source).expanduser()
     path = path if path.is_absolute() else root / path
     return path if path.exists() else None

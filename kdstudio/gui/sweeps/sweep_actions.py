@@ -90,6 +90,11 @@ class SweepActions:
         if self.dialog is not None:
             self.dialog.close()
 
+    def close_all(self) -> None:
+        """Closes what stands beside the window: this dialog, and the comparison of methods."""
+        self.window.methods.close()
+        self.close()
+
     def stop_for_leaving(self) -> None:
         """Asks the sweeps that are going to make no further trials, as their runs are parked."""
         for sweep in self._sweeps():

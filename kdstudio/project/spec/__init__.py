@@ -14,6 +14,7 @@ from kdstudio.project.spec.feature_terms import (
 )
 from kdstudio.project.spec.joining import JoinRule, fits
 from kdstudio.project.spec.models import (
+    AS_RUN,
     FROM_TEACHER,
     HUB_PREFIX,
     KNOWN,
@@ -56,6 +57,7 @@ from kdstudio.project.spec.trained_terms import (
 )
 
 __all__ = [
+    "AS_RUN",
     "FROM_TEACHER",
     "HUB_PREFIX",
     "JOIN_RULES",

@@ -109,7 +109,7 @@ class Experiment(Strict):
         if self.student.model == FROM_TEACHER and self.teacher is None:
             raise ValueError("the student is made of its teacher's layers, and there is no teacher; add 'teacher'")
         if isinstance(self.data, TextData):
-            self.data.tokenizer_of(self.teacher.model if self.teacher else None, self.student.model)
+            self.data.tokenizer_of(self.teacher, self.student)
         self._check_teachers()
         self._check_unlabelled()
         check_language(self)

@@ -17,6 +17,8 @@ HUB_PREFIX = "transformers:"
 PREFIXES = ("timm:", "torchvision:", HUB_PREFIX)
 #: A student that is made of layers of its teacher.
 FROM_TEACHER = "from-teacher"
+#: The network of the run that `weights` names, as it was built there: what is meant where no model is named.
+AS_RUN = "as-run"
 USER_FILE = re.compile(r"[\w./ -]+\.py:\w+")
 WIDE_RESNET = re.compile(r"wrn-(\d+)-(\d+)")
 RUN = re.compile(r"run:[A-Za-z0-9][A-Za-z0-9._-]*(/\d+)?")
@@ -26,7 +28,7 @@ class ModelSpec(Strict):
     """One network."""
 
     model: str
-    """mlp, cnn, resnet20 (CIFAR), wrn-DEPTH-WIDTH, timm:NAME, torchvision:NAME, transformers:ID or FILE.py:FUNCTION."""
+    """mlp, cnn, resnet20 (CIFAR), wrn-DEPTH-WIDTH, timm:NAME, torchvision:NAME, transformers:ID, FILE.py:FUNCTION, as-run."""
     widths: list[int] | None = None
     """Hidden widths of an mlp (for example [1200, 1200]) or channels of a cnn's stages (for example [16, 32])."""
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -40,10 +42,17 @@ class ModelSpec(Strict):
     weights: str | None = None
     """A weights file (.safetensors, or .pt/.pth read with weights_only), or run:EXPERIMENT for a finished student."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_run(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "model" not in data and str(data.get("weights", "")).startswith("run:"):
+            return {"model": AS_RUN, **data}
+        return data
+
     @field_validator("model")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value in (*KNOWN, FROM_TEACHER) or (value.startswith(PREFIXES) and value not in PREFIXES):
+        if value in (*KNOWN, FROM_TEACHER, AS_RUN) or (value.startswith(PREFIXES) and value not in PREFIXES):
             return value
         if USER_FILE.fullmatch(value):
             return value
@@ -93,6 +102,11 @@ class ModelSpec(Strict):
             )
         if self.model == FROM_TEACHER and not isinstance(self, StudentSpec):
             raise ValueError("only a student can be made of its teacher's layers; choose another model")
+        if self.model == AS_RUN:
+            if not (self.weights or "").startswith("run:"):
+                raise ValueError(f"the model {AS_RUN} is the network of a run; set 'weights' to run:EXPERIMENT")
+            if self.args:
+                raise ValueError(f"the model {AS_RUN} is built as in its run and takes no 'args'; remove them")
         if self.pretrained and self.weights:
             raise ValueError("'pretrained' and 'weights' are both given; keep one")
         return self

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from kdstudio.project.spec.data import SplitData
-from kdstudio.project.spec.models import HUB_PREFIX
+from kdstudio.project.spec.models import HUB_PREFIX, ModelSpec
 
 LanguageTask = Literal["masked-lm", "causal-lm"]
 Task = Literal["classification", "masked-lm", "causal-lm"]
@@ -25,10 +25,10 @@ class TextData(SplitData):
 
     _of_model: str | None = PrivateAttr(None)
 
-    def tokenizer_of(self, *models: str | None) -> None:
+    def tokenizer_of(self, *models: ModelSpec | None) -> None:
         """Says which models the experiment has: the first one that has a tokenizer lends it where none is named."""
-        hub = [model.removeprefix(HUB_PREFIX) for model in models if model and model.startswith(HUB_PREFIX)]
-        self._of_model = hub[0] if hub else None
+        lent = [_lent(model) for model in models if model is not None]
+        self._of_model = next((source for source in lent if source), None)
 
     @property
     def tokenizer_source(self) -> str | None:
@@ -45,6 +45,13 @@ class TextData(SplitData):
         elif value is not None and not value.strip():
             raise ValueError("the tokenizer is empty; give a hub id or a folder, or remove the key")
         return value
+
+
+def _lent(model: ModelSpec) -> str | None:
+    """Where the tokenizer of a model comes from: the model's place, or the run that it was trained in."""
+    if model.weights and model.weights.startswith("run:"):
+        return model.weights
+    return model.model.removeprefix(HUB_PREFIX) if model.model.startswith(HUB_PREFIX) else None
 
 
 class TextTable(TextData):
