@@ -34,9 +34,20 @@ from typing import TYPE_CHECKING, Any, TextIO
 from pydantic import TypeAdapter, ValidationError
 
 from kdstudio.commands.inspect import data_report, model_report, png_of
+from kdstudio.project.as_run import as_built
 from kdstudio.project.errors import InputError, KDStudioError
 from kdstudio.project.folder import Project
-from kdstudio.project.spec import DataBase, DataSpec, Experiment, ModelSpec, StudentSpec, TeacherSpec, validate
+from kdstudio.project.spec import (
+    DataBase,
+    DataSpec,
+    Experiment,
+    ModelSpec,
+    StudentSpec,
+    TeacherSpec,
+    TextData,
+    validate,
+)
+from kdstudio.project.spec.text_data import lent_tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -164,6 +175,7 @@ class Server:
         root, trusted = _surroundings(question)
         spec = validate(StudentSpec if question["side"] == "student" else ModelSpec, question["spec"])
         teacher = validate(ModelSpec, question["teacher"]) if question.get("teacher") else None
+        spec = as_built(spec, root)
         if spec.weights is not None:  # also `run:NAME`: is there such a run, and does it fit
             found = weights_path(spec.weights, root, str(question["side"]))
             spec = spec.model_copy(update={"weights": str(found)})
@@ -269,6 +281,7 @@ class Server:
             spec: DataBase = TypeAdapter(DataSpec).validate_python(question["data"])
         except ValidationError as error:
             raise InputError(f"data: {error.errors()[0]['msg']}") from None
+        _lend_tokenizer(spec, question)
         key = json.dumps([str(root), {**spec.model_dump(mode="json"), "batch_size": 0}], sort_keys=True)
         if self._bundle is not None and self._bundle[0] == key:
             return spec, self._bundle[1]
@@ -280,6 +293,17 @@ class Server:
         bundle = load_data(wanted, root, self._progress(question))
         self._bundle = (key, bundle)
         return spec, bundle
+
+
+def _lend_tokenizer(spec: DataBase, question: dict[str, Any]) -> None:
+    """Texts that name no tokenizer take that of the networks in the question."""
+    if not isinstance(spec, TextData) or spec.tokenizer is not None:
+        return
+    experiment = question.get("experiment") or {}
+    networks = [question.get("teacher"), experiment.get("teacher"), experiment.get("student")]
+    named = [each for each in networks if isinstance(each, dict)]
+    lent = [ModelSpec.model_construct(model=str(each.get("model")), weights=each.get("weights")) for each in named]
+    spec.tokenizer = next((source for source in map(lent_tokenizer, lent) if source), None)
 
 
 def pool_sample(pool: AskedPool, side: str, place: int, position: int) -> dict[str, Any]:

@@ -134,6 +134,7 @@ class MainWindow(LateMonitor):
         self.setup_page.changed.connect(lambda _: self.refresh())
         self.setup_page.context.problems_changed.connect(self.experiments.forget_wrong)
         self.setup_page.failed.connect(self.tell_error)
+        self.setup_page.context.run_wanted.connect(self._run_chosen)
         self.setup_page.train_teacher_requested.connect(self.train_teacher)
         stack = self.setup_page.undo_stack
         for signal, name in ((stack.canUndoChanged, "undo"), (stack.canRedoChanged, "redo")):

@@ -52,7 +52,7 @@ NAMES = {
     *("adamw", "sgd", "cpu", "cuda", "mps", "auto"),
     *("mlp", "cnn", "resnet", "wrn", "timm", "torchvision", "transformers"),
     *("experiments", "targets", "labels", "hints", "hidden", "stage", "nowhere", "fc", "net", "yaml", "photos"),
-    *("bert", "encoder", "layer", "classifier"),
+    *("bert", "encoder", "layer", "classifier", "as", "run"),
     *("px", "s", "kB"),
     *("drop_rate", "depth"),  # the example of arguments, which are YAML
 }

@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -15,6 +14,7 @@ from kdstudio.engine.text.families import blocks_of
 from kdstudio.engine.text.network import TextNetwork
 from kdstudio.engine.text.tokens import looks_like_path, quiet, resolve
 from kdstudio.project.errors import ModelError
+from kdstudio.project.kept_layers import chosen_layers
 from kdstudio.project.spec import HUB_PREFIX, LayersSpec, ModelSpec, suggestion
 
 logger = logging.getLogger("kdstudio")
@@ -186,38 +186,6 @@ def _first_line(error: BaseException) -> str:
 
 
 # -- out of a teacher ----------------------------------------------------------------------------------------
-
-
-def chosen_layers(layers: LayersSpec, total: int) -> list[int]:
-    """The numbers of the teacher's layers that a student keeps, rising.
-
-    Raises:
-        ModelError: There are not so many.
-    """
-    if layers.keep is not None:
-        wrong = [number for number in layers.keep if number >= total]
-        if wrong:
-            raise ModelError(
-                f"layers.keep: there is no layer {wrong[0]}; the teacher's layers are 0 to {total - 1}",
-                fix="choose among these",
-            )
-        return list(layers.keep)
-    count = layers.count or max(1, total // 2)
-    if count > total:
-        raise ModelError(f"layers.count: {count} layers, and the teacher has {total}", fix=f"set it to {total} or less")
-    if layers.rule == "first":
-        return list(range(count))
-    if layers.rule == "last":
-        return list(range(total - count, total))
-    if layers.rule == "every-other":
-        found = list(range(0, total, 2))[:count]
-        if len(found) < count:
-            raise ModelError(
-                f"layers.count: every other of {total} layers are {len(found)}, not {count}",
-                fix="set layers.rule to spread",
-            )
-        return found
-    return [int(place) for place in np.linspace(0, total - 1, count).round()]
 
 
 def from_teacher(teacher: nn.Module, layers: LayersSpec) -> TextNetwork:

@@ -31,6 +31,7 @@ class Context(QObject):
 
     Signals:
         problems_changed: `problems` is another one now.
+        run_wanted: The person wants to see this run.
         vary: The person wants the field at a path to vary in a sweep.
         train_teacher: The person wants the teacher trained.
         show_path: The person wants to see the field at a path.
@@ -39,6 +40,7 @@ class Context(QObject):
 
     problems_changed = Signal()
     vary = Signal(str)
+    run_wanted = Signal(object)
     train_teacher = Signal()
     show_path = Signal(str)
     yaml_typed = Signal(bool)

@@ -29,6 +29,7 @@ from kdstudio.project.spec import (
     suggestion,
     validate,
 )
+from kdstudio.project.spec.text_data import lent_tokenizer
 
 EXAMPLES = 8
 SAMPLES = 24
@@ -224,6 +225,8 @@ class Facts(QObject):
         data = _valid(DataSpec, self._value.get("data"))
         if data is None:
             return None
+        if data.get("tokenizer", "") is None:
+            data["tokenizer"] = self._lent_tokenizer()
         return {
             "ask": "data",
             "root": str(self._root()),
@@ -231,6 +234,17 @@ class Facts(QObject):
             "examples": EXAMPLES,
             "download": data["source"] in self._may_download,
         }
+
+    def _lent_tokenizer(self) -> str | None:
+        """The tokenizer of the first network that has one, for texts that name none."""
+        for side in ("teacher", "student"):
+            value = self._at(side)
+            known = {key: value[key] for key in ModelSpec.model_fields if key in value} if value else None
+            network = _valid(StudentSpec if side == "student" else ModelSpec, known)
+            source = lent_tokenizer(StudentSpec(**network)) if network is not None else None
+            if source is not None:
+                return source
+        return None
 
     def _model_question(self, side: str) -> dict[str, Any] | None:
         value = self._at(side)

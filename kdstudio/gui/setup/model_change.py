@@ -8,7 +8,7 @@ from typing import Any
 from kdstudio.gui.setup.schema import plain
 from kdstudio.gui.setup.words import is_relevant
 from kdstudio.project.errors import SpecError
-from kdstudio.project.spec import ModelSpec, validate
+from kdstudio.project.spec import AS_RUN, FROM_TEACHER, ModelSpec, validate
 
 #: Fields that only some models have.
 OWN = ("widths", "dropout", "input_dropout", "args", "pretrained")
@@ -22,6 +22,8 @@ WIDTHS: dict[str, dict[str, list[int]]] = {
 
 def is_model(word: Any) -> bool:
     """Whether the spec takes this for a model; not so while its name is being typed."""
+    if word in (AS_RUN, FROM_TEACHER):
+        return True
     try:
         validate(ModelSpec, {"model": word})
     except SpecError:
@@ -43,6 +45,8 @@ def fitting(values: dict[str, Any], owner: str, before: str, word: str) -> dict[
         kept = is_relevant(name, {**values, "model": word}) and (name != "args" or _family(before) == _family(word))
         if not kept and values.get(name, default) != default:
             found[name] = default
+    if values.get("layers") is not None and word != FROM_TEACHER:
+        found["layers"] = None
     if word in WIDTHS.get(owner, {}):
         found["widths"] = WIDTHS[owner][word]
     return found

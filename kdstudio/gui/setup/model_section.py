@@ -9,6 +9,8 @@ from kdstudio.gui.language import tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.cost_view import CostCard
 from kdstudio.gui.setup.form import ListForm, ModelForm
+from kdstudio.gui.setup.layers_card import LayersCard
+from kdstudio.gui.setup.lineage_card import LineageCard
 from kdstudio.gui.setup.schema import complete, fields_of
 from kdstudio.gui.setup.section import Card, Section
 from kdstudio.gui.setup.training_section import ScheduleCard
@@ -26,16 +28,23 @@ class StudentSection(Section):
         card = Card(tr("Network"))
         self.form = ModelForm(context, "student", StudentSpec)
         card.body.addWidget(self.form)
+        self.layers = LayersCard(context)
+        self.lineage = LineageCard(context)
         self.costs = CostCard(context)
         self.columns.add(card)
+        self.columns.add(self.layers)
+        self.columns.add(self.lineage)
         self.columns.add(self.costs, side=True)
 
     def refresh(self) -> None:
         super().refresh()
         self.form.refresh()
+        self.layers.refresh()
+        self.lineage.refresh()
         self.costs.refresh()
 
     def facts_changed(self, part: str) -> None:
+        self.layers.refresh()
         self.costs.refresh()
 
 

@@ -19,7 +19,8 @@ from kdstudio.gui.setup.schema import FieldSchema
 from kdstudio.gui.setup.words import empty_text
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.runs.state import RunStatus
-from kdstudio.project.spec import KNOWN
+from kdstudio.project.runs.summary import Catalogue
+from kdstudio.project.spec import AS_RUN, FROM_TEACHER, HUB_PREFIX, KNOWN
 
 WEIGHTS_FILTER = mark("Weights (*.safetensors *.pt *.pth);;All files (*)")
 ARRAYS_FILTER = mark("NumPy files (*.npz);;All files (*)")
@@ -36,6 +37,10 @@ PATHS = {
     ("TextCorpus", "path"): (TEXTS_FILTER, mark("Choose a text")),
 }
 IN_PROJECT = mark("In this project")
+CHOOSE_FOLDER = mark("Choose a folder...")
+TEXT_SOURCES = ("table", "corpus", "hub")
+#: Architectures of the transformers library that a new network can have.
+KINDS = ("bert", "distilbert", "roberta", "electra", "modernbert", "gpt2", "llama", "qwen2")
 LIBRARIES = ("timm:", "torchvision:", "transformers:")
 
 
@@ -153,16 +158,26 @@ class ModelEditor(Editor):
         context.facts.names_changed.connect(self._names_came)
 
     def _groups(self) -> dict[str, list[str]]:
+        made = [FROM_TEACHER, AS_RUN] if self.owner == "StudentSpec" else [AS_RUN]
+        if str(self.context.document.get("data.source")) in TEXT_SOURCES:
+            return {
+                mark("Out of other networks"): made,
+                mark("Of the hub, or a folder (type it)"): [HUB_PREFIX],
+                mark("A folder on this computer"): [CHOOSE_FOLDER],
+                mark("New ones, by their kind"): [f"{HUB_PREFIX}{kind}" for kind in KINDS],
+            }
         return {
             mark("Plain networks"): [name for name in KNOWN if name in ("mlp", "cnn")],
             mark("ResNets for small pictures"): [name for name in KNOWN if name.startswith("resnet")],
             mark("Wide ResNets"): [name for name in KNOWN if name.startswith("wrn")],
-            mark("Of a library (type to search)"): list(LIBRARIES),
+            mark("Of a library (type to search)"): ["timm:", "torchvision:"],
+            mark("Out of other networks"): [AS_RUN],
             IN_PROJECT: functions_of(self.context.project.root) if self.context.project else [],
         }
 
     def _words(self) -> list[str]:
-        return [*KNOWN, *self._groups()[IN_PROJECT], *self.context.facts.names]
+        offered = [name for names in self._groups().values() for name in names if name != CHOOSE_FOLDER]
+        return list(dict.fromkeys([*offered, *self.context.facts.names]))
 
     def _fill(self) -> None:
         model = QStandardItemModel(self)
@@ -173,7 +188,7 @@ class ModelEditor(Editor):
             heading.setFlags(Qt.ItemFlag.NoItemFlags)
             model.appendRow(heading)
             for name in names:
-                model.appendRow(QStandardItem(name))
+                model.appendRow(QStandardItem(tr(name) if name == CHOOSE_FOLDER else name))
         text = self.line.text()
         self.combo.setModel(model)  # which gives the completer this model, too
         self._completions.setStringList(self._words())
@@ -181,10 +196,23 @@ class ModelEditor(Editor):
         self.combo.setEditText(text)
 
     def _chosen(self) -> None:
+        if self.line.text() == tr(CHOOSE_FOLDER):
+            self._ask_folder()
+            return
         self._typed(self.line.text())
         if self.line.text() in LIBRARIES:
             self.line.setFocus()
             self.line.end(False)
+
+    def _ask_folder(self) -> None:
+        """A folder with a model of the transformers library."""
+        project = self.context.project
+        start = str(project.root) if project is not None else ""
+        chosen = QFileDialog.getExistingDirectory(self, tr("Choose a folder with a model"), start)
+        name = project.shown(Path(chosen)) if project is not None and chosen else chosen
+        self.combo.setEditText(f"{HUB_PREFIX}{name}" if name else self._model)
+        if name:
+            self.edited.emit()
 
     def _typed(self, text: str) -> None:
         if text.startswith(LIBRARIES):
@@ -208,6 +236,8 @@ class ModelEditor(Editor):
             return {}
         self._model = word
         changes = fitting(values, self.owner, before, word)
+        if word == AS_RUN and not str(values.get("weights") or "").startswith("run:"):
+            changes["weights"] = next(iter(finished_runs(self.context.project)), None)
         return {f"{self.network}.{name}": value for name, value in changes.items()}
 
     def set_value(self, value: Any) -> None:
@@ -277,11 +307,8 @@ class WeightsEditor(Editor):
 
     def _fill(self, chosen: str | None) -> None:
         self.runs.clear()
-        project = self.context.project
-        for name in project.experiment_names() if project is not None else []:
-            text = _finished(project, name)
-            if text:
-                self.runs.addItem(text, f"run:{name}")
+        for weights, text in finished_runs(self.context.project).items():
+            self.runs.addItem(text, weights)
         if not self.runs.count() and chosen is None:
             self.runs.addItem(tr("no run is finished yet"), None)
         if chosen is not None:
@@ -309,15 +336,24 @@ class WeightsEditor(Editor):
             self.file.set_value(value)
 
 
+def finished_runs(project: Any) -> dict[str, str]:
+    """Experiments with a finished run: what stands for it in `weights`, and what it is called."""
+    names = project.experiment_names() if project is not None else []
+    found = {f"run:{name}": _finished(project, name) for name in names}
+    return {weights: text for weights, text in found.items() if text}
+
+
 def _finished(project: Any, name: str) -> str:
     """How the newest finished run of an experiment is called, with its score; empty where there is none."""
     for run in reversed(project.runs(name)):
         try:
             if run.status() is RunStatus.FINISHED and (run.student_dir / "model.safetensors").exists():
-                scorecard = run.scorecard() or {}
-                split = scorecard.get("networks", {}).get("student", {}).get(scorecard.get("reported_split"), {})
-                score = f" ({100 * split['accuracy']:.1f} %)" if "accuracy" in split else ""
-                return f"{name}{score}"
+                summary = Catalogue().summary(run)
+                if summary.scorecard is None or summary.score is None:
+                    return name
+                if summary.is_language:
+                    return tr("{run} (perplexity {figure})", run=name, figure=f"{summary.score:.1f}")
+                return f"{name} ({100 * summary.score:.1f} %)"
         except KDStudioError:
             continue
     return ""

@@ -7,7 +7,7 @@ from typing import Any
 from kdstudio.gui.language import tr, trn
 from kdstudio.gui.setup.facts import Facts
 from kdstudio.gui.setup.words import amount, choice_text
-from kdstudio.project.spec import FROM_TEACHER, HUB_PREFIX
+from kdstudio.project.spec import AS_RUN, FROM_TEACHER, HUB_PREFIX
 
 
 def summary_of(section: str, value: dict[str, Any], facts: Facts) -> str:
@@ -47,6 +47,8 @@ def _network(network: Any, known: dict[str, Any] | None) -> str:
         name = tr("layers of the teacher")
         if known and known.get("kept"):
             name = trn("{count} layer of the teacher", "{count} layers of the teacher", len(known["kept"]))
+    elif name == AS_RUN:
+        name = tr("as in {run}", run=str(network.get("weights") or "").removeprefix("run:"))
     elif name.startswith(HUB_PREFIX):
         name = name.removeprefix(HUB_PREFIX).rstrip("/").rpartition("/")[2]
     widths = network.get("widths")

@@ -28,7 +28,7 @@ class ModelSpec(Strict):
     """One network."""
 
     model: str
-    """mlp, cnn, resnet20 (CIFAR), wrn-DEPTH-WIDTH, timm:NAME, torchvision:NAME, transformers:ID, FILE.py:FUNCTION, as-run."""
+    """mlp, cnn, resnet20 (CIFAR), wrn-DEPTH-WIDTH, timm:NAME, torchvision:NAME, transformers:ID or FILE.py:FUNCTION."""
     widths: list[int] | None = None
     """Hidden widths of an mlp (for example [1200, 1200]) or channels of a cnn's stages (for example [16, 32])."""
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -40,7 +40,7 @@ class ModelSpec(Strict):
     pretrained: bool = False
     """Start from the published weights of a timm, torchvision or transformers model (its folder, or downloaded)."""
     weights: str | None = None
-    """A weights file (.safetensors, or .pt/.pth read with weights_only), or run:EXPERIMENT for a finished student."""
+    """A weights file (.safetensors, or .pt/.pth), or run:EXPERIMENT for a finished student (as-run builds it, too)."""
 
     @model_validator(mode="before")
     @classmethod

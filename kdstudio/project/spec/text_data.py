@@ -27,7 +27,7 @@ class TextData(SplitData):
 
     def tokenizer_of(self, *models: ModelSpec | None) -> None:
         """Says which models the experiment has: the first one that has a tokenizer lends it where none is named."""
-        lent = [_lent(model) for model in models if model is not None]
+        lent = [lent_tokenizer(model) for model in models if model is not None]
         self._of_model = next((source for source in lent if source), None)
 
     @property
@@ -47,7 +47,7 @@ class TextData(SplitData):
         return value
 
 
-def _lent(model: ModelSpec) -> str | None:
+def lent_tokenizer(model: ModelSpec) -> str | None:
     """Where the tokenizer of a model comes from: the model's place, or the run that it was trained in."""
     if model.weights and model.weights.startswith("run:"):
         return model.weights

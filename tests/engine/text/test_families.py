@@ -13,11 +13,12 @@ from kdstudio.engine.data.views import TokenPreprocess
 from kdstudio.engine.models import build_model
 from kdstudio.engine.student_io import load_student, save_student
 from kdstudio.engine.taps import Taps
-from kdstudio.engine.text.build import block_names, chosen_layers, from_teacher, head_names
+from kdstudio.engine.text.build import block_names, from_teacher, head_names
 from kdstudio.engine.text.facts import TextFacts
 from kdstudio.engine.text.families import heads_of
 from kdstudio.engine.text.network import TextNetwork
 from kdstudio.project.errors import ModelError
+from kdstudio.project.kept_layers import chosen_layers
 from kdstudio.project.spec import LayersSpec, ModelSpec
 
 VOCABULARY, TOKENS, PAD = 120, 12, 1
