@@ -9,6 +9,7 @@ import argparse
 import base64
 import io
 import json
+import os
 import re
 import sys
 from dataclasses import asdict
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from kdstudio.engine.data import DataBundle
     from kdstudio.engine.models import LayerInfo
 
+#: A name that ends so is meant as a file.
+_DATA_FILES = (".csv", ".tsv", ".jsonl", ".txt", ".gz", ".npz", ".json", ".yaml", ".yml", ".safetensors", ".pt")
 _FILE_HINTS = {
     ".py": "Name the function that builds the network, for example models.py:build.",
     ".safetensors": "Weights do not say what network they are for: inspect the network by its name.",
@@ -97,6 +100,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("--term", default="hint", help="with --pairs: the term that is to take them (default hint)")
     parser.add_argument("--text", metavar="COLUMN", default="text", help="of a table: the column with the text")
+    parser.add_argument("--second", metavar="COLUMN", help="of a table: the column with a second text, for pairs")
     parser.add_argument("--label", metavar="COLUMN", default="label", help="of a table: the column with the label")
     parser.add_argument("--tokenizer", metavar="ID", help="of texts: a hub id, a folder or bpe:N (default bpe:4000)")
     parser.add_argument("--max-tokens", type=int, default=128, metavar="N", help="of texts: tokens of a sample")
@@ -156,6 +160,8 @@ def inspect(args: argparse.Namespace) -> dict[str, Any]:
         if args.classes is not None and args.classes < 2:
             raise InputError(f"--classes: {args.classes} is too few", fix="Give at least 2.")
         return model_report(spec, shape, args.classes or 10, root, trusted)
+    if not path.exists() and (path.suffix in _DATA_FILES or os.sep in target):
+        raise InputError(f"{target}: there is no such file or folder", fix="check the path", kind="missing-file")
     if path.is_file():
         raise InputError(
             f"{target}: this file cannot be inspected",
@@ -200,7 +206,8 @@ def _data_spec(target: str, path: Path, args: argparse.Namespace) -> DataBase | 
         common = {"path": str(path.resolve()), "tokenizer": tokenizer, "max_tokens": args.max_tokens}
         if kinds[-1] == ".txt":
             return validate(TextCorpus, common, "DATA")
-        return validate(TextTable, {**common, "text": args.text, "label": args.label}, "DATA")
+        columns = {"text": args.text, "second": args.second, "label": args.label}
+        return validate(TextTable, {**common, **columns}, "DATA")
     if path.is_dir():
         return ImageFolder(path=str(path.resolve()))
     return None

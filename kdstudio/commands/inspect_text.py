@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 #: Texts are shown up to so many characters.
 SHOWN = 400
 BINS = 24
+#: The histogram goes as far as so many samples' tokens; few texts are far longer than all others.
+REACH = 4
 
 
 def text_report(bundle: DataBundle, examples: int) -> dict[str, Any]:
@@ -22,26 +24,30 @@ def text_report(bundle: DataBundle, examples: int) -> dict[str, Any]:
         examples: Texts of each class; of a corpus, blocks from its beginning.
 
     Returns:
-        `task`, `facts` (see `TextFacts`), `vocabulary`, `tokenizer`, `tokens` (over all splits; shortest, median and
-        longest sample, the share that is as long as a sample may be, and a histogram of `counts` between `edges`), and
-        `texts`: label (-1 in a corpus), index in the training samples, text and tokens of each example.
+        `task`, `facts` (see `TextFacts`), `vocabulary`, `tokenizer`, `tokens` (over all splits: shortest, median and
+        longest sample before any is cut, the share that is cut, a histogram of `counts` between `edges`, and how many
+        lie `beyond` its last edge, which are counted there; `total` is of what is left), and `texts`: label (-1 in a
+        corpus), index in the training samples, text and tokens of each example.
     """
     assert bundle.text is not None
     assert bundle.tokenizer is not None
     facts = bundle.text
-    lengths = np.concatenate([_lengths(split.images.numpy(), facts.pad) for split in bundle.splits.values()])
-    counts, edges = np.histogram(lengths, BINS, (0, facts.max_tokens))
+    used = np.concatenate([_lengths(split.images.numpy(), facts.pad) for split in bundle.splits.values()])
+    lengths = bundle.lengths if bundle.lengths is not None else used
+    reach = int(min(lengths.max(), max(REACH * facts.max_tokens, 1)))
+    counts, edges = np.histogram(np.minimum(lengths, reach), BINS, (0, max(reach, facts.max_tokens)))
     report: dict[str, Any] = {
         "task": facts.task,
         "facts": facts.to_dict(),
         "vocabulary": facts.vocabulary,
         "tokenizer": bundle.tokenizer.source,
         "tokens": {
-            "total": int(lengths.sum()),
+            "total": int(used.sum()),
             "shortest": int(lengths.min()),
             "median": float(np.median(lengths)),
             "longest": int(lengths.max()),
-            "full": float((lengths >= facts.max_tokens).mean()),
+            "cut": float((lengths > facts.max_tokens).mean()),
+            "beyond": int((lengths > reach).sum()),
             "counts": counts.tolist(),
             "edges": edges.tolist(),
         },
@@ -72,6 +78,14 @@ def _text(bundle: DataBundle, label: int, index: int) -> dict[str, Any]:
     return {"label": label, "index": index, "text": text[:SHOWN], "tokens": tokens, "whole": len(text) <= SHOWN}
 
 
+def _cut(text: dict[str, Any]) -> str:
+    """How many texts lose their end."""
+    most, share = text["facts"]["max_tokens"], 100 * text["tokens"]["cut"]
+    if text["task"] != "classification":
+        return f"blocks of {most}"
+    return f"{share:.3g} % are longer than {most} and are cut" if share else f"none is cut at {most}"
+
+
 def text_lines(report: dict[str, Any]) -> list[str]:
     """The same for a terminal."""
     text = report["text"]
@@ -80,7 +94,7 @@ def text_lines(report: dict[str, Any]) -> list[str]:
     lines = [
         f"{kinds[text['task']]} as tokens of {text['tokenizer']} ({text['vocabulary']:,} in its vocabulary)",
         f"tokens: {tokens['total']:,} in all; {tokens['shortest']} to {tokens['longest']} a sample, "
-        f"half have {tokens['median']:g} or fewer; {100 * tokens['full']:.0f} % fill all {text['facts']['max_tokens']}",
+        f"half have {tokens['median']:g} or fewer; {_cut(text)}",
     ]
     for each in text["texts"]:
         name = f"{report['classes'][each['label']]}: " if each["label"] >= 0 else ""

@@ -42,6 +42,12 @@ SPECS = (
         FILE,
         mark("Make a project from a folder with a sub-folder of images per class"),
     ),
+    ActionSpec(
+        "texts",
+        mark("Your &texts..."),
+        FILE,
+        mark("Make a project from a table of texts with labels, or from a plain text"),
+    ),
     ActionSpec("close-project", mark("&Close project"), FILE, mark("Back to the welcome page; runs go on"), "Ctrl+W"),
     ActionSpec(
         "new-experiment", mark("New &experiment..."), FILE, mark("Add an experiment"), "Ctrl+N", "plus", gap=True

@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING
 from PySide6.QtWidgets import QDialog, QFileDialog, QMenu
 
 from kdstudio.gui.dialogs.new_project import NewProjectDialog, projects_home
-from kdstudio.gui.language import tr
-from kdstudio.gui.own_images import image_project, is_image_folder
+from kdstudio.gui.language import mark, tr
+from kdstudio.gui.setup.columns_dialog import ColumnsDialog
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.folder import Project, adopt_folder
+from kdstudio.project.own_images import free_folder, image_project, is_image_folder
+from kdstudio.project.own_texts import corpus_project, is_plain_text, is_table, table_project
 
 if TYPE_CHECKING:
     from kdstudio.gui.main_window import MainWindow
+
+
+OWN_TEXTS = mark("Texts (*.csv *.tsv *.jsonl *.txt *.csv.gz *.tsv.gz *.jsonl.gz *.txt.gz);;All files (*)")
 
 
 class ProjectActions:
@@ -30,6 +35,7 @@ class ProjectActions:
             "new": partial(self.new_from, ""),
             "open": self.ask_open,
             "images": self.ask_images,
+            "texts": self.ask_texts,
             "close-project": self.window.close_project,
         }
 
@@ -77,6 +83,36 @@ class ProjectActions:
         self._opened(project, tr("It learns from the images in {folder}.", folder=folder))
         self.window.setup_page.show_section("data")
 
+    def ask_texts(self) -> None:
+        """Asks for a file of texts and makes a project that learns from them."""
+        chosen, _ = QFileDialog.getOpenFileName(
+            self.window, tr("A table of texts with labels, or a plain text"), str(Path.home()), tr(OWN_TEXTS)
+        )
+        if chosen:
+            self.from_texts(Path(chosen))
+
+    def from_texts(self, file: Path) -> None:
+        """Makes a project that learns from a file of texts; of a table its columns are asked for."""
+        if not self.window.may_leave_experiment():
+            return
+        target = free_folder(projects_home(), file.name.split(".")[0] or "texts")
+        try:
+            if is_table(file):
+                dialog = ColumnsDialog(self.window.theme, file, parent=self.window)
+                accepted = dialog.exec() == QDialog.DialogCode.Accepted
+                columns, encoding, gaps = dialog.columns, dialog.encoding.currentText().strip(), dialog.gaps
+                dialog.deleteLater()
+                if not accepted:
+                    return
+                project = table_project(target, file, columns, encoding, gaps)
+            else:
+                project = corpus_project(target, file)
+        except KDStudioError as error:
+            self.window.tell_error(error)
+            return
+        self._opened(project, tr("It learns from the texts in {file}.", file=file))
+        self.window.setup_page.show_section("data")
+
     def make_here(self, folder: Path) -> None:
         """Makes a folder a project; what is in it stays as it is."""
         if not self.window.may_leave_experiment():
@@ -108,6 +144,10 @@ class ProjectActions:
         text = tr("What was dropped is no KD Studio project and lies in none.")
         if paths and paths[0].is_dir():
             self._offer(paths[0], text)
+        elif paths and (is_table(paths[0]) or is_plain_text(paths[0])):
+            why = tr("{name} is a file of texts.", name=paths[0].name)
+            button = tr("Learn from these texts")
+            self.window.message.tell(text, why, button=button, then=partial(self.from_texts, paths[0]))
         else:
             why = tr("A project is a folder with a project.yaml.")
             self.window.message.tell(text, why, tr("Make one with File > New project."))

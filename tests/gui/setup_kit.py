@@ -215,7 +215,8 @@ def know_berts(kit: SetupKit) -> None:
         "shortest": 3,
         "median": 9.0,
         "longest": 16,
-        "full": 0.1,
+        "cut": 0.1,
+        "beyond": 0,
         "counts": [3, 4],
         "edges": [0, 8, 16],
     }

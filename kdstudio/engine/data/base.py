@@ -74,6 +74,7 @@ class DataBundle:
         unlabelled: Training samples whose labels are not used: they only tell how well others guess them, and are -1
             where they are not known. None where all are used.
         extra: What a stage learns from in place of the transfer set, by its name: with samples of the pool.
+        lengths: Of labelled texts, the tokens of all that were read, before they were cut; in no order of the splits.
         contents: Stands for the samples in the fingerprint where there are too many to read them.
     """
 
@@ -94,6 +95,7 @@ class DataBundle:
     unlabelled: ArraySplit | None = None
     extra: dict[str, ArraySplit] = field(default_factory=dict)
     contents: str = ""
+    lengths: np.ndarray | None = None
 
     @property
     def outputs(self) -> int:

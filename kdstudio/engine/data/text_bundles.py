@@ -99,16 +99,17 @@ def labelled_bundle(
         raise DataError(f"data.classes: the label '{unknown}' occurs and is none of them", "", near)
     tokenizer = tokenizer_for(spec, root, lambda: (text for text, _, _ in train))
     facts = TextFacts.of(tokenizer, "classification", spec.max_tokens)
-    cut: list[bool] = []
-    ids = _encoded(tokenizer, every, spec.max_tokens, cut, progress)
+    lengths: list[int] = []
+    ids = _encoded(tokenizer, every, spec.max_tokens, lengths, progress)
     table = torch.from_numpy(padded(ids, tokenizer.pad_id))
     labels = torch.tensor([numbers[label] for _, _, label in every], dtype=torch.int64)
     held = None if test is None else ArraySplit(table[len(train) :], labels[len(train) :])
-    share = sum(cut) / len(cut)
+    share = sum(length > spec.max_tokens for length in lengths) / len(lengths)
     if share > 0.01:
         problems.append(f"{100 * share:.0f} % of the texts are longer than {spec.max_tokens} tokens and are cut.")
     learned = ArraySplit(table[: len(train)], labels[: len(train)])
     bundle = make_bundle(spec, name, classes, learned, None, held, problems)
+    bundle.lengths = np.array(lengths)
     return _as_text(bundle, tokenizer, facts)
 
 
@@ -121,16 +122,16 @@ def _label_order(label: str) -> tuple[int, float, str]:
 
 
 def _encoded(
-    tokenizer: Tokenizer, part: list[Pair], longest: int, cut: list[bool], progress: Progress | None
+    tokenizer: Tokenizer, part: list[Pair], longest: int, lengths: list[int], progress: Progress | None
 ) -> list[list[int]]:
-    """Token ids; a bit for each text whether it was cut."""
+    """Token ids; and how many each text has before it is cut."""
     ids: list[list[int]] = []
     paired = any(second is not None for _, second, _ in part)
     for start in range(0, len(part), 1000):
         some = part[start : start + 1000]
         seconds = [second or "" for _, second, _ in some] if paired else None
-        found = tokenizer.encode([text for text, _, _ in some], longest, seconds)
-        cut.extend(len(sample) >= longest for sample in found)
+        found, told = tokenizer.encode_told([text for text, _, _ in some], longest, seconds)
+        lengths += told
         ids += [sample or [tokenizer.pad_id] for sample in found]
         if progress is not None:
             progress("cutting texts into tokens", len(ids), len(part))

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kdstudio.engine.data.base import DataBundle, Progress
-from kdstudio.engine.data.table import Row, column, open_text, read_rows, suffix_of
 from kdstudio.engine.data.text_bundles import Pair, corpus_bundle, labelled_bundle, problems_of_rows
 from kdstudio.project.errors import DataError
 from kdstudio.project.spec import TextCorpus, TextTable
+from kdstudio.project.tables import Row, column, open_text, read_rows, suffix_of
 
 #: Plain text is cut into tokens in pieces of about so many characters.
 PIECE = 20_000

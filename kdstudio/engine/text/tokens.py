@@ -70,6 +70,21 @@ class Tokenizer:
         found = self.inner(list(texts), truncation=True, max_length=longest, padding=False, **pairs)
         return [list(ids) for ids in found["input_ids"]]
 
+    def encode_told(
+        self, texts: Sequence[str], longest: int, seconds: Sequence[str] | None = None
+    ) -> tuple[list[list[int]], list[int]]:
+        """The same, and how many tokens each text has before it is cut, special tokens included."""
+        pairs = {} if seconds is None else {"text_pair": list(seconds)}
+        with quiet():
+            found = self.inner(list(texts), truncation=True, max_length=longest, padding=False, **pairs)
+            encodings = getattr(found, "encodings", None)
+            ids = [list(each) for each in found["input_ids"]]
+            if not encodings:  # a tokenizer in plain Python tells nothing of what it cut
+                whole = self.inner(list(texts), truncation=False, padding=False, **pairs)["input_ids"]
+                return ids, [len(each) for each in whole]
+        extra = self.inner.num_special_tokens_to_add(pair=seconds is not None)
+        return ids, [len(each.ids) + sum(len(part.ids) - extra for part in each.overflowing) for each in encodings]
+
     def plain(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids without special tokens, not cut."""
         with quiet():

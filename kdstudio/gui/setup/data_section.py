@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from kdstudio.gui.language import mark, tr
+from kdstudio.gui.setup.columns_dialog import ColumnsDialog
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.data_view import DataCard
 from kdstudio.gui.setup.fields import FieldBox, FieldGrid
@@ -16,6 +19,7 @@ from kdstudio.gui.setup.form import ModelForm, choose_variant
 from kdstudio.gui.setup.schema import FieldSchema, variants_of
 from kdstudio.gui.setup.section import Card, Section
 from kdstudio.project.spec import Digits, HubText, ImageFolder, KnownImages, NumpyFile, TextCorpus, TextTable
+from kdstudio.project.table_head import Columns
 
 SOURCES = (Digits, KnownImages, ImageFolder, NumpyFile, TextTable, TextCorpus, HubText)
 
@@ -51,6 +55,10 @@ class DataSection(Section):
         self._inner = QVBoxLayout(self._holder)
         self._inner.setContentsMargins(0, 0, 0, 0)
         self.card.body.addWidget(self._holder)
+        self.pick = QPushButton(tr("Choose columns..."))
+        self.pick.setToolTip(tr("Look at the table's first rows and say which columns hold the text and the label"))
+        self.pick.clicked.connect(self._choose_columns)
+        self.card.body.addWidget(self.pick, 0, Qt.AlignmentFlag.AlignLeft)
         self.view = DataCard(context)
         self.columns.add(self.card)
         self.columns.add(self.view, side=True)
@@ -71,9 +79,31 @@ class DataSection(Section):
         about = inspect.getdoc(model) if model is not None else None
         self.words.setText(tr(about) if about else "")
         self.source.refresh(value)
+        self.pick.setVisible(model is TextTable)
+        self.pick.setEnabled(bool(value.get("path")))
         if self.form is not None:
             self.form.refresh()
         self.view.refresh()
+
+    def _choose_columns(self) -> None:
+        """Shows the table, and takes what is chosen there as one step."""
+        value: Any = self.context.document.get("data")
+        root = self.context.project.root if self.context.project is not None else Path()
+        columns = Columns(value.get("text"), value.get("second"), value.get("label"))
+        path = root / Path(str(value.get("path"))).expanduser()
+        dialog = ColumnsDialog(self.context.theme, path, str(value.get("encoding") or "utf-8"), columns, self)
+        if dialog.exec() == QDialog.DialogCode.Accepted:
+            chosen = dialog.columns
+            changes: dict[str, Any] = {
+                "data.text": chosen.text,
+                "data.second": chosen.second,
+                "data.label": chosen.label,
+                "data.encoding": dialog.encoding.currentText().strip(),
+            }
+            if dialog.gaps:
+                changes["data.bad_rows"] = "leave_out"
+            self.context.document.edit(tr("Choose columns"), changes)
+        dialog.deleteLater()
 
     def facts_changed(self, part: str) -> None:
         if part == "data":

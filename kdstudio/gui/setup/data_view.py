@@ -206,7 +206,9 @@ class DataCard(Card):
         self._write_legend()
         self.table.show_data(report)
         if "text" in report:
-            self.tokens.show_tokens(report["text"]["tokens"])
+            text = report["text"]
+            labelled = text["task"] == "classification"
+            self.tokens.show_tokens(text["tokens"], text["facts"]["max_tokens"] if labelled else None)
             self.texts.show_texts(report)
         rows = min(len(report["classes"]), ROWS)
         self.area.setFixedHeight(rows * self.table.row_height + 2)

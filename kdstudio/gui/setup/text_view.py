@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QHelpEvent, QPainter, QPaintEvent
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QHelpEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QLabel, QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
 from kdstudio.gui.language import mark, tr
@@ -44,9 +44,9 @@ def in_words(report: dict[str, Any]) -> str:
         found
         + " "
         + tr(
-            "Half of them have {median:.0f} tokens or fewer; {share:.0f} % fill all {most} that a sample may have.",
+            "Half of them have {median:.0f} tokens or fewer; {share:.1f} % have more than {most} and are cut there.",
             median=tokens["median"],
-            share=100 * tokens["full"],
+            share=100 * tokens["cut"],
             most=text["facts"]["max_tokens"],
         )
     )
@@ -60,13 +60,15 @@ class TokenHistogram(QWidget):
         self.theme = theme
         self._counts: list[int] = []
         self._edges: list[float] = []
+        self._most: float | None = None
         self.setAccessibleName(tr("Tokens of the texts"))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(HEIGHT)
         theme.changed.connect(self.update)
 
-    def show_tokens(self, tokens: dict[str, Any]) -> None:
-        """Takes over the engine's answer."""
+    def show_tokens(self, tokens: dict[str, Any], most: int | None = None) -> None:
+        """Takes over the engine's answer; texts are cut at `most` tokens."""
+        self._most = most
         self._counts, self._edges = tokens["counts"], tokens["edges"]
         self.setAccessibleDescription(
             tr(
@@ -105,10 +107,19 @@ class TokenHistogram(QWidget):
         highest = max(self._counts) or 1
         painter.setPen(Qt.PenStyle.NoPen)
         for place, count in enumerate(self._counts):
-            last = place == len(self._counts) - 1
-            painter.setBrush(QColor(tokens.warn if last else tokens.accent))  # those may have been cut
+            cut = self._most is not None and self._edges[place] >= self._most
+            painter.setBrush(QColor(tokens.warn if cut else tokens.accent))
             height = room * count / highest
             painter.drawRect(QRectF(place * width, room - height, max(1.0, width - 1), height))
+        end = self._edges[-1]
+        if self._most is not None and end > self._most:
+            x = self._most / end * self.width()
+            painter.setPen(QPen(QColor(tokens.ink), 1, Qt.PenStyle.DashLine))
+            painter.drawLine(QPointF(x, 0), QPointF(x, room))
+            words = tr("cut at {most}", most=int(self._most))
+            wide = painter.fontMetrics().horizontalAdvance(words)
+            left = x + 5 if x + 5 + wide < self.width() else x - 5 - wide
+            painter.drawText(QRectF(left, 0, wide + 2, line), Qt.AlignmentFlag.AlignLeft, words)
         painter.setPen(QColor(tokens.soft))
         below = QRectF(0, room + 4, self.width(), line)
         painter.drawText(below, Qt.AlignmentFlag.AlignLeft, "0")

@@ -6,17 +6,17 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from kdstudio.engine.data.base import Progress
 from kdstudio.project.errors import DataError
 from kdstudio.project.spec import suggestion
 
 #: A field longer than this many characters is no text that anybody wrote: a quote was never closed.
 LONGEST_FIELD = 50_000_000
+Progress = Callable[[str, int, int], None]
 _BINARY = (b"\x89PNG", b"PK\x03\x04", b"%PDF", b"\xff\xd8\xff", b"\x7fELF", b"PAR1")
 
 
@@ -143,9 +143,17 @@ def _cells(file: IO[str], path: Path, kind: str) -> Iterator[Row]:
 
 
 def _lines(file: IO[str], path: Path) -> Iterator[Row]:
-    for number, line in enumerate(file, 1):
+    number = 0
+    while line := file.readline(LONGEST_FIELD):
+        number += 1
         if not line.strip():
             continue
+        if len(line) >= LONGEST_FIELD:
+            raise DataError(
+                f"data.path: {path.name}, line {number} is longer than {LONGEST_FIELD:,} characters",
+                "no text that anybody wrote is",
+                "write one JSON object a line",
+            )
         try:
             found = json.loads(line)
         except ValueError as error:

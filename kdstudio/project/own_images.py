@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kdstudio.gui.language import tr
 from kdstudio.project.folder import Project, create_project
 from kdstudio.project.spec import Experiment, HardTerm, ImageFolder, SoftTerm, StudentSpec, TeacherSpec
 
@@ -48,11 +47,24 @@ def image_project(folder: Path, home: Path) -> Project:
     Raises:
         KDStudioError: It cannot be written.
     """
-    folder = folder.resolve()
-    base = folder.name or tr("images")
+    return images_into(free_folder(home, folder.resolve().name or "images"), folder)
+
+
+def free_folder(home: Path, base: str) -> Path:
+    """A folder that there is not yet: of this name, or with a number."""
     target, number = home / base, 2
     while target.exists():
         target, number = home / f"{base}-{number}", number + 1
+    return target
+
+
+def images_into(target: Path, folder: Path) -> Project:
+    """The same, into a new folder.
+
+    Raises:
+        KDStudioError: It cannot be written.
+    """
+    folder = folder.resolve()
     project = create_project(target, "empty")
     experiment = Experiment(
         name=EXPERIMENT,

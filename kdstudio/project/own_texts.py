@@ -1,0 +1,165 @@
+"""A project from a file of a person's own texts: a table with labels, or plain text for a language model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kdstudio.project.errors import InputError
+from kdstudio.project.folder import Project, create_project
+from kdstudio.project.spec import (
+    CosineTerm,
+    EvaluateSpec,
+    Experiment,
+    HardTerm,
+    LayerPair,
+    LayersSpec,
+    SoftTerm,
+    StudentSpec,
+    TeacherSpec,
+    TextCorpus,
+    TextTable,
+    TrainSpec,
+)
+from kdstudio.project.table_head import Columns, TableHead, guess_columns, read_head, what_comes
+from kdstudio.project.tables import open_text, suffix_of
+
+TABLES, TEXTS = (".csv", ".tsv", ".jsonl"), (".txt",)
+EXPERIMENT = "half-the-layers"
+#: Of a long file a first experiment takes so many samples; a person may take all.
+LONG_BYTES, FIRST_SAMPLES = 4_000_000, 8000
+#: About so many letters make a token.
+LETTERS = 4
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table by its name."""
+    return suffix_of(path) in TABLES
+
+
+def is_plain_text(path: Path) -> bool:
+    """Whether a file is plain text by its name."""
+    return suffix_of(path) in TEXTS
+
+
+def table_project(target: Path, file: Path, columns: Columns, encoding: str = "utf-8", gaps: bool = False) -> Project:
+    """Makes a project that distils a classifier of a table's texts: a small encoder, and half of its layers.
+
+    Args:
+        target: The new folder.
+        file: The table; it stays where it is.
+        columns: Which hold what.
+        encoding: Of the file.
+        gaps: Whether rows without text or label are left out.
+
+    Raises:
+        KDStudioError: The folder cannot be written.
+    """
+    assert columns.text is not None
+    assert columns.label is not None
+    head = read_head(file, encoding)
+    data = TextTable(
+        path=str(file.resolve()),
+        text=columns.text,
+        second=columns.second,
+        label=columns.label,
+        encoding=encoding,
+        bad_rows="leave_out" if gaps else "refuse",
+        tokenizer="bpe:2000",
+        max_tokens=_tokens(head, columns),
+        batch_size=32,
+        train_limit=FIRST_SAMPLES if file.stat().st_size > LONG_BYTES else None,
+    )
+    sizes = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 512}
+    return _project(target, data, "bert", sizes, ("bert.encoder.layer.3", "bert.encoder.layer.1"), 5e-4, 2.0)
+
+
+def corpus_project(target: Path, file: Path, encoding: str = "utf-8") -> Project:
+    """Makes a project that distils a small language model of a text: a GPT-2 of four layers, and two of them.
+
+    Raises:
+        KDStudioError: The file cannot be read, or the folder cannot be written.
+    """
+    with open_text(file, encoding) as opened:
+        opened.read(1000)
+    limit = FIRST_SAMPLES // 4 if file.stat().st_size > LONG_BYTES else None
+    data = TextCorpus(
+        path=str(file.resolve()),
+        encoding=encoding,
+        tokenizer="bpe:1500",
+        max_tokens=64,
+        batch_size=16,
+        train_limit=limit,
+    )
+    sizes = {"n_embd": 128, "n_layer": 4, "n_head": 4}
+    return _project(target, data, "gpt2", sizes, ("transformer.ln_f", "transformer.ln_f"), 2e-3, 1.0)
+
+
+def own_project(
+    target: Path, source: Path, text: str | None, second: str | None, label: str | None, encoding: str = "utf-8"
+) -> Project:
+    """Makes a project of a file of texts as the command line does; columns that are not named are guessed.
+
+    Raises:
+        KDStudioError: The file is none that is known here, or the columns do not do.
+    """
+    if is_plain_text(source):
+        return corpus_project(target, source, encoding)
+    if not is_table(source):
+        raise InputError(
+            f"{source}: nothing is known to be made of this",
+            fix="give a .csv, .tsv, .jsonl or .txt file (.gz too), or a folder with a sub-folder of images a class",
+        )
+    head = read_head(source, encoding)
+    for name in (text, second, label):
+        if name is not None and name not in head.names:
+            raise InputError(f"{source.name} has no column '{name}'", fix=f"there are: {', '.join(head.names)[:200]}")
+    guess = guess_columns(head)
+    columns = Columns(text or guess.text, second if second or text else guess.second, label or guess.label)
+    found = what_comes(head, columns)
+    if found.problem:
+        raise InputError(
+            f"{source.name}: {found.problem}",
+            why=f"its columns are: {', '.join(head.names)[:200]}",
+            fix="name them with --text COLUMN and --label COLUMN",
+        )
+    return table_project(target, source, columns, encoding, bool(found.empty or found.unlabelled))
+
+
+def _tokens(head: TableHead, columns: Columns) -> int:
+    """A length that most texts fit into."""
+    names = [name for name in (columns.text, columns.second) if name]
+    letters = sorted(sum(len(str(row.values.get(name) or "")) for name in names) for row in head.rows)
+    common = letters[int(0.9 * (len(letters) - 1))] / LETTERS
+    return next((size for size in (32, 64, 128) if common <= size), 256)
+
+
+def _project(
+    target: Path,
+    data: TextTable | TextCorpus,
+    kind: str,
+    sizes: dict[str, int],
+    ends: tuple[str, str],
+    rate: float,
+    temperature: float,
+) -> Project:
+    def train(epochs: int, lr: float) -> TrainSpec:
+        return TrainSpec(epochs=epochs, optimizer="adamw", lr=lr, weight_decay=0.01, warmup_epochs=0.5, clip_norm=1)
+
+    project = create_project(target, "empty")
+    project.save(
+        Experiment(
+            name=EXPERIMENT,
+            data=data,
+            teacher=TeacherSpec(model=f"transformers:{kind}", args=sizes, train=train(6, rate)),
+            student=StudentSpec(model="from-teacher", layers=LayersSpec(count=2)),
+            objective=[
+                HardTerm(weight=0.5),
+                SoftTerm(weight=0.5, temperature=temperature),
+                CosineTerm(weight=1, pairs=[LayerPair(teacher=ends[0], student=ends[1])]),
+            ],
+            train=train(4, rate / 2),
+            evaluate=EvaluateSpec(latency_batch=32),
+            baseline=True,
+        )
+    )
+    return project

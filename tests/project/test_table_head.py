@@ -1,0 +1,124 @@
+"""Heads of tables: columns that are guessed, what comes of a choice, and files that are none; projects of one's own texts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from kdstudio.cli import main
+from kdstudio.project.errors import DataError, InputError
+from kdstudio.project.own_texts import own_project
+from kdstudio.project.table_head import MOST_ROWS, Columns, guess_columns, read_head, what_comes
+
+REVIEWS = (
+    "id,Review,stars,Sentiment\n1,a fine long day out,5,pos\n2,a dull day at home,1,neg\n3,so very kind of you,4,pos\n"
+)
+
+
+def write(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "found"),
+    [
+        ("text,label", "a day,x", Columns("text", None, "label")),
+        ("Content,Category,n", "a day,x,1", Columns("Content", None, "Category")),
+        ("premise,hypothesis,label", "a,b,x", Columns("premise", "hypothesis", "label")),
+        ("question1,question2,target", "a,b,1", Columns("question1", "question2", "target")),
+        ("a,b", "a long sentence here,x", Columns("a", None, "b")),
+    ],
+)
+def test_columns_are_guessed(tmp_path: Path, header: str, row: str, found: Columns) -> None:
+    other = row.rsplit(",", 1)[0] + ",z"
+    head = read_head(write(tmp_path / "t.csv", "\n".join([header, row, other, row, other])))
+    assert guess_columns(head) == found
+
+
+def test_a_label_without_a_name_is_found_by_its_few_values(tmp_path: Path) -> None:
+    lines = [json.dumps({"words": f"sentence number {n}", "kind of it": "ab"[n % 2], "n": n}) for n in range(20)]
+    head = read_head(write(tmp_path / "t.jsonl.gz", gzip.compress("\n".join(lines).encode())))
+    assert guess_columns(head) == Columns("words", None, "kind of it")
+
+
+def test_what_comes_of_a_choice(tmp_path: Path) -> None:
+    text = REVIEWS + "4,,3,pos\n5,a dull day at home,1,\n"
+    head = read_head(write(tmp_path / "t.csv", text))
+    found = what_comes(head, Columns("Review", None, "Sentiment"))
+    assert found.classes == [("pos", 3), ("neg", 1)]
+    assert (found.empty, found.unlabelled, found.twice, found.problem) == ([5], [6], 1, "")
+    assert "chosen twice" in what_comes(head, Columns("Review", None, "Review")).problem
+    assert "no column is chosen for the label" in what_comes(head, Columns("Review", None, None)).problem
+    one = read_head(write(tmp_path / "u.csv", "text,label\na,x\nb,x\n"))
+    assert "one label only, 'x'" in what_comes(one, Columns("text", None, "label")).problem
+
+
+def test_no_more_than_the_head_is_read(tmp_path: Path) -> None:
+    head = read_head(write(tmp_path / "t.csv", "text,label\n" + "a,b\n" * (MOST_ROWS + 50)))
+    assert len(head.rows) == MOST_ROWS
+    assert not head.whole
+    long = read_head(write(tmp_path / "l.csv", "text,label\n" + f"{'x' * 2_000_000},b\n" * 5))
+    assert len(long.rows) < 5
+    many = write(tmp_path / "m.csv", "text,label\n" + "".join(f"t{n},{n}\n" for n in range(300)))
+    assert "it looks like no class" in what_comes(read_head(many), Columns("text", None, "label")).problem
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("t.csv", "", "is empty"),
+        ("t.csv", "text,label\n", "has no rows"),
+        ("t.csv", b"\x89PNG\r\n\x1a\n\0\0", "is no text file"),
+        ("t.csv", "text,label\n" + 'a,b\n"never closed,c\nd,e\n', "cells"),
+        ("t.csv", "text,label\nna\u00efve,x\n".encode("latin-1"), "is not utf-8 all through"),
+        ("t.jsonl", '{"text": "a", "label": 1}\nno json\n', "line 2 is no JSON"),
+        ("t.xlsx", b"PK\x03\x04", "is no table that is known here"),
+    ],
+)
+def test_files_that_are_no_tables_are_told(tmp_path: Path, name: str, content: str | bytes, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read_head(write(tmp_path / name, content))
+
+
+def test_a_project_of_ones_own_table(tmp_path: Path) -> None:
+    file = write(tmp_path / "mine.csv", REVIEWS + "4,,3,pos\n")
+    project = own_project(tmp_path / "project", file, None, None, None)
+    data = project.load("half-the-layers").data
+    assert (data.text, data.label, data.bad_rows) == ("Review", "Sentiment", "leave_out")  # type: ignore[union-attr]
+    assert data.max_tokens == 32  # type: ignore[union-attr]
+    assert Path(data.path) == file  # type: ignore[union-attr]
+
+
+def test_a_project_of_ones_own_text(tmp_path: Path) -> None:
+    file = write(tmp_path / "mine.txt", "A cat sees a dog.\n" * 100)
+    project = own_project(tmp_path / "project", file, None, None, None)
+    experiment = project.load("half-the-layers")
+    assert (experiment.data.source, experiment.data.task) == ("corpus", "causal-lm")  # type: ignore[union-attr]
+    with pytest.raises(DataError, match="is no text file"):
+        own_project(tmp_path / "other", write(tmp_path / "b.txt", b"a\0b"), None, None, None)
+    assert not (tmp_path / "other").exists()
+
+
+def test_what_cannot_be_made_is_told(tmp_path: Path) -> None:
+    file = write(tmp_path / "mine.csv", REVIEWS)
+    with pytest.raises(InputError, match="has no column 'nope'"):
+        own_project(tmp_path / "p", file, "nope", None, None)
+    with pytest.raises(InputError, match="nothing is known to be made of this"):
+        own_project(tmp_path / "p", write(tmp_path / "x.pdf", "x"), None, None, None)
+    with pytest.raises(InputError, match="one label only"):
+        own_project(tmp_path / "p", write(tmp_path / "o.csv", "text,label\na,x\nb,x\n"), None, None, None)
+
+
+def test_the_command_makes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path / "mine.csv", REVIEWS)
+    assert main(["new", str(tmp_path / "p"), "--from", str(file), "--label", "stars"]) == 0
+    assert "columns: text Review, label stars" in capsys.readouterr().out
+    assert main(["new", str(tmp_path / "q"), "--from", str(tmp_path / "nowhere.csv")]) == 2
+    assert "there is no such file or folder" in capsys.readouterr().err
+    assert main(["new", str(tmp_path / "q"), "--from", str(tmp_path)]) == 2
+    assert "no sub-folders with images" in capsys.readouterr().err
+    assert main(["new", str(tmp_path / "q"), "--from", str(file), "--template", "digits"]) == 2
