@@ -166,6 +166,9 @@ def _rows(networks: dict[str, Any], split: str) -> list[tuple[str, list[Cell]]]:
         ("FLOPs a sample", lambda n: amount(n["flops"])),
         ("Latency, one sample", lambda n: spread(n["speed"]["latency_ms"], " ms", 3)),
         ("Samples a second, in batches", lambda n: spread(n["speed"]["throughput"], "", 0)),
+        ("Latency on the processor", lambda n: spread(n["speed_cpu"]["latency_ms"], " ms", 3)),
+        ("In batches on the processor", lambda n: spread(n["speed_cpu"]["throughput"], "", 0)),
+        ("Samples in a batch", lambda n: f"{n['speed']['batch']:,}"),
     ]
     rows = []
     for label, pick in picks:

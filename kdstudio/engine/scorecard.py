@@ -34,6 +34,8 @@ from kdstudio.project.runs.folder import RunFolder, write_bytes
 from kdstudio.project.spec import EvaluateSpec
 
 Progress = Callable[[str, int, int], None]
+#: The processor is slow beside a GPU, and its figures are a second opinion.
+CPU_REPEATS = 10
 
 
 def networks_of(run: RunFolder, trusted: bool = False, derived: str | None = None) -> dict[str, tuple[Path, Student]]:
@@ -163,6 +165,14 @@ def build_scorecard(
         shape = networks["student"][1].input_shape
         for name, speed in measure_speed(models, shape, device, spec.latency_batch, spec.repeats).items():
             entries[name]["speed"] = speed
+        if device.type != "cpu":  # a student that is made on a GPU is often to run without one
+            tell("measuring speed on the processor", 0, 1)
+            processor = torch.device("cpu")
+            for model in models.values():
+                model.to(processor)
+            few = min(spec.repeats, CPU_REPEATS)
+            for name, speed in measure_speed(models, shape, processor, spec.latency_batch, few).items():
+                entries[name]["speed_cpu"] = speed
     reported = "test" if spec.test else "validation"
     assistants = [name for name in entries if name.startswith("assistant")]
     return {

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 import torch
 
+from kdstudio.engine import scorecard
 from kdstudio.engine.data import load_data
 from kdstudio.engine.evaluate import classification_metrics, fidelity, predict
 from kdstudio.engine.models import count_flops, count_parameters
 from kdstudio.engine.scorecard import headline, networks_of, plain, score_run, summary_lines
 from kdstudio.project.errors import InputError, ModelError
 from kdstudio.project.runs.folder import RunFolder
+from kdstudio.project.spec import EvaluateSpec
 from tests.engine.conftest import Lab
 
 CPU = torch.device("cpu")
@@ -219,3 +221,27 @@ def test_progress(run: RunFolder) -> None:
     assert all(total == 6 for _, _, total in said[:6])
     assert said[-1][0] == "measuring speed"
     assert math.isfinite(card(run)["created"])
+
+
+def test_a_student_of_a_gpu_is_timed_on_the_processor_too(finished: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Elsewhere:
+        """A device that there is not: what is timed there is not looked at."""
+
+        type = "cuda"
+
+    asked: list[tuple[str, int]] = []
+
+    def timed(models: Any, shape: Any, device: Any, batch: int, repeats: int) -> dict[str, dict[str, Any]]:
+        asked.append((device.type, repeats))
+        figure = {"median": 1.0, "low": 1.0, "high": 1.0}
+        return {name: {"latency_ms": figure, "throughput": figure, "batch": batch} for name in models}
+
+    monkeypatch.setattr(scorecard, "measure_speed", timed)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, *_, **__: self)
+    monkeypatch.setattr(scorecard, "predict", lambda model, preprocess, split, device: torch.zeros(len(split), 10))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "none")
+    networks = scorecard.networks_of(finished)
+    bundle = load_data(finished.experiment().data, finished.project_root)
+    card = scorecard.build_scorecard(networks, bundle, Elsewhere(), EvaluateSpec(repeats=30))  # type: ignore[arg-type]
+    assert asked == [("cuda", 30), ("cpu", 10)]
+    assert card["networks"]["student"]["speed_cpu"]["batch"] == 32

@@ -1,4 +1,4 @@
-"""Heads of tables: columns that are guessed, what comes of a choice, and files that are none; projects of one's own texts."""
+"""Heads of tables: columns that are guessed, what comes of a choice, files that are none; projects of own texts."""
 
 from __future__ import annotations
 

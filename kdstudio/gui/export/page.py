@@ -24,14 +24,16 @@ from PySide6.QtWidgets import (
 from kdstudio.gui.export.advice import AdviceCard
 from kdstudio.gui.export.artifact import FORMATS, ArtifactCard
 from kdstudio.gui.export.class_bias import ClassBiasCard, read_answer
+from kdstudio.gui.export.draft_card import DraftCard
 from kdstudio.gui.export.scorecard import ScorecardView
+from kdstudio.gui.export.written_card import WrittenCard
 from kdstudio.gui.language import tr
 from kdstudio.gui.setup.inputs import Combo
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.widgets.empty import EmptyState
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.runs.folder import RunFolder
-from kdstudio.project.spec import TextData
+from kdstudio.project.spec import DataBase, TextData
 
 #: In the place of a format: a derived student is being written.
 BIAS = "bias"
@@ -85,6 +87,7 @@ class ExportPage(QWidget):
         self.which.currentIndexChanged.connect(self._show_exports)
         self.bias = ClassBiasCard()
         self.bias.asked.connect(self._save_derived)
+        self.draft, self.written = DraftCard(), WrittenCard(theme)
         ship_row = QHBoxLayout()
         ship_row.setSpacing(12)
         ship_row.addWidget(ship)
@@ -101,6 +104,8 @@ class ExportPage(QWidget):
         column.addLayout(ship_row)
         column.addLayout(self._row)
         column.addWidget(self.bias)
+        column.addWidget(self.draft)
+        column.addWidget(self.written)
         column.addStretch()
         self.area = area = QScrollArea()
         area.setWidgetResizable(True)
@@ -140,7 +145,14 @@ class ExportPage(QWidget):
         self.title.setText(tr("Scorecard of {run}", run=run.name))
         self.scorecard.show_scorecard(scorecard)
         self.advice.show_run(run)
-        self._place_cards(_is_text(run))
+        data = _data_of(run)
+        self._place_cards(isinstance(data, TextData))
+        writes = getattr(data, "task", "") == "causal-lm"
+        for card in (self.draft, self.written):
+            card.setVisible(writes)
+            card.show_run(run if writes else None)
+        self.draft.setVisible(writes and "teacher" in scorecard["networks"])
+        self.bias.setVisible(getattr(data, "task", "classification") == "classification")
         self._list_students(self.derived)
         self.bias.show_run(run, scorecard.get("data", {}).get("left_out", []))
 
@@ -263,7 +275,9 @@ class ExportPage(QWidget):
         self.area.ensureWidgetVisible(card, 0, 24)
 
     def shut_down(self) -> None:
-        """Ends an export that is going on; the window is closing."""
+        """Ends what is going on; the window is closing."""
+        for card in (self.draft, self.written):
+            card.shut_down()
         if self._process is not None:
             self._process.blockSignals(True)
             self._process.terminate()
@@ -273,9 +287,9 @@ class ExportPage(QWidget):
             self._process = None
 
 
-def _is_text(run: RunFolder) -> bool:
-    """Whether the student takes texts."""
+def _data_of(run: RunFolder) -> DataBase | None:
+    """What the run's student learned from; None where its spec cannot be read."""
     try:
-        return isinstance(run.experiment().data, TextData)
+        return run.experiment().data
     except KDStudioError:
-        return False
+        return None

@@ -47,6 +47,9 @@ ROWS: tuple[Row, ...] = (
     (mark("Speed"), mark("FLOPs a sample"), lambda n, s: amount(n["flops"])),
     (mark("Speed"), mark("Latency, one sample"), lambda n, s: _spread(n["speed"]["latency_ms"], " ms")),
     (mark("Speed"), mark("Samples a second, in batches"), lambda n, s: _spread(n["speed"]["throughput"], "/s")),
+    (mark("Speed"), mark("Latency on the processor"), lambda n, s: _spread(n["speed_cpu"]["latency_ms"], " ms")),
+    (mark("Speed"), mark("In batches on the processor"), lambda n, s: _spread(n["speed_cpu"]["throughput"], "/s")),
+    (mark("Speed"), mark("Samples in a batch"), lambda n, s: f"{n['speed']['batch']:,}"),
 )
 ONE_SEED = mark("One seed is one sample; compare several.")
 HINTS = mark("What often helps: a lower temperature, a teacher that is trained longer, more epochs for the student.")

@@ -43,7 +43,7 @@ class EvaluateSpec(Strict):
     """Score teacher, student and baseline on the test samples."""
     latency: bool = True
     """Measure latency and throughput."""
-    latency_batch: int = Field(64, ge=1, le=8192)
+    latency_batch: int = Field(32, ge=1, le=8192)
     """Batch size of the throughput figure (latency itself is measured with one sample)."""
     repeats: int = Field(30, ge=3, le=10000)
     """Timed repetitions behind each median."""
