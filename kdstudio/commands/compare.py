@@ -22,6 +22,8 @@ COLUMNS = ("experiment", "runs", "seeds", *FIGURES)
 
 Seeds = tuple[int, int | None]
 """Of the student's training and of the teacher's."""
+Read = tuple[RunFolder, Seeds, dict[str, float], str]
+"""A run with its seeds, its figures, and what its score is."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -29,8 +31,9 @@ def add_parser(subparsers: Any) -> None:
         "compare",
         help="a table of finished runs: mean and spread over seeds",
         description="Accuracy of student, baseline and teacher, the student's agreement with the teacher and its gain "
-        "over the baseline, in percent (points): mean ± standard deviation over seeds. Runs whose specs differ in "
-        "more than their seeds are never averaged.",
+        "over the baseline, in percent (points): mean ± standard deviation over seeds. Of language models perplexity "
+        "in the place of accuracy (ppl; less is better). Runs whose specs differ in more than their seeds are never "
+        "averaged.",
     )
     parser.add_argument("project", help="project folder")
     form = parser.add_mutually_exclusive_group()
@@ -70,23 +73,24 @@ def compare(project: Project) -> tuple[list[dict[str, Any]], list[dict[str, str]
     never averaged, nor are runs that were stopped early.
 
     Returns:
-        Rows with `experiment`, `runs` and `seeds` (numbers), `run_names`, and for each of `FIGURES` None or `mean`
-        and `spread` (the standard deviation over seeds, None for a single one). And `run` and `why` of those left out.
+        Rows with `experiment`, `runs` and `seeds` (numbers), `run_names`, `metric` (accuracy or perplexity), and for
+        each of `FIGURES` None or `mean` and `spread` (the standard deviation over seeds, None for a single one). And
+        `run` and `why` of those left out.
     """
-    groups: dict[str, list[tuple[RunFolder, Seeds, dict[str, float]]]] = {}
+    groups: dict[str, list[Read]] = {}
     skipped: list[dict[str, str]] = []
     for folder in project.runs():
         try:
-            key, seeds, figures = _read(folder)
+            key, seeds, figures, metric = _read(folder)
         except KDStudioError as error:
             skipped.append({"run": folder.name, "why": error.what})
             continue
-        groups.setdefault(key, []).append((folder, seeds, figures))
+        groups.setdefault(key, []).append((folder, seeds, figures, metric))
     return [_row(runs) for runs in groups.values()], skipped
 
 
-def _read(folder: RunFolder) -> tuple[str, Seeds, dict[str, float]]:
-    """What two runs must share to be averaged, the seeds, and the figures.
+def _read(folder: RunFolder) -> tuple[str, Seeds, dict[str, float], str]:
+    """What two runs must share to be averaged, the seeds, the figures, and what the score is.
 
     Raises:
         KDStudioError: The run is not finished, or damaged.
@@ -111,12 +115,17 @@ def _read(folder: RunFolder) -> tuple[str, Seeds, dict[str, float]]:
         raise KDStudioError(f"its experiment.yaml cannot be read ({error.what.splitlines()[0]})") from None
     seed = spec["train"].pop("seed")
     teacher_seed = spec["teacher"]["train"].pop("seed") if spec["teacher"] else None
-    return json.dumps([folder.experiment_name, spec], sort_keys=True), (seed, teacher_seed), figures
+    return (
+        json.dumps([folder.experiment_name, spec], sort_keys=True),
+        (seed, teacher_seed),
+        figures,
+        str(card.get("metric", "accuracy")),
+    )
 
 
 def _figures(card: dict[str, Any]) -> dict[str, float]:
-    networks, split = card["networks"], card["reported_split"]
-    found = {name: networks[name][split]["accuracy"] for name in ("student", "baseline", "teacher") if name in networks}
+    networks, split, metric = card["networks"], card["reported_split"], card.get("metric", "accuracy")
+    found = {name: networks[name][split][metric] for name in ("student", "baseline", "teacher") if name in networks}
     head = card["headline"]
     found.update({name: head[name] for name in ("agreement", "gain") if head.get(name) is not None})
     if "student" not in found:
@@ -127,15 +136,16 @@ def _figures(card: dict[str, Any]) -> dict[str, float]:
     return found
 
 
-def _row(runs: list[tuple[RunFolder, Seeds, dict[str, float]]]) -> dict[str, Any]:
+def _row(runs: list[Read]) -> dict[str, Any]:
     by_seed: dict[Seeds, list[dict[str, float]]] = {}
-    for _, seeds, figures in runs:
+    for _, seeds, figures, _ in runs:
         by_seed.setdefault(seeds, []).append(figures)
     row: dict[str, Any] = {
         "experiment": runs[0][0].experiment_name,
         "runs": len(runs),
         "seeds": len(by_seed),
-        "run_names": [folder.name for folder, _, _ in runs],
+        "run_names": [folder.name for folder, *_ in runs],
+        "metric": runs[0][3],
     }
     for name in FIGURES:
         # a seed that was run twice is no second sample
@@ -158,24 +168,30 @@ def _cells(rows: list[dict[str, Any]]) -> list[list[str]]:
         name = row["experiment"]
         if times[name] > 1:
             name += f" ({', '.join(run.rpartition('/')[2] for run in row['run_names'])})"
-        cells.append([name, str(row["runs"]), str(row["seeds"]), *(_cell(row[key]) for key in FIGURES)])
+        cells.append(
+            [name, str(row["runs"]), str(row["seeds"]), *(_cell(row[key], row["metric"], key) for key in FIGURES)]
+        )
     return cells
 
 
-def _cell(figure: dict[str, float | None] | None) -> str:
+def _cell(figure: dict[str, float | None] | None, metric: str, key: str) -> str:
     if figure is None or figure["mean"] is None:
         return "-"
     mean, spread = figure["mean"], figure["spread"]
-    return f"{100 * mean:.2f}" + ("" if spread is None else f" ± {100 * spread:.2f}")
+    perplexity = metric == "perplexity" and key != "agreement"
+    factor, unit = (1, " ppl") if perplexity else (100, "")
+    return f"{factor * mean:.2f}" + ("" if spread is None else f" ± {factor * spread:.2f}") + unit
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = [f"{key}_{part}" for key in FIGURES for part in ("mean", "spread")]
-    writer.writerow(["experiment", "runs", "seeds", "run_names", *names])
+    writer.writerow(["experiment", "runs", "seeds", "run_names", "metric", *names])
     for row in rows:
         figures = [(row[key] or {}).get(part) for key in FIGURES for part in ("mean", "spread")]
         texts = ["" if value is None else value for value in figures]
-        writer.writerow([row["experiment"], row["runs"], row["seeds"], " ".join(row["run_names"]), *texts])
+        writer.writerow(
+            [row["experiment"], row["runs"], row["seeds"], " ".join(row["run_names"]), row["metric"], *texts]
+        )
     return out.getvalue()

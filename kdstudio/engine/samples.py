@@ -19,6 +19,8 @@ from kdstudio.project.runs.folder import RunFolder, write_bytes
 
 #: Larger pictures are made smaller: they are looked at as thumbnails, and the file stays small.
 LARGEST_SIDE = 128
+#: Letters of a text.
+LONGEST_TEXT = 2000
 
 
 def write_samples(
@@ -59,6 +61,9 @@ def write_samples(
     arrays["validation_logits"] = predict(student.model, preprocess, bundle.validation, device).numpy()
     arrays["validation_labels"] = bundle.validation.labels.numpy()
     meta = {"split": split_name, "classes": json.dumps(bundle.classes)}
+    if bundle.tokenizer is not None:
+        texts = (bundle.tokenizer.text(ids) for ids in chosen.images.tolist())
+        meta["texts"] = json.dumps([text[:LONGEST_TEXT] for text in texts])
     contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
     write_bytes(run.path / EVALUATION_FILE, save(contiguous, metadata=meta))
 

@@ -13,7 +13,7 @@ from kdstudio.project.spec import JoinRule, fits
 Shape = tuple[int, ...]
 #: Rules of terms that are meant for every stage of a network.
 EVERY_STAGE: tuple[JoinRule, ...] = (
-    "maps", "map-regressor", "channels", "prediction", "connector", "map-connector", "fusion",
+    "maps", "map-regressor", "channels", "prediction", "connector", "map-connector", "fusion", "scores", "states",
 )  # fmt: skip
 
 

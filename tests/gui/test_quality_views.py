@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from kdstudio.gui.monitor.quality_classes import ordered
 from kdstudio.project.runs.evaluation import EVALUATION_FILE, classification_facts
@@ -181,6 +184,24 @@ def test_samples_that_are_no_pictures(quality: Shown, tmp_path: Path) -> None:
     view = quality.choose("samples")
     assert view.list.count() == 16
     assert view.list.item(0).data(Qt.ItemDataRole.DecorationRole) is None
+    assert not quality.panel.grab().isNull()
+
+
+def test_samples_that_are_read(quality: Shown, evaluated_run: RunFolder) -> None:
+    path = evaluated_run.path / EVALUATION_FILE
+    with safe_open(path, "numpy") as file:
+        meta, arrays = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    del arrays["images"]
+    texts = [
+        f"Text {number} with a good many words that go on and on. " * 9 for number in range(len(arrays["indices"]))
+    ]
+    save_file(arrays, path, {**meta, "texts": json.dumps(texts)})
+    quality.follow(evaluated_run)
+    view = quality.choose("samples")
+    first = view.list.item(0)
+    row = int(first.data(Qt.ItemDataRole.UserRole))
+    assert f"Text {row} with a good many words" in first.toolTip()
+    assert first.sizeHint().width() > 400
     assert not quality.panel.grab().isNull()
 
 

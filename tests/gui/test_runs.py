@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from PySide6.QtCore import QPoint, Qt
@@ -10,6 +11,7 @@ from pytestqt.qtbot import QtBot
 from kdstudio.gui.main_window import MainWindow
 from kdstudio.gui.runs.table import COLUMNS, MOST_COMPARED
 from kdstudio.project.folder import Project
+from kdstudio.project.runs.summary import Catalogue
 from tests.gui.synthetic import finished_run, interrupted_run
 
 LEFT = Qt.MouseButton.LeftButton
@@ -92,3 +94,23 @@ def test_columns_give_way_to_names(qtbot: QtBot, make_window: Callable[..., Main
         qtbot.waitUntil(lambda hidden=hidden: table.isColumnHidden(seed) is hidden)
         assert table.columnWidth(0) > table.fontMetrics().horizontalAdvance(run.name)
         qtbot.waitUntil(lambda: not table.horizontalScrollBar().isVisible())
+
+
+def test_language_models_have_their_perplexity(make_window: Callable[..., MainWindow], digits: Project) -> None:
+    run = finished_run(digits)
+    card = json.loads(run.scorecard_path.read_text())
+    card["metric"] = "perplexity"
+    for network in card["networks"].values():
+        network["test"]["perplexity"] = 12.5
+    run.scorecard_path.write_text(json.dumps(card))
+    window = make_window(digits)
+    window.show_page("runs")
+    header, titles = window.runs.table.horizontalHeader(), [column.title for column in COLUMNS]
+    assert texts(window, titles.index("Perplexity")) == ["12.50"]
+    assert texts(window, STUDENT) == ["–"]
+    assert header.isSectionHidden(STUDENT)
+    assert not header.isSectionHidden(titles.index("Perplexity"))
+    finished_run(digits)
+    window.runs.show_runs(Catalogue().read(digits))
+    assert not header.isSectionHidden(STUDENT)
+    assert texts(window, titles.index("Perplexity")) == ["–", "12.50"]

@@ -35,6 +35,8 @@ HINTS = {
 SIDE = 72
 MARGIN = 6
 TEXT_WIDTH = 118
+#: Of a sample that is read and not looked at; and its letters in the tooltip.
+READ_WIDTH, TOLD = 300, 600
 NONE_YET = mark("The pictures are kept by the evaluation at the end of a run; this run was evaluated without them.")
 
 
@@ -110,7 +112,8 @@ class SamplesView(QualityView):
             item.setData(Qt.ItemDataRole.UserRole, int(row))
             if samples.images is not None:
                 item.setData(Qt.ItemDataRole.DecorationRole, picture(samples.images[row]))
-            item.setSizeHint(QSize(SIDE + TEXT_WIDTH + 3 * MARGIN, SIDE + 2 * MARGIN))
+            side = SIDE if samples.texts is None else READ_WIDTH
+            item.setSizeHint(QSize(side + TEXT_WIDTH + 3 * MARGIN, SIDE + 2 * MARGIN))
             words = self.words(int(row))
             item.setToolTip(words)
             item.setData(Qt.ItemDataRole.AccessibleTextRole, words)
@@ -143,6 +146,9 @@ class SamplesView(QualityView):
         for name, said, right in self.says(row):
             form = mark("{network}: {said}, right") if right else mark("{network}: {said}, wrong")
             lines.append(tr(form, network=network_word(name), said=said))
+        if samples.texts is not None:
+            text = samples.texts[row]
+            lines.append(text[:TOLD] + ("..." if len(text) > TOLD else ""))
         return "\n".join(lines)
 
     def table(self) -> Sequence[Sequence[object]]:
@@ -189,8 +195,12 @@ class _Tile(QStyledItemDelegate):
             painter.setPen(QPen(QColor(tokens.accent), 1))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(QRectF(rect).adjusted(0.5, 0.5, -0.5, -0.5), 6, 6)
-        frame = QRect(rect.left() + MARGIN, rect.top() + MARGIN, SIDE, SIDE)
-        self._draw_picture(painter, frame, index.data(Qt.ItemDataRole.DecorationRole), row)
+        wide = SIDE if samples.texts is None else READ_WIDTH
+        frame = QRect(rect.left() + MARGIN, rect.top() + MARGIN, wide, SIDE)
+        if samples.texts is None:
+            self._draw_picture(painter, frame, index.data(Qt.ItemDataRole.DecorationRole), row)
+        else:
+            self._draw_text(painter, frame, samples.texts[row])
         painter.setFont(small_font(view.list))
         metrics = painter.fontMetrics()
         left = frame.right() + MARGIN
@@ -210,6 +220,30 @@ class _Tile(QStyledItemDelegate):
     def _line(painter: QPainter, metrics: QFontMetrics, where: QRect, words: str) -> None:
         text = metrics.elidedText(words, Qt.TextElideMode.ElideRight, where.width())
         painter.drawText(where, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text)
+
+    def _draw_text(self, painter: QPainter, frame: QRect, text: str) -> None:
+        """As many lines as there is room for, the last one with dots where there are more."""
+        tokens = self.view.theme.tokens
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(tokens.field))
+        painter.drawRoundedRect(frame, 4, 4)
+        painter.setFont(small_font(self.view.list))
+        painter.setPen(QColor(tokens.ink))
+        inner = frame.adjusted(MARGIN, MARGIN // 2, -MARGIN, -MARGIN // 2)
+        metrics = painter.fontMetrics()
+        words, lines, most = text.split(), [""], max(1, inner.height() // metrics.height())
+        for word in words:
+            longer = f"{lines[-1]} {word}".strip()
+            if metrics.horizontalAdvance(longer) <= inner.width() or not lines[-1]:
+                lines[-1] = longer
+            elif len(lines) < most:
+                lines.append(word)
+            else:
+                lines[-1] = metrics.elidedText(f"{longer} ...", Qt.TextElideMode.ElideRight, inner.width())
+                break
+        for place, line in enumerate(lines):
+            where = QRect(inner.left(), inner.top() + place * metrics.height(), inner.width(), metrics.height())
+            self._line(painter, metrics, where, line)
 
     def _draw_picture(self, painter: QPainter, frame: QRect, image: QImage | None, row: int) -> None:
         tokens = self.view.theme.tokens

@@ -35,6 +35,15 @@ GIVE_WAY = tuple(
 HEAD_PADDING = 22
 
 
+def unused_columns(summaries: list[RunSummary]) -> set[int]:
+    """Columns that say nothing of any run: perplexity where there are no language models, accuracy where only these."""
+    language = [summary.is_language for summary in summaries if summary.scorecard]
+    empty = {"Perplexity"} if not any(language) else set()
+    if language and all(language):
+        empty = {"Student %", "Alone %", "Teacher %"}
+    return {index for index, column in enumerate(COLUMNS) if column.title in empty}
+
+
 class Header(QHeaderView):
     """Qt keeps room for the arrow of sorting in every section; here only the sorted one has it."""
 
@@ -126,6 +135,7 @@ class RunsPage(QWidget):
         column.addLayout(head)
         column.addWidget(self.table, 1)
         self._column = column
+        self._unused: set[int] = set()
         self.stack = QStackedLayout(self)
         words = tr("Every run of this project is listed here with its score. Tick runs to compare their curves.")
         self.stack.addWidget(EmptyState(tr("No runs yet"), words, run_action))
@@ -140,6 +150,7 @@ class RunsPage(QWidget):
         """Fills the table anew; what is selected stays selected."""
         chosen = self.chosen_run()
         self.model.fill(summaries)
+        self._unused = unused_columns(summaries)
         self.stack.setCurrentIndex(1 if summaries else 0)
         self._fit()
         for row, summary in enumerate(self.model.rows):
@@ -149,8 +160,8 @@ class RunsPage(QWidget):
     def _fit(self) -> None:
         """Names take what the other columns leave, and a few of those give way to them: nothing is to be scrolled."""
         table, header, last = self.table, self.table.horizontalHeader(), self.model.columnCount() - 1
-        for column in GIVE_WAY:
-            header.showSection(column)
+        for column in range(last + 1):
+            header.setSectionHidden(column, column in self._unused)
         sizes = [header.sectionSize(column) for column in range(last)]
         sizes.append(max(table.sizeHintForColumn(last), header.sectionSizeHint(last)))
         whole = max(table.sizeHintForColumn(0), header.sectionSizeHint(0)) + 20  # the tick is not in Qt's sum

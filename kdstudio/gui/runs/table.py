@@ -40,6 +40,11 @@ def _percent(value: float) -> str:
     return f"{100 * value:.2f}"
 
 
+def _accuracy(summary: RunSummary, network: str) -> float | None:
+    """Of a language model the share of right tokens would stand beside shares of right samples: it has none here."""
+    return None if summary.is_language else summary.accuracy(network)
+
+
 def _moment(value: float) -> str:
     return time.strftime("%d %b %H:%M", time.localtime(value)) if value else ""
 
@@ -58,17 +63,23 @@ COLUMNS = (
     Column(mark("Run"), lambda s: s.run.name, str, mark("Experiment and number; tick it to compare its curves"), False),
     Column(mark("Status"), lambda s: status_words(s.status, s.state), str, mark("Where the run stands"), False),
     Column(
-        mark("Student %"), lambda s: s.accuracy("student"), _percent, mark("The student's accuracy on test samples")
+        mark("Perplexity"),
+        lambda s: s.score if s.is_language and s.scorecard else None,
+        lambda v: f"{v:.2f}",
+        mark("The student's perplexity on test samples, of language models: less is better"),
     ),
     Column(
-        mark("Alone %"), lambda s: s.accuracy("baseline"), _percent, mark("The same student from hard labels alone")
+        mark("Student %"), lambda s: _accuracy(s, "student"), _percent, mark("The student's accuracy on test samples")
     ),
-    Column(mark("Teacher %"), lambda s: s.accuracy("teacher"), _percent, mark("The teacher's accuracy")),
+    Column(
+        mark("Alone %"), lambda s: _accuracy(s, "baseline"), _percent, mark("The same student from hard labels alone")
+    ),
+    Column(mark("Teacher %"), lambda s: _accuracy(s, "teacher"), _percent, mark("The teacher's accuracy")),
     Column(
         mark("Keeps %"),
         lambda s: s.headline("keeps"),
         _percent,
-        mark("The student's accuracy as a share of the teacher's"),
+        mark("The student's accuracy as a share of the teacher's; of language models by perplexity"),
     ),
     Column(
         mark("Agrees %"),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtWidgets import QMenu, QPushButton
@@ -12,72 +10,28 @@ from PySide6.QtWidgets import QMenu, QPushButton
 from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.facts import Facts
+from kdstudio.gui.setup.preset import ANY, PICTURES, Changes, Preset, hard, paired, soft
 from kdstudio.gui.setup.schema import complete
+from kdstudio.gui.setup.text_presets import TEXT_PRESETS, task_of
 from kdstudio.project.assistants import between, born_again
-from kdstudio.project.pairing import first_pairs
 from kdstudio.project.spec import (
     AssistantSpec,
     BoundaryTerm,
     FactorTerm,
     FlowTerm,
-    HardTerm,
     HintTerm,
     ModelSpec,
-    PairTerm,
-    SoftTerm,
     StudentSpec,
     TeacherSpec,
 )
 
-Changes = dict[str, Any]
 #: FitNets in the benchmarks that train hint and labels together (1910.10699).
 JOINT_HINT_WEIGHT = 100.0
 
 
-@dataclass(frozen=True)
-class Preset:
-    """One preset.
-
-    Attributes:
-        name: Its name.
-        words: What it sets, short enough for a menu.
-        tip: Where it comes from, and all fields that it changes.
-        changes: New values by dotted path, from the experiment and what is known about it.
-    """
-
-    name: str
-    words: str
-    tip: str
-    changes: Callable[[dict[str, Any], Facts], Changes]
-
-
-def _hard(weight: float, **more: Any) -> dict[str, Any]:
-    return complete(HardTerm, {"term": "hard", "weight": weight, **more})
-
-
-def _soft(weight: float, temperature: float, **more: Any) -> dict[str, Any]:
-    return complete(SoftTerm, {"term": "soft", "weight": weight, "temperature": temperature, **more})
-
-
 def _hint(weight: float, value: dict[str, Any], facts: Facts, **more: Any) -> dict[str, Any]:
     """A hint over the pairs that a hint has; else over the pair in the middle, where the layers are known."""
-    return _paired(HintTerm, value, facts, weight=weight, **more)
-
-
-def _paired(model: type[PairTerm], value: dict[str, Any], facts: Facts, **more: Any) -> dict[str, Any]:
-    """A term over the pairs that such a term has; else over those that suit it, where the layers are known."""
-    tag = model.model_fields["term"].default
-    had = [term for term in _terms(value) if term.get("term") == tag]
-    pairs: list[dict[str, str]] = next((term["pairs"] for term in had if term.get("pairs")), [])
-    teacher, student = facts.guide.known, facts.student.known
-    if not pairs and teacher is not None and student is not None:
-        found = first_pairs(teacher, student, model.joins)
-        pairs = [{"teacher": one, "student": other} for one, other in found]
-    return complete(model, {"term": tag, "pairs": pairs, **more})
-
-
-def _terms(value: dict[str, Any]) -> list[dict[str, Any]]:
-    return [term for term in value.get("objective") or [] if isinstance(term, dict)]
+    return paired(HintTerm, value, facts, weight=weight, **more)
 
 
 def _epochs(value: dict[str, Any]) -> int:
@@ -87,7 +41,7 @@ def _epochs(value: dict[str, Any]) -> int:
 
 
 def _soft_targets(value: dict[str, Any], facts: Facts) -> Changes:
-    return {"objective": [_hard(0.1), _soft(0.9, 4.0)]}
+    return {"objective": [hard(0.1), soft(0.9, 4.0)]}
 
 
 def _hinton_mnist(value: dict[str, Any], facts: Facts) -> Changes:
@@ -95,7 +49,7 @@ def _hinton_mnist(value: dict[str, Any], facts: Facts) -> Changes:
     before = value.get("teacher") if isinstance(value.get("teacher"), dict) else {}
     kept = {key: item for key, item in (before or {}).items() if key not in ModelSpec.model_fields}
     changes: Changes = {
-        "objective": [_hard(0.1), _soft(0.9, 20.0)],
+        "objective": [hard(0.1), soft(0.9, 20.0)],
         "teacher": complete(TeacherSpec, {**kept, **teacher}),
         "student": complete(StudentSpec, {"model": "mlp", "widths": [800, 800]}),
     }
@@ -116,25 +70,25 @@ def _first_stage(value: dict[str, Any]) -> int:
 
 
 def _soft_after(first: int) -> list[dict[str, Any]]:
-    return [_hard(0.1, from_epoch=first), _soft(0.9, 4.0, from_epoch=first)]
+    return [hard(0.1, from_epoch=first), soft(0.9, 4.0, from_epoch=first)]
 
 
 def _boundaries(value: dict[str, Any], facts: Facts) -> Changes:
     first = _first_stage(value)
-    return {"objective": [_paired(BoundaryTerm, value, facts, until_epoch=first), *_soft_after(first)]}
+    return {"objective": [paired(BoundaryTerm, value, facts, until_epoch=first), *_soft_after(first)]}
 
 
 def _flow(value: dict[str, Any], facts: Facts) -> Changes:
     first = _first_stage(value)
-    return {"objective": [_paired(FlowTerm, value, facts, until_epoch=first), _hard(1.0, from_epoch=first)]}
+    return {"objective": [paired(FlowTerm, value, facts, until_epoch=first), hard(1.0, from_epoch=first)]}
 
 
 def _factors(value: dict[str, Any], facts: Facts) -> Changes:
-    return {"objective": [_hard(1.0), _paired(FactorTerm, value, facts)]}
+    return {"objective": [hard(1.0), paired(FactorTerm, value, facts)]}
 
 
 def _joint(value: dict[str, Any], facts: Facts) -> Changes:
-    return {"objective": [_hard(1.0), _hint(JOINT_HINT_WEIGHT, value, facts)]}
+    return {"objective": [hard(1.0), _hint(JOINT_HINT_WEIGHT, value, facts)]}
 
 
 def _assistant(value: dict[str, Any], facts: Facts) -> Changes:
@@ -152,14 +106,14 @@ def _born_again(value: dict[str, Any], facts: Facts) -> Changes:
     changes: Changes = {
         "assistants": [complete(AssistantSpec, network) for network in found["assistants"]],
         "student": complete(StudentSpec, found["student"]),
-        "objective": [_hard(1.0), _soft(1.0, 1.0)],
+        "objective": [hard(1.0), soft(1.0, 1.0)],
         "train.seed": seed + 1 if isinstance(seed, int) else 1,
     }
     return changes if value.get("teacher") else {**changes, "teacher": complete(TeacherSpec, teacher)}
 
 
 def _hard_only(value: dict[str, Any], facts: Facts) -> Changes:
-    return {"objective": [_hard(1.0)]}
+    return {"objective": [hard(1.0)]}
 
 
 def _cifar(value: dict[str, Any], facts: Facts) -> Changes:
@@ -184,7 +138,9 @@ def _quick(value: dict[str, Any], facts: Facts) -> Changes:
 
 
 PRESETS = (
-    Preset(mark("Hinton soft targets"), mark("0.1 hard + 0.9 soft, T = 4"), mark("Sets the objective."), _soft_targets),
+    Preset(
+        mark("Hinton soft targets"), mark("0.1 hard + 0.9 soft, T = 4"), mark("Sets the objective."), _soft_targets, ANY
+    ),
     Preset(
         mark("Hinton MNIST study"),
         mark("1200-1200 to 800-800, T = 20"),
@@ -240,6 +196,7 @@ PRESETS = (
         mark("1 hard"),
         mark("What the student learns without a teacher. Sets the objective."),
         _hard_only,
+        ANY,
     ),
     Preset(
         mark("CIFAR benchmark schedule"),
@@ -254,6 +211,7 @@ PRESETS = (
         mark("2 epochs, at most 1000 samples"),
         mark("To see whether all fits. Sets all epochs and the training samples; no latency, no baseline."),
         _quick,
+        ANY,
     ),
 )
 
@@ -271,10 +229,20 @@ def preset_button(context: Context) -> QPushButton:
     button.setToolTip(tr("Published settings; each changes only what it names, and can be undone"))
     menu = QMenu(button)
     menu.setToolTipsVisible(True)
-    for preset in PRESETS:
+    offered = []
+    for preset in (*TEXT_PRESETS, *PRESETS):
         action = menu.addAction(f"{tr(preset.name)}\t{tr(preset.words)}")
         action.setToolTip(tr(preset.tip))
         action.triggered.connect(functools.partial(_triggered, context, preset))
+        offered.append((action, preset))
+
+    def fit() -> None:
+        """Those for the experiment's data."""
+        task = task_of(context.document.value) or PICTURES
+        for action, preset in offered:
+            action.setVisible(task in preset.tasks)
+
+    menu.aboutToShow.connect(fit)
     button.setMenu(menu)
     return button
 

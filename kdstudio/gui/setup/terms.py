@@ -7,15 +7,28 @@ from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel
 
-from kdstudio.gui.language import tr
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.bars import IconButton
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.form import ModelForm
 from kdstudio.gui.setup.section import Card
+from kdstudio.gui.setup.text_presets import CAUSAL, MASKED, task_of
 from kdstudio.gui.setup.words import term_inside, term_words
 from kdstudio.gui.theme import term_colour
 
 STRIPE = 4
+
+
+HARD = {
+    MASKED: (mark("Masked tokens"), mark("what the hidden tokens are, by cross-entropy (MLM)")),
+    CAUSAL: (mark("Next tokens"), mark("which token comes next, by cross-entropy")),
+}
+
+
+def hard_words(task: str | None, title: str, words: str) -> tuple[str, str]:
+    """What the term `hard` is called for a task of texts."""
+    found = HARD.get(task or "")
+    return (tr(found[0]), tr(found[1])) if found else (title, words)
 
 
 class TermCard(Card):
@@ -35,9 +48,10 @@ class TermCard(Card):
         self.context = context
         self.index = index
         self.setAccessibleName(tr("Term {number}: {title}", number=index + 1, title=title))
-        sentence = QLabel(words)
-        sentence.setObjectName("soft")
-        self.head.insertWidget(1, sentence)
+        self._tag, self._words = tag, (self.heading.text(), words)
+        self._sentence = QLabel(words)
+        self._sentence.setObjectName("soft")
+        self.head.insertWidget(1, self._sentence)
         thing = term_inside(tag)
         self.up = IconButton(context.theme, "arrow-up", tr("Move {thing} up", thing=thing))
         self.down = IconButton(context.theme, "arrow-down", tr("Move {thing} down", thing=thing))
@@ -55,6 +69,10 @@ class TermCard(Card):
 
     def refresh(self, count: int) -> None:
         """Shows what the document says; `count` terms there are."""
+        if self._tag == "hard":  # what the labels are depends on the data
+            title, words = hard_words(task_of(self.context.document.value), *self._words)
+            self.heading.setText(title)
+            self._sentence.setText(words)
         self.up.setEnabled(self.index > 0)
         self.down.setEnabled(self.index < count - 1)
         self.remove.setEnabled(count > 1)

@@ -31,6 +31,7 @@ class Samples:
         images: (M, H, W, C) uint8; None where the samples are no pictures.
         predicted, confidence: For each network (M) classes and how sure it is of them.
         lists: For each of `LISTS` the rows, the most remarkable first.
+        texts: (M) where the samples are texts, else None.
     """
 
     split: str
@@ -41,6 +42,7 @@ class Samples:
     predicted: dict[str, np.ndarray]
     confidence: dict[str, np.ndarray]
     lists: dict[str, np.ndarray]
+    texts: list[str] | None = None
 
 
 class Evaluations:
@@ -96,6 +98,7 @@ def read_samples(run: RunFolder) -> Samples | None:
             labels=arrays["labels"],
             images=arrays.get("images"),
             lists={name: arrays[name] for name in LISTS if name in arrays},
+            texts=list(json.loads(meta["texts"])) if "texts" in meta else None,
             **per_network,
         )
     except Exception:  # a file that is cut off or foreign: there is nothing to show
