@@ -187,7 +187,7 @@ def _shapes(
             kind="layer",
         )
     for name, tensor in captured.items():
-        if tensor.shape[:1] != sample.labels.shape:
+        if tensor.shape[0] != len(sample):
             raise ModelError(
                 f"{side}: layer '{name}' gives a tensor of shape {tuple(tensor.shape)} for {len(sample)} samples",
                 why="features are compared sample by sample, so the samples have to be its first dimension",

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from kdstudio.engine.taps import Taps
 from kdstudio.engine.terms import Facts, PairModule, StepOutputs, TermModule, make_term
-from kdstudio.engine.text.network import token_mask_of
+from kdstudio.engine.text.facts import IGNORED
+from kdstudio.engine.text.network import is_tagger, token_mask_of
 from kdstudio.project.schedules import weight_at
 from kdstudio.project.spec import Term, term_names
 from kdstudio.project.spec.language import judges
@@ -172,8 +173,24 @@ class DistillationModule(nn.Module):
             )
         if prompt:
             outputs = written_only(outputs, len(inputs), prompt)
+        told = outputs.student_logits.detach()
+        if is_tagger(self.student):
+            outputs = words_only(outputs)
         total, parts = self.objective(outputs, epoch)
-        return total, parts, outputs.student_logits.detach()
+        return total, parts, told
+
+
+def words_only(outputs: StepOutputs) -> StepOutputs:
+    """The outputs of a tagger at the tokens that have a tag: the others are parts of words, and padding."""
+    kept = outputs.targets != IGNORED
+    teacher = outputs.teacher_logits
+    return replace(
+        outputs,
+        student_logits=outputs.student_logits[kept],
+        targets=outputs.targets[kept],
+        teacher_logits=None if teacher is None else teacher[kept],
+        other_logits=[each[kept] for each in outputs.other_logits],
+    )
 
 
 def written_only(outputs: StepOutputs, samples: int, prompt: int) -> StepOutputs:

@@ -92,7 +92,7 @@ def size_text(count: float) -> str:
 
 def _figures(head: dict[str, Any], student: dict[str, Any], split: str) -> list[tuple[str, str, str]]:
     """Number, what it is, and `good` or `bad` where it is a verdict."""
-    metric = "perplexity" if "perplexity" in student[split] else "accuracy"
+    metric = next((name for name in ("perplexity", "f1") if name in student[split]), "accuracy")
     language = "perplexity" in student[split]
     found = [(f"{head['score']:.2f}" if language else percent(head["score"]), f"{metric} of the student", "")]
     if head.get("keeps") is not None:
@@ -124,7 +124,9 @@ def _chain(scorecard: dict[str, Any], names: dict[str, str]) -> list[tuple[str, 
     """Split, and the score at each link of a chain."""
 
     def told(figures: dict[str, Any]) -> str:
-        return f"{figures['perplexity']:.2f}" if "perplexity" in figures else percent(figures["accuracy"])
+        if "perplexity" in figures:
+            return f"{figures['perplexity']:.2f}"
+        return percent(figures.get("f1", figures["accuracy"]))
 
     links = scorecard.get("chain", [])
     networks = scorecard["networks"]
@@ -154,6 +156,7 @@ def _rows(networks: dict[str, Any], split: str) -> list[tuple[str, list[Cell]]]:
     picks: list[tuple[str, Callable[[dict[str, Any]], str | Cell]]] = [
         ("Model", lambda n: str(n["model"])),
         ("Perplexity", lambda n: f"{n[split]['perplexity']:.2f}"),
+        ("F1 score", lambda n: percent(n[split]["f1"])),
         (right, lambda n: percent(n[split]["accuracy"])),
         (f"Right {'token' if language else 'class'} among the first five", lambda n: percent(n[split]["top5"])),
         ("Negative log-likelihood", lambda n: nats(n[split]["nll"])),
@@ -201,6 +204,10 @@ def _sections(
     if "perplexity" in student:
         text = "Per epoch, on validation text; less is better, and the best student epoch is the one that was kept."
         plots[1] = ("Validation perplexity", text, _perplexity(store))
+    if "f1" in student:
+        text = "Per epoch; the best student epoch, by the F1 score, is the one that was kept."
+        plots[1] = ("Validation F1 score", text, _accuracy(store, "f1"))
+    if "confusion" not in student:
         return [{"title": title, "text": text, "svg": svg} for title, text, svg in plots if svg]
     plots.append(("Confusion of the student", text, matrix(student["confusion"], classes, counts=True)))
     if "fidelity" in student:
@@ -229,10 +236,10 @@ def _losses(store: MetricStore) -> str:
     return line_plot(curves, "step", "loss", log=True)
 
 
-def _accuracy(store: MetricStore) -> str:
+def _accuracy(store: MetricStore, key: str = "accuracy") -> str:
     curves: list[Curve] = []
     for stage, colour in COLOURS.items():
-        series = store.series(stage, "validation", "accuracy")
+        series = store.series(stage, "validation", key)
         if len(series.values):
             epochs = np.arange(1, len(series.values) + 1)
             curves.append((NAMES[stage], colour, *_lists(*thin(epochs, 100 * series.values))))
@@ -241,7 +248,7 @@ def _accuracy(store: MetricStore) -> str:
         return ""
     pad = max(2.0, 0.05 * (max(values) - min(values)))
     span = (max(0.0, min(values) - pad), min(100.0, max(values) + pad))
-    return line_plot(curves, "epoch", "accuracy in %", y_range=span)
+    return line_plot(curves, "epoch", f"{'F1 score' if key == 'f1' else key} in %", y_range=span)
 
 
 def _perplexity(store: MetricStore) -> str:

@@ -34,7 +34,7 @@ from kdstudio.engine.terms import Facts
 from kdstudio.engine.text.check import check_tokenizers
 from kdstudio.engine.text.on_policy import OnPolicy
 from kdstudio.engine.text.probes import LanguageProbes
-from kdstudio.engine.text.validation import LanguageValidation
+from kdstudio.engine.text.validation import LanguageValidation, TagValidation
 from kdstudio.engine.trainer import Outcome, Trainer
 from kdstudio.engine.validate import Validation
 from kdstudio.project.errors import KDStudioError, OutOfMemoryError, RunBusyError
@@ -280,7 +280,8 @@ class Session:
             if not self._first_stages(link, objective, teacher):
                 return student, None
         probes = None
-        if stage == "student":
+        tagger = self.bundle.text is not None and self.bundle.text.is_tagger
+        if stage == "student" and not tagger:
             kind = LanguageProbes if self.bundle.is_language else Probes
             probes = kind(
                 experiment.monitor, self.bundle, self.preprocess, self.recorder, self.device, teacher_model, logits
@@ -406,7 +407,8 @@ class Session:
         split = self.bundle.validation
         if self.bundle.text is not None and self.bundle.is_language:
             model = teacher.model if teacher is not None else None
-            return LanguageValidation(split, self.preprocess, self.device, self.bundle.text, model)
+            kind = TagValidation if self.bundle.text.is_tagger else LanguageValidation
+            return kind(split, self.preprocess, self.device, self.bundle.text, model)
         return Validation(split, self.preprocess, self.device, teacher_logits, self._said(others))
 
     def _said(self, teachers: Sequence[Teacher]) -> list[torch.Tensor]:

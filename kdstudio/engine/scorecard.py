@@ -36,6 +36,8 @@ from kdstudio.project.spec import EvaluateSpec
 Progress = Callable[[str, int, int], None]
 #: The processor is slow beside a GPU, and its figures are a second opinion.
 CPU_REPEATS = 10
+SHORT = {"accuracy": "acc", "perplexity": "ppl", "f1": "F1"}
+WORDS = {"accuracy": "accuracy", "perplexity": "perplexity", "f1": "F1 score"}
 
 
 def networks_of(run: RunFolder, trusted: bool = False, derived: str | None = None) -> dict[str, tuple[Path, Student]]:
@@ -105,7 +107,7 @@ def score_run(
         require_same_data(network, bundle)
     scorecard = build_scorecard(networks, bundle, device, experiment.evaluate, progress)
     scorecard["run"] = run.name
-    scorecard["metric"] = "perplexity" if bundle.is_language else "accuracy"
+    scorecard["metric"] = metric_of(scorecard["networks"]["student"][scorecard["reported_split"]])
     scorecard["experiment"] = experiment.name
     scorecard["seed"] = experiment.train.seed
     if not bundle.is_language:
@@ -146,7 +148,9 @@ def build_scorecard(
                 model = network.model
                 if teacher is not None:
                     teacher.to(device)
-                entries[name][split_name] = language_metrics(model, teacher, split.images, bundle.text, device)
+                entries[name][split_name] = language_metrics(
+                    model, teacher, split.images, bundle.text, device, labels=split.labels
+                )
                 logits[name][split_name] = torch.empty(0)
                 continue
             preprocess = Preprocess.from_dict(network.preprocess.to_dict()).to(device)
@@ -199,17 +203,22 @@ def build_scorecard(
     }
 
 
+def metric_of(figures: dict[str, Any]) -> str:
+    """What a network's score is: perplexity of language models, F1 of taggers, else accuracy."""
+    return next((name for name in ("perplexity", "f1") if name in figures), "accuracy")
+
+
 def headline(entries: dict[str, dict[str, Any]], split: str) -> dict[str, float | None]:
     """The figures that people quote.
 
     Returns:
-        `score` of the student: accuracy, or perplexity of a language model, where less is better; with a teacher
-        `keeps` (retention: student score / teacher score, the other way round for perplexity), `smaller_by` and
-        `faster_by` (shares: 0.9 is 90 % fewer parameters, 90 % less time per sample in batches), `agreement`; with
+        `score` of the student: accuracy, F1 of a tagger, or perplexity of a language model, where less is better; with
+        a teacher `keeps` (retention: student score / teacher score, the other way round for perplexity), `smaller_by`
+        and `faster_by` (shares: 0.9 is 90 % fewer parameters, 90 % less time per sample in batches), `agreement`; with
         a baseline `gain` (how much better the student's score is).
     """
     student, teacher, baseline = entries["student"], entries.get("teacher"), entries.get("baseline")
-    metric = "perplexity" if "perplexity" in student[split] else "accuracy"
+    metric = metric_of(student[split])
     score = student[split][metric]
     found: dict[str, float | None] = {"score": score}
     if teacher is not None:
@@ -232,19 +241,20 @@ def summary_lines(scorecard: dict[str, Any]) -> list[str]:
     split = scorecard["reported_split"]
     wide = max(10, *map(len, scorecard["networks"]))
     language = scorecard.get("metric") == "perplexity"
-    title = f"{split} {'ppl' if language else 'acc'}"
+    metric = scorecard.get("metric", "accuracy")
+    title = f"{split} {SHORT[metric]}"
     lines = [f"{'':{wide}} {title:>14} {'parameters':>12} {'ECE':>7} {'samples/s':>11}  agreement"]
     for name, entry in scorecard["networks"].items():
         metrics = entry[split]
         speed = f"{entry['speed']['throughput']['median']:,.0f}" if "speed" in entry else "-"
         agreement = f"{metrics['fidelity']['agreement']:.1%}" if "fidelity" in metrics else ""
         ece = "-" if metrics.get("ece") is None else f"{metrics['ece']:.3f}"
-        score = f"{metrics['perplexity']:.2f}" if language else f"{metrics['accuracy']:.2%}"
+        score = f"{metrics['perplexity']:.2f}" if language else f"{metrics[metric]:.2%}"
         lines.append(f"{name:{wide}} {score:>14} {entry['parameters']:>12,} {ece:>7} {speed:>11}  {agreement}")
     head = scorecard["headline"]
     words = []
     if head.get("keeps") is not None:
-        words.append(f"keeps {head['keeps']:.1%} of the teacher's {'perplexity' if language else 'accuracy'}")
+        words.append(f"keeps {head['keeps']:.1%} of the teacher's {WORDS[metric]}")
     if head.get("smaller_by") is not None:
         words.append(f"{head['smaller_by']:.1%} smaller")
     if head.get("faster_by") is not None:
@@ -266,7 +276,7 @@ def _chain_lines(scorecard: dict[str, Any]) -> list[str]:
     """The score at each link of a chain, on every split that was scored."""
 
     def told(metrics: dict[str, Any]) -> str:
-        return f"{metrics['perplexity']:.2f}" if "perplexity" in metrics else f"{metrics['accuracy']:.2%}"
+        return f"{metrics['perplexity']:.2f}" if "perplexity" in metrics else f"{metrics[metric_of(metrics)]:.2%}"
 
     links = [(name, scorecard["networks"][name]) for name in scorecard.get("chain", [])]
     return [

@@ -60,7 +60,7 @@ class Student:
     @property
     def outputs(self) -> int:
         """How many logits it gives."""
-        return self.text.vocabulary if self.text is not None and self.text.is_language_model else len(self.classes)
+        return self.text.outputs if self.text is not None and self.text.is_language_model else len(self.classes)
 
 
 def save_student(
@@ -168,7 +168,7 @@ def load_student(folder: Path, trusted: bool = False) -> Student:
     spec = validate(ModelSpec, plain, str(path))
     text = preprocess.facts if isinstance(preprocess, TokenPreprocess) else None
     language = text is not None and text.is_language_model
-    outputs = text.vocabulary if language and text is not None else len(classes)
+    outputs = text.outputs if language and text is not None else len(classes)
     model = build_model(spec, input_shape, outputs, folder, trusted, text)
     load_weights(model, folder / WEIGHTS)
     return Student(model.eval(), preprocess.eval(), spec, classes, input_shape, meta, text)

@@ -294,8 +294,9 @@ class Trainer:
         measured: list[Piece] = []
         for index, (part, targets, indices) in enumerate(pieces):
             share = len(targets) / len(labels)
-            targets = targets.flatten()  # of language models a row for each position
             inputs = self.preprocess(part)
+            if targets.ndim == 2:  # of language models and taggers a row for each position
+                targets = targets[:, : inputs.shape[1]].flatten()
             last = index == len(pieces) - 1
             with self.accelerator.autocast():
                 logits: Tensor | None = None

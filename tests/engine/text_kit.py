@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -56,3 +57,42 @@ def corpus_data(task: str, **fields: Any) -> dict[str, Any]:
 
 def train(epochs: int = 2, **fields: Any) -> dict[str, Any]:
     return {"epochs": epochs, "optimizer": "adamw", "lr": 2e-3, "momentum": 0.9, **fields}
+
+
+def tagged_sentences(count: int = 240, seed: int = 0) -> list[tuple[list[str], list[str]]]:
+    """Sentences with names of people and of towns, which the words around them tell."""
+    chance = random.Random(seed)
+    people, towns = ["Ann", "Bob", "Mary Jane", "Old Tom"], ["Rome", "New York", "Paris", "San Marco"]
+
+    def tagged(name: str, kind: str) -> list[tuple[str, str]]:
+        return [(word, f"{'I' if place else 'B'}-{kind}") for place, word in enumerate(name.split())]
+
+    found = []
+    for _ in range(count):
+        pairs = [
+            *tagged(chance.choice(people), "PER"),
+            (chance.choice(["went", "came", "drove"]), "O"),
+            ("to", "O"),
+            *tagged(chance.choice(towns), "LOC"),
+            (chance.choice(["today", "yesterday", "again"]), "O"),
+            (".", "O"),
+        ]
+        found.append(([word for word, _ in pairs], [tag for _, tag in pairs]))
+    return found
+
+
+def write_tagged(path: Path, count: int = 240, seed: int = 0) -> Path:
+    """The same as CoNLL, or as JSON lines, by the ending."""
+    sentences = tagged_sentences(count, seed)
+    if path.suffix == ".jsonl":
+        lines = [json.dumps({"tokens": words, "tags": tags}) for words, tags in sentences]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+    blocks = ["\n".join(f"{word}\tx\t{tag}" for word, tag in zip(*sentence)) for sentence in sentences]
+    path.write_text("-DOCSTART- -X- O\n\n" + "\n\n".join(blocks) + "\n", encoding="utf-8")
+    return path
+
+
+def tagged_data(**fields: Any) -> dict[str, Any]:
+    plain = {"source": "tagged", "path": "names.conll", "tokenizer": "bpe:300", "max_tokens": 32, "batch_size": 16}
+    return {**plain, **fields}

@@ -12,6 +12,7 @@ from kdstudio.engine.data.folder import load_folder_data
 from kdstudio.engine.data.hub import load_hub_data
 from kdstudio.engine.data.known import load_known_data
 from kdstudio.engine.data.npz import load_npz_data
+from kdstudio.engine.data.tagged import load_tagged_data
 from kdstudio.engine.data.texts import load_corpus_data, load_table_data
 from kdstudio.engine.data.views import Batch, Batches, Preprocess, augment, preprocess_for
 from kdstudio.project.spec import (
@@ -21,6 +22,7 @@ from kdstudio.project.spec import (
     ImageFolder,
     KnownImages,
     NumpyFile,
+    TaggedText,
     TextCorpus,
     TextTable,
 )
@@ -31,6 +33,7 @@ SOURCES: dict[type[DataBase], Callable[[Any, Path, Progress | None], DataBundle]
     ImageFolder: load_folder_data,
     NumpyFile: load_npz_data,
     TextTable: load_table_data,
+    TaggedText: load_tagged_data,
     TextCorpus: load_corpus_data,
     HubText: load_hub_data,
 }

@@ -101,7 +101,7 @@ class DataBundle:
     def outputs(self) -> int:
         """How many logits a network gives: one a class, or one a token of a language model's vocabulary."""
         language = self.text is not None and self.text.is_language_model
-        return self.text.vocabulary if language and self.text is not None else len(self.classes)
+        return self.text.outputs if language and self.text is not None else len(self.classes)
 
     @property
     def is_language(self) -> bool:
@@ -143,7 +143,8 @@ class DataBundle:
         """
         splits = {**self.splits, "train": self.transfer}
         return {
-            name: torch.bincount(split.labels, minlength=len(self.classes)).tolist() for name, split in splits.items()
+            name: torch.bincount(split.labels[split.labels >= 0], minlength=len(self.classes)).tolist()
+            for name, split in splits.items()
         }
 
     def fingerprint(self) -> str:

@@ -144,7 +144,7 @@ def augment(images: torch.Tensor, spec: PixelData, generator: torch.Generator) -
 def fixed_view(preprocess: Preprocess, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """What a network is given of stored samples without augmentation, and its targets: one each, or one a position."""
     if isinstance(preprocess, TokenPreprocess) and preprocess.facts.is_language_model:
-        inputs, targets = preprocess.facts.fixed_view(images.long(), 0)
+        inputs, targets = preprocess.facts.fixed_view(images.long(), 0, labels)
         return inputs, targets.flatten()
     return preprocess(images), labels
 
@@ -155,7 +155,7 @@ class Batch:
 
     Attributes:
         images: uint8 [B, C, H, W], augmented; or float32 [B, D]; or int32 [B, S] token ids.
-        labels: int64 [B]; of language models [B, S], the token that is to be said at each place.
+        labels: int64 [B]; of language models and taggers [B, S], the token or tag that is to be said at each place.
         indices: int64 [B], the samples' numbers in the split.
         prompt: Of text that the student wrote, the tokens of each sample that it was given; 0 where all are data.
     """
@@ -233,7 +233,7 @@ class Batches:
                 images = augment(images, self.spec, self._generator)
             if self.text is not None and self.text.is_language_model:
                 self._generator.manual_seed(_seed(self.seed, _VIEW, epoch, number))
-                images, labels = self.text.view(images.long(), self._generator)
+                images, labels = self.text.view(images.long(), self._generator, labels)
             yield Batch(images, labels, indices)
 
     def _send(self, tensor: torch.Tensor) -> torch.Tensor:

@@ -86,8 +86,11 @@ def cases_of(student: Student, split: ArraySplit) -> tuple[Tensor, Tensor]:
     """
     if student.text is None or not student.text.is_language_model:
         return split.images, split.labels
-    blocks = split.images[: max(2, POSITIONS // student.text.max_tokens)]
-    inputs, targets = student.text.fixed_view(blocks.long(), 0)
+    count = max(2, POSITIONS // student.text.max_tokens)
+    inputs, targets = student.text.fixed_view(split.images[:count].long(), 0, split.labels[:count])
+    if student.text.is_tagger:  # columns of padding alone have no outputs
+        used = int((inputs != student.text.pad).any(dim=0).nonzero()[-1]) + 1
+        inputs, targets = inputs[:, :used], targets[:, :used]
     return inputs, targets
 
 

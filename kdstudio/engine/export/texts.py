@@ -19,6 +19,7 @@ from kdstudio.engine.text.tokens import quiet
 OWN = "kdstudio"
 CLASSES = {
     "classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
     "masked-lm": "AutoModelForMaskedLM",
     "causal-lm": "AutoModelForCausalLM",
 }

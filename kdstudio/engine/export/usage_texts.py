@@ -16,10 +16,16 @@ _NEEDS = {
 }
 _OUTPUTS = {
     "classification": "`logits`, (batch, {classes}); labels: {labels}",
+    "token-classification": "`logits`, (batch, sequence, {classes}); the tag of a word at its first piece: {labels}",
     "causal-lm": "`logits`, (batch, sequence, {vocabulary}): at each place those of the next token",
     "masked-lm": "`logits`, (batch, sequence, {vocabulary}): at each place those of the token that stands there",
 }
-_TEXT = {"classification": "a text of yours", "causal-lm": "The state of the", "masked-lm": "The state of the {mask}."}
+_TEXT = {
+    "classification": "a text of yours",
+    "token-classification": "a text of yours",
+    "causal-lm": "The state of the",
+    "masked-lm": "The state of the {mask}.",
+}
 
 _HEADS = {
     "onnx": """import onnxruntime
@@ -69,6 +75,12 @@ with torch.no_grad():
 """,
 }
 _TAILS = {
+    "token-classification": """seen = set()
+for place, word in enumerate(ids.word_ids()):
+    if word is not None and word not in seen:
+        seen.add(word)
+        print(text[slice(*ids.word_to_chars(word))], LABELS[int(logits[0, place].argmax())])
+""",
     "classification": "print(LABELS[int(logits[0].argmax())])\n",
     "causal-lm": "print(tokenizer.decode(int(logits[0, -1].argmax())))\n",
     "masked-lm": 'place = list(ids["input_ids"][0]).index(tokenizer.mask_token_id)\n'

@@ -62,10 +62,16 @@ def build_transformers(spec: ModelSpec, facts: TextFacts | None, num_classes: in
 
 
 def _maker(task: str) -> Any:
-    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoModelForMaskedLM,
+        AutoModelForSequenceClassification,
+        AutoModelForTokenClassification,
+    )
 
     return {
         "classification": AutoModelForSequenceClassification,
+        "token-classification": AutoModelForTokenClassification,
         "masked-lm": AutoModelForMaskedLM,
         "causal-lm": AutoModelForCausalLM,
     }[task]
@@ -162,7 +168,7 @@ def _fit(config: Any, facts: TextFacts, num_classes: int, spec: ModelSpec) -> No
                 fix=f"set data.max_tokens to {longest - offset} or less",
             )
         config.max_position_embeddings = facts.max_tokens + offset
-    if facts.task == "classification":
+    if facts.task in ("classification", "token-classification"):
         config.num_labels = num_classes
         config.pad_token_id = facts.pad
     elif not spec.pretrained:

@@ -20,7 +20,7 @@ class TextFacts:
     """A text task.
 
     Attributes:
-        task: classification, masked-lm or causal-lm.
+        task: classification, token-classification, masked-lm or causal-lm.
         vocabulary: Tokens of the tokenizer.
         max_tokens: Length S of a sample.
         pad: The token that fills short samples; None where samples are packed, so that none is padding.
@@ -29,6 +29,7 @@ class TextFacts:
         special: Tokens that are never hidden.
         mask_share: Share of the tokens that masked-lm hides.
         begin, end: Tokens that begin and end a text, None where there are none.
+        tags: Of token-classification, the names of the tags.
     """
 
     task: str
@@ -41,43 +42,62 @@ class TextFacts:
     mask_share: float = 0.15
     begin: int | None = None
     end: int | None = None
+    tags: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, task: str, max_tokens: int, mask_share: float = 0.15) -> TextFacts:
+    def of(
+        cls, tokenizer: Tokenizer, task: str, max_tokens: int, mask_share: float = 0.15, tags: tuple[str, ...] = ()
+    ) -> TextFacts:
         """The facts of a task with a tokenizer."""
         begin = tokenizer.inner.bos_token_id
         return cls(
             task=task,
             vocabulary=len(tokenizer),
             max_tokens=max_tokens,
-            pad=tokenizer.pad_id if task == "classification" else None,
+            pad=tokenizer.pad_id if task in ("classification", "token-classification") else None,
             filler=tokenizer.pad_id,
             mask=tokenizer.mask_id,
             special=tuple(tokenizer.special_ids),
             mask_share=mask_share,
             begin=tokenizer.inner.cls_token_id if begin is None else begin,
             end=tokenizer.end_id,
+            tags=tags,
         )
 
     @property
     def is_language_model(self) -> bool:
+        """Whether there is a target for each token, and not one for each text: so it is of taggers, too."""
         return self.task != "classification"
 
+    @property
+    def is_tagger(self) -> bool:
+        """Whether the target of a token is a tag, and no token."""
+        return self.task == "token-classification"
+
+    @property
+    def outputs(self) -> int:
+        """Logits for each token, where there is a target for each."""
+        return len(self.tags) if self.is_tagger else self.vocabulary
+
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "special": list(self.special)}
+        found = {**asdict(self), "special": list(self.special), "tags": list(self.tags)}
+        if not self.is_tagger:  # as students from before there were taggers say it
+            del found["tags"]
+        return found
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> TextFacts:
-        return cls(**{**data, "special": tuple(data["special"])})
+        return cls(**{**data, "special": tuple(data["special"]), "tags": tuple(data.get("tags", ()))})
 
     # -- views -----------------------------------------------------------------------------------------------
 
-    def view(self, ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def view(self, ids: Tensor, generator: torch.Generator, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What a language model is given, and what it is to say.
 
         Args:
             ids: int64 (B, S), packed blocks.
             generator: The source of randomness, on the device of the ids.
+            labels: Of token-classification, int64 (B, at least S).
 
         Returns:
             Inputs (B, S); targets: of causal-lm (B, S - 1), the next tokens; of masked-lm (B, S), the hidden tokens and
@@ -85,12 +105,15 @@ class TextFacts:
         """
         if self.task == "causal-lm":
             return ids, ids[:, 1:]
+        if self.is_tagger:
+            assert labels is not None
+            return ids, labels[:, : ids.shape[1]]
         return self._masked(ids, generator)
 
-    def fixed_view(self, ids: Tensor, start: int) -> tuple[Tensor, Tensor]:
+    def fixed_view(self, ids: Tensor, start: int, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The same for scoring: what is hidden depends on nothing but the number of the first block."""
         generator = torch.Generator(ids.device).manual_seed(_EVALUATION_SEED + start)
-        return self.view(ids, generator)
+        return self.view(ids, generator, labels)
 
     def _masked(self, ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """BERT's view (Devlin et al. 2019, 1810.04805, section 3.1): of those chosen 80 % hidden, 10 % replaced."""

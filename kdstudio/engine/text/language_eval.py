@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdstudio.engine.text.facts import IGNORED, TextFacts
+from kdstudio.engine.text.tagging import tag_scores
 
 #: So many positions are scored at once: with 50,000 words each network's logits take 200 MB.
 POSITIONS = 1024
@@ -17,13 +18,19 @@ Progress = Callable[[int, int], None]
 
 
 def views(
-    blocks: Tensor, facts: TextFacts, device: torch.device, progress: Progress | None = None
+    blocks: Tensor,
+    facts: TextFacts,
+    device: torch.device,
+    progress: Progress | None = None,
+    labels: Tensor | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Inputs (B, S) and targets (P) of all blocks, in batches of about `POSITIONS` positions; always the same ones."""
     size = max(1, POSITIONS // facts.max_tokens)
     for start in range(0, len(blocks), size):
         # what is hidden is drawn on the CPU, so that each device scores the same
-        inputs, targets = facts.fixed_view(blocks[start : start + size].long(), start)
+        inputs, targets = facts.fixed_view(
+            blocks[start : start + size].long(), start, None if labels is None else labels[start : start + size]
+        )
         yield inputs.to(device), targets.to(device).flatten()
         if progress is not None:
             progress(min(start + size, len(blocks)), len(blocks))
@@ -74,6 +81,14 @@ def tally(logits: Tensor, targets: Tensor, teacher_logits: Tensor | None, sums: 
     sums.add("accept", torch.minimum(log_student.exp(), log_teacher.exp()).sum(dim=1))
 
 
+def at_targets(facts: TextFacts, targets: Tensor, *logits: Tensor | None) -> tuple[Tensor, list[Tensor | None]]:
+    """Of a tagger's outputs (P, C) and targets (P) the rows of words; of language models all rows."""
+    if not facts.is_tagger:
+        return targets, list(logits)
+    kept = targets != IGNORED
+    return targets[kept], [None if each is None else each[kept] for each in logits]
+
+
 def metrics(sums: dict[str, float]) -> dict[str, Any]:
     """Figures from sums.
 
@@ -100,6 +115,32 @@ def metrics(sums: dict[str, float]) -> dict[str, Any]:
     return found
 
 
+class Answers:
+    """What a tagger answers, sentence by sentence; of other networks nothing is kept.
+
+    Args:
+        facts: The text task.
+    """
+
+    def __init__(self, facts: TextFacts) -> None:
+        self.facts = facts
+        self._said: list[Tensor] = []
+        self._wanted: list[Tensor] = []
+
+    def add(self, logits: Tensor, targets: Tensor, samples: int) -> None:
+        """Keeps the tags of a batch of sentences, (B * S, C) and (B * S)."""
+        if self.facts.is_tagger:
+            self._said.append(logits.argmax(dim=1).view(samples, -1).cpu())
+            self._wanted.append(targets.view(samples, -1).cpu())
+
+    def told(self, found: dict[str, Any]) -> dict[str, Any]:
+        """Figures with those of a tagger in the place of a perplexity."""
+        if not self.facts.is_tagger:
+            return found
+        scores = tag_scores(torch.cat(self._said), torch.cat(self._wanted), self.facts.tags)
+        return {**{key: value for key, value in found.items() if key != "perplexity"}, **scores}
+
+
 def language_metrics(
     model: nn.Module,
     teacher: nn.Module | None,
@@ -107,13 +148,21 @@ def language_metrics(
     facts: TextFacts,
     device: torch.device,
     progress: Progress | None = None,
+    labels: Tensor | None = None,
 ) -> dict[str, Any]:
-    """Scores a language model on blocks int (N, S); see `metrics`. Both networks are left in eval mode."""
+    """Scores a language model on blocks int (N, S); see `metrics`. Both networks are left in eval mode.
+
+    A tagger is scored at the words, by `labels` (N, S), and has what `tag_scores` says in the place of a perplexity.
+    """
     model.eval()
     if teacher is not None:
         teacher.eval()
-    sums = Tally(device)
+    sums, answers = Tally(device), Answers(facts)
     with torch.no_grad():
-        for inputs, targets in views(blocks, facts, device, progress):
-            tally(model(inputs), targets, teacher(inputs) if teacher is not None else None, sums)
-    return metrics(sums.values())
+        for inputs, targets in views(blocks, facts, device, progress, labels):
+            logits = model(inputs)
+            answers.add(logits, targets, len(inputs))
+            there, (ours, theirs) = at_targets(facts, targets, logits, teacher(inputs) if teacher is not None else None)
+            assert ours is not None
+            tally(ours, there, theirs, sums)
+    return answers.told(metrics(sums.values()))

@@ -58,8 +58,8 @@ class TextNetwork(nn.Module):
             ids: int64 (B, S).
 
         Returns:
-            (B, C) for classification. Of a language model a row for each place that has a target: (B * S, V) for
-            masked-lm, (B * (S - 1), V) for causal-lm.
+            (B, C) for classification. Else a row for each place: (B * S, V) for masked-lm, (B * (S - 1), V) for
+            causal-lm, (B * S, C) for token-classification.
         """
         mask = self.token_mask(ids)
         arguments = {} if mask is None else {"attention_mask": mask.long()}
@@ -92,6 +92,11 @@ class TextNetwork(nn.Module):
             config.pop(key, None)
         config["vocab_size"] = self.config.vocab_size  # also where it is the usual one: a tokenizer may have fewer
         return {"model": f"{HUB_PREFIX}{self.config.model_type}", "args": config}
+
+
+def is_tagger(model: nn.Module) -> bool:
+    """Whether a network gives a tag for each word of a text."""
+    return isinstance(model, TextNetwork) and model.facts.is_tagger
 
 
 def token_mask_of(model: nn.Module, inputs: Tensor) -> Tensor | None:

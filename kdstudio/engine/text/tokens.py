@@ -85,6 +85,27 @@ class Tokenizer:
         extra = self.inner.num_special_tokens_to_add(pair=seconds is not None)
         return ids, [len(each.ids) + sum(len(part.ids) - extra for part in each.overflowing) for each in encodings]
 
+    def encode_words(self, sentences: Sequence[Sequence[str]]) -> list[tuple[list[int], list[int | None]]]:
+        """Of sentences that are cut into words already: token ids with special tokens, not cut, and the number of the
+        word that each token is of (None of special ones)."""
+        found = []
+        with quiet():
+            if not self.inner.is_fast:
+                raise DataError(
+                    f"data.tokenizer: the tokenizer {self.source} cannot say which word a token is of",
+                    fix="use one with a tokenizer.json, or bpe:4000",
+                )
+            for words in sentences:
+                # byte-level vocabularies tell words by the blank before them
+                spaced = [word if not place else f" {word}" for place, word in enumerate(words)]
+                said = self.inner(spaced if self._blanks else list(words), is_split_into_words=True)
+                found.append((list(said["input_ids"]), list(said.word_ids())))
+        return found
+
+    @property
+    def _blanks(self) -> bool:
+        return _bytes_level(self.inner) and not getattr(self.inner, "add_prefix_space", False)
+
     def plain(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids without special tokens, not cut."""
         with quiet():

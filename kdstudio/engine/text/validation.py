@@ -13,7 +13,7 @@ from kdstudio.engine.data import ArraySplit, Preprocess
 from kdstudio.engine.objective import DistillationModule
 from kdstudio.engine.terms import StepOutputs
 from kdstudio.engine.text.facts import TextFacts
-from kdstudio.engine.text.language_eval import Tally, metrics, tally, views
+from kdstudio.engine.text.language_eval import Answers, Tally, at_targets, metrics, tally, views
 from kdstudio.engine.validate import Validation
 
 
@@ -44,25 +44,29 @@ class LanguageValidation(Validation):
         """Cross-entropy a token, perplexity, accuracy, and with a teacher top-1 agreement, KL at T = 1 and the mean
         acceptance; `term.hard`, `term.soft...` are the objective's own terms on outputs."""
         module.eval()
-        sums = Tally(self.device)
+        sums, answers = Tally(self.device), Answers(self.facts)
         terms = [
             term
             for term in module.objective.term_modules()
             if term.outputs_only and not (term.needs_teacher and self.teacher is None)
         ]
         with torch.no_grad():
-            for inputs, targets in views(self.split.images, self.facts, self.device):
+            for inputs, targets in views(self.split.images, self.facts, self.device, labels=self.split.labels):
                 with accelerator.autocast():
                     logits = module.student(inputs)
                     said = None if self.teacher is None else self.teacher.eval()(inputs)
+                answers.add(logits, targets, len(inputs))
+                targets, (kept, said) = at_targets(self.facts, targets, logits, said)
+                assert kept is not None
+                logits = kept
                 tally(logits, targets, said, sums)
                 outputs = StepOutputs(logits.float(), targets, None if said is None else said.float())
                 for term in terms:
                     sums.add(f"term.{term.name}", term(outputs) * len(targets))
                 sums.add("every", torch.ones_like(targets))
         found = sums.values()
-        values = metrics(found)
-        told = {"loss": values["nll"], "accuracy": values["accuracy"], "perplexity": values["perplexity"]}
+        values = answers.told(metrics(found))
+        told = {"loss": values["nll"], "accuracy": values["accuracy"], self.metric: values[self.metric]}
         told |= values.get("fidelity", {})
         told |= {name: total / found["every"] for name, total in found.items() if name.startswith("term.")}
         return told
@@ -71,3 +75,14 @@ class LanguageValidation(Validation):
     def criterion(values: Mapping[str, float]) -> float:
         """The figure by which epochs are compared: less loss is better."""
         return -values["loss"] if math.isfinite(values["loss"]) else float("-inf")
+
+
+class TagValidation(LanguageValidation):
+    """Scores a tagger on the validation sentences: the F1 score chooses the best epoch."""
+
+    metric = "f1"
+
+    @staticmethod
+    def criterion(values: Mapping[str, float]) -> float:
+        """The figure by which epochs are compared; of equal ones the smaller loss."""
+        return values["f1"] - 1e-9 * values["loss"] if math.isfinite(values["loss"]) else float("-inf")

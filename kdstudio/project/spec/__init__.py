@@ -44,7 +44,7 @@ from kdstudio.project.spec.relation_terms import (
 )
 from kdstudio.project.spec.sources import DataSpec
 from kdstudio.project.spec.terms import LayerPair, PairTerm, TermBase, WeightSchedule
-from kdstudio.project.spec.text_data import HubText, TextCorpus, TextData, TextTable
+from kdstudio.project.spec.text_data import HubText, TaggedText, TextCorpus, TextData, TextTable
 from kdstudio.project.spec.text_terms import AttentionRelationTerm, AttentionScoreTerm, PatientTerm
 from kdstudio.project.spec.train import TrainSpec
 from kdstudio.project.spec.trained_terms import (
@@ -114,6 +114,7 @@ __all__ = [
     "SplitData",
     "Strict",
     "StudentSpec",
+    "TaggedText",
     "TeacherSpec",
     "Term",
     "TermBase",

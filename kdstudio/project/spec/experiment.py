@@ -15,7 +15,7 @@ from kdstudio.project.spec.network_terms import EnsembleTerm
 from kdstudio.project.spec.objective import HardTerm, SoftTerm, Term, needs_teacher
 from kdstudio.project.spec.pool import PoolSpec
 from kdstudio.project.spec.sources import DataSpec
-from kdstudio.project.spec.text_data import HubText, TextCorpus, TextData
+from kdstudio.project.spec.text_data import TextData
 from kdstudio.project.spec.train import TrainSpec
 
 SPEC_VERSION = 1
@@ -137,7 +137,7 @@ class Experiment(Strict):
             return
         if self.teacher is None:
             raise ValueError("there is a pool of samples without labels and no teacher to label it; add 'teacher'")
-        if isinstance(self.data, TextCorpus) or (isinstance(self.data, HubText) and self.data.task != "classification"):
+        if isinstance(self.data, TextData) and self.data.task != "classification":
             raise ValueError("a pool is for classification; a language model learns from text without labels as it is")
         if self.data.labelled is None and self.unlabelled.data is None and not self.unlabelled.noise:
             raise ValueError("the pool is empty; set data.labelled to the share with labels, or give unlabelled.data")

@@ -7,8 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from kdstudio.project.spec.data import Digits, ImageFolder, KnownImages, NumpyFile
-from kdstudio.project.spec.text_data import HubText, TextCorpus, TextTable
+from kdstudio.project.spec.text_data import HubText, TaggedText, TextCorpus, TextTable
 
 DataSpec = Annotated[
-    Digits | KnownImages | ImageFolder | NumpyFile | TextTable | TextCorpus | HubText, Field(discriminator="source")
+    Digits | KnownImages | ImageFolder | NumpyFile | TextTable | TaggedText | TextCorpus | HubText,
+    Field(discriminator="source"),
 ]

@@ -10,7 +10,8 @@ from kdstudio.project.spec.data import SplitData
 from kdstudio.project.spec.models import HUB_PREFIX, ModelSpec
 
 LanguageTask = Literal["masked-lm", "causal-lm"]
-Task = Literal["classification", "masked-lm", "causal-lm"]
+HubTask = Literal["classification", "masked-lm", "causal-lm"]
+Task = Literal["classification", "token-classification", "masked-lm", "causal-lm"]
 
 
 class TextData(SplitData):
@@ -100,6 +101,27 @@ class TextCorpus(TextData):
     """Share of the tokens that masked-lm hides: 80 % masked, 10 % another token, 10 % as they are (usual 0.15)."""
 
 
+class TaggedText(TextData):
+    """Texts whose words have tags, as names of people and places: CoNLL files, or JSON lines with lists."""
+
+    source: Literal["tagged"] = "tagged"
+    """Words with tags."""
+    path: str
+    """The file (.gz too), relative to the project: .jsonl with lists, or a word and its tag a line (CoNLL)."""
+    test_path: str | None = None
+    """A file of the same form with the test sentences (empty: some are held out)."""
+    words: str = "tokens"
+    """Of JSON lines, the key of the list of words."""
+    tags: str = "tags"
+    """Of JSON lines, the key of the list of tags."""
+    classes: list[str] | None = None
+    """The tags in the order that their numbers have (empty: all that occur)."""
+
+    @property
+    def task(self) -> Task:
+        return "token-classification"
+
+
 class HubText(TextData):
     """A dataset of the Hugging Face hub by its id, or one that was saved in a folder. Needs the package datasets."""
 
@@ -109,7 +131,7 @@ class HubText(TextData):
     """The dataset's id, for example stanfordnlp/imdb, or a folder that save_to_disk wrote."""
     config: str | None = None
     """Which configuration, for datasets that have several (for example sst2 of nyu-mll/glue)."""
-    task: Task = "classification"
+    task: HubTask = "classification"
     """What is learned: classification, a label for each text; causal-lm or masked-lm, the texts themselves."""
     text: str = "text"
     """Column that holds the text."""
