@@ -297,7 +297,7 @@ def data_report(bundle: DataBundle, examples: int, side: int | None = None) -> d
         "name": bundle.name,
         "input_shape": list(bundle.input_shape),
         "classes": bundle.classes,
-        "samples": {name: sum(each) for name, each in counts.items()},
+        "samples": {name: len(split) for name, split in {**bundle.splits, "train": bundle.transfer}.items()},
         "counts": counts,
         "left_out": {
             "classes": [bundle.classes[label] for label in bundle.left_out],

@@ -74,14 +74,29 @@ def _text(bundle: DataBundle, label: int, index: int) -> dict[str, Any]:
     assert bundle.text is not None
     ids = bundle.train.images[index].tolist()
     text = bundle.tokenizer.text(ids)
+    if bundle.text.is_tagger:
+        text = _with_tags(bundle, ids, bundle.train.labels[index].tolist())
     tokens = len(ids) if bundle.text.pad is None else sum(token != bundle.text.pad for token in ids)
     return {"label": label, "index": index, "text": text[:SHOWN], "tokens": tokens, "whole": len(text) <= SHOWN}
+
+
+def _with_tags(bundle: DataBundle, ids: list[int], marks: list[int]) -> str:
+    """A sentence with the tag of each word in brackets, but for those of no kind."""
+    assert bundle.tokenizer is not None
+    assert bundle.text is not None
+    parts = []
+    for token, piece, mark in zip(ids, bundle.tokenizer.words(ids), marks):
+        if token == bundle.text.pad or (mark < 0 and token in bundle.text.special):
+            continue
+        tag = bundle.classes[mark] if mark >= 0 else "O"
+        parts.append(piece if tag == "O" else f"{piece} [{tag}]")
+    return "".join(parts).strip()
 
 
 def _cut(text: dict[str, Any]) -> str:
     """How many texts lose their end."""
     most, share = text["facts"]["max_tokens"], 100 * text["tokens"]["cut"]
-    if text["task"] != "classification":
+    if text["task"] not in ("classification", "token-classification"):
         return f"blocks of {most}"
     return f"{share:.3g} % are longer than {most} and are cut" if share else f"none is cut at {most}"
 
@@ -90,9 +105,10 @@ def text_lines(report: dict[str, Any]) -> list[str]:
     """The same for a terminal."""
     text = report["text"]
     tokens = text["tokens"]
-    kinds = {"classification": "labelled texts", "causal-lm": "blocks of text", "masked-lm": "blocks of text"}
+    kinds = {"classification": "labelled texts", "token-classification": "sentences with tags"}
+    what = kinds.get(text["task"], "blocks of text")
     lines = [
-        f"{kinds[text['task']]} as tokens of {text['tokenizer']} ({text['vocabulary']:,} in its vocabulary)",
+        f"{what} as tokens of {text['tokenizer']} ({text['vocabulary']:,} in its vocabulary)",
         f"tokens: {tokens['total']:,} in all; {tokens['shortest']} to {tokens['longest']} a sample, "
         f"half have {tokens['median']:g} or fewer; {_cut(text)}",
     ]

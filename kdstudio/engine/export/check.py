@@ -89,7 +89,8 @@ def cases_of(student: Student, split: ArraySplit) -> tuple[Tensor, Tensor]:
     count = max(2, POSITIONS // student.text.max_tokens)
     inputs, targets = student.text.fixed_view(split.images[:count].long(), 0, split.labels[:count])
     if student.text.is_tagger:  # columns of padding alone have no outputs
-        used = int((inputs != student.text.pad).any(dim=0).nonzero()[-1]) + 1
+        assert student.text.pad is not None
+        used = int(inputs.ne(student.text.pad).any(dim=0).nonzero()[-1]) + 1
         inputs, targets = inputs[:, :used], targets[:, :used]
     return inputs, targets
 

@@ -137,6 +137,7 @@ class Answers:
         """Figures with those of a tagger in the place of a perplexity."""
         if not self.facts.is_tagger:
             return found
+        found.get("fidelity", {}).pop("acceptance", None)  # a tagger drafts nothing
         scores = tag_scores(torch.cat(self._said), torch.cat(self._wanted), self.facts.tags)
         return {**{key: value for key, value in found.items() if key != "perplexity"}, **scores}
 

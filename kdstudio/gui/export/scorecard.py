@@ -35,6 +35,9 @@ def amount(number: float) -> str:
 #: Group, label, and how the cell is made of a network's entry and the split; a missing figure is a dash.
 ROWS: tuple[Row, ...] = (
     (mark("Quality"), mark("Perplexity"), lambda n, s: f"{n[s]['perplexity']:.2f}"),
+    (mark("Quality"), mark("F1 score"), lambda n, s: _percent(n[s]["f1"])),
+    (mark("Quality"), mark("Precision"), lambda n, s: _percent(n[s]["precision"])),
+    (mark("Quality"), mark("Recall"), lambda n, s: _percent(n[s]["recall"])),
     (mark("Quality"), mark("Accuracy"), lambda n, s: _percent(n[s]["accuracy"])),
     (mark("Quality"), mark("Right class among the first five"), lambda n, s: _percent(n[s]["top5"])),
     (mark("Quality"), mark("Negative log-likelihood"), lambda n, s: f"{n[s]['nll']:.4f} nats"),
@@ -51,6 +54,12 @@ ROWS: tuple[Row, ...] = (
     (mark("Speed"), mark("In batches on the processor"), lambda n, s: _spread(n["speed_cpu"]["throughput"], "/s")),
     (mark("Speed"), mark("Samples in a batch"), lambda n, s: f"{n['speed']['batch']:,}"),
 )
+SCORES = {"accuracy": mark("accuracy"), "perplexity": mark("perplexity"), "f1": mark("F1 score")}
+KEPT = {
+    "accuracy": mark("of the teacher's accuracy kept"),
+    "perplexity": mark("of the teacher's perplexity kept"),
+    "f1": mark("of the teacher's F1 score kept"),
+}
 ONE_SEED = mark("One seed is one sample; compare several.")
 HINTS = mark("What often helps: a lower temperature, a teacher that is trained longer, more epochs for the student.")
 SPREAD_TIP = mark("Median; ± is the larger distance to a quartile")
@@ -116,12 +125,12 @@ def headline_figures(scorecard: dict[str, Any]) -> list[tuple[str, str, str]]:
         found.append((f"{100 * abs(faster):.1f} %", tr("less time") if faster >= 0 else tr("more time"), text))
     language = is_language(scorecard)
     if head.get("keeps") is not None:
-        what = tr("of the teacher's perplexity kept") if language else tr("of the teacher's accuracy kept")
+        what = tr(KEPT[scorecard.get("metric", "accuracy")])
         found.append((f"{100 * head['keeps']:.1f} %", what, _kept(scorecard)))
     if not found:
         text = tr("on {split} samples", split=split_word(scorecard["reported_split"]))
         figure = f"{head['score']:.2f}" if language else f"{100 * head['score']:.2f} %"
-        found.append((figure, tr("perplexity") if language else tr("accuracy"), text))
+        found.append((figure, tr(SCORES[scorecard.get("metric", "accuracy")]), text))
     return found
 
 
@@ -132,7 +141,9 @@ def is_language(scorecard: dict[str, Any]) -> bool:
 
 def _score(figures: dict[str, Any]) -> str:
     """The quality of a network on a split."""
-    return f"{figures['perplexity']:.2f}" if "perplexity" in figures else _percent(figures["accuracy"])
+    return (
+        f"{figures['perplexity']:.2f}" if "perplexity" in figures else _percent(figures.get("f1", figures["accuracy"]))
+    )
 
 
 def _kept(scorecard: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kdstudio.gui.language import mark
-from kdstudio.project.spec import Experiment, HubText, TextCorpus
+from kdstudio.project.spec import Experiment, HubText, TaggedText, TextCorpus
 
 EMPTY_LANGUAGE = mark(
     "The likeliest words of teacher and student at each token of a few texts appear here, as soon as the student "
@@ -15,9 +15,21 @@ NONE_RECORDED = mark(
 )
 
 
+TAGGED = mark(
+    "Runs on tagged words keep no snapshots of their networks. Their F1 score, agreement and KL are under Quality."
+)
+
+
+def is_tagged(experiment: Experiment | None) -> bool:
+    """Whether what is learned are the tags of words."""
+    return experiment is not None and isinstance(experiment.data, TaggedText)
+
+
 def is_language(experiment: Experiment | None) -> bool:
     """Whether what is learned are the tokens of a text."""
     if experiment is None:
         return False
     data = experiment.data
+    if isinstance(data, TaggedText):
+        return True
     return isinstance(data, TextCorpus) or (isinstance(data, HubText) and data.task != "classification")

@@ -22,6 +22,7 @@ from kdstudio.project.runs.state import RunState
 #: What can be shown: key in the records, words, whether it is a share.
 MEASURES = {
     "perplexity": (mark("Perplexity"), False),
+    "f1": (mark("F1 score"), True),
     "accuracy": (mark("Accuracy"), True),
     "agreement": (mark("Agreement"), True),
     "kl": (mark("KL"), False),
@@ -29,7 +30,10 @@ MEASURES = {
 }
 #: Those that only language models have.
 LANGUAGE = ("perplexity", "acceptance")
+#: And the one that only taggers have.
+TAGGERS = ("f1",)
 TIPS = {
+    "f1": mark("Harmonic mean of precision and recall of exact spans, on validation sentences"),
     "perplexity": mark("exp of the mean loss a token, on validation text; less is better"),
     "acceptance": mark("Mean of 1 - TVD on validation text: the chance that the teacher takes a token that it drafts"),
     "accuracy": mark("Share of validation samples whose label comes first"),
@@ -65,8 +69,8 @@ class CurvesView(QualityView):
         self.measure = QComboBox()
         self.measure.setAccessibleName(tr("Measure"))
         self.measure.setToolTip(tr("What is drawn"))
-        self._language: bool | None = None
-        self._offer(False)
+        self._has: frozenset[str] | None = None
+        self._offer(frozenset())
         self.measure.activated.connect(lambda _: self._measure_chosen())
         look: dict[str, Any] = {"x_kind": "epoch", "smoothing": 0.0}
         self.shares = SeriesPlot(theme, tr("per cent"), words=percent, factor=100.0, **look)
@@ -101,14 +105,14 @@ class CurvesView(QualityView):
     def table(self) -> Sequence[Sequence[object]]:
         return self._plot().table()
 
-    def _offer(self, language: bool) -> None:
-        """Offers the measures that the shown run has."""
-        if language == self._language:
+    def _offer(self, has: frozenset[str]) -> None:
+        """Offers the measures that the shown run has: those of language models and of taggers only there."""
+        if has == self._has:
             return
-        self._language = language
+        self._has = has
         self.measure.clear()
         for key, (words, _) in MEASURES.items():
-            if language or key not in LANGUAGE:
+            if key not in (*LANGUAGE, *TAGGERS) or key in has:
                 self.measure.addItem(tr(words), key)
 
     def _key(self) -> str:
@@ -132,9 +136,10 @@ class CurvesView(QualityView):
         if worker is None:
             return
         keys = worker.series_keys()
-        language = any(key == "perplexity" for _, _, key in keys)
-        if language != self._language:
-            self._offer(language)
+        recorded = {key for _, _, key in keys}
+        has = frozenset(LANGUAGE if "perplexity" in recorded else TAGGERS if "f1" in recorded else ())
+        if has != self._has:
+            self._offer(has)
             self._show_plot()
         key, plot = self._key(), self._plot()
         curves = [

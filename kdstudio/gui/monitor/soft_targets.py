@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from kdstudio.gui.language import mark, tr
-from kdstudio.gui.monitor.language_runs import EMPTY_LANGUAGE, NONE_RECORDED, is_language
+from kdstudio.gui.monitor.language_runs import EMPTY_LANGUAGE, NONE_RECORDED, TAGGED, is_language, is_tagged
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.monitor.palettes import number
 from kdstudio.gui.monitor.soft_dark import DarkView
@@ -90,7 +90,10 @@ class SoftTargetsPanel(ViewPanel):
         super().set_worker(worker)
         experiment = self.moment.experiment if worker is not None else None
         terms = experiment.objective if experiment is not None else []
-        self.empty.set_text(tr(EMPTY_LANGUAGE) if is_language(experiment) else tr(EMPTY))
+        if is_tagged(experiment):
+            self.empty.set_text(tr(TAGGED))
+        else:
+            self.empty.set_text(tr(EMPTY_LANGUAGE) if is_language(experiment) else tr(EMPTY))
         self.switch.offer(self.of_words if is_language(experiment) else self.of_classes)
         self.temperature.set_objective(list(dict.fromkeys(term.temperature for term in terms if term.term == "soft")))
 
@@ -121,7 +124,10 @@ class SoftTargetsPanel(ViewPanel):
         texts, said = self.moment.texts, self.moment.said()
         if texts is None or said is None:
             over = self.worker is not None and self.worker.run_folder.state().phase == "finished"
-            self.empty.set_text(tr(NONE_RECORDED) if over and not self.moment.infos else tr(EMPTY_LANGUAGE))
+            if is_tagged(self.moment.experiment):
+                self.empty.set_text(tr(TAGGED))
+            else:
+                self.empty.set_text(tr(NONE_RECORDED) if over and not self.moment.infos else tr(EMPTY_LANGUAGE))
             if self.moment.info is not None:
                 self.empty.set_text(tr(DAMAGED))
             self.show_empty(True)

@@ -18,10 +18,19 @@ from kdstudio.gui.setup.fields import FieldBox, FieldGrid
 from kdstudio.gui.setup.form import ModelForm, choose_variant
 from kdstudio.gui.setup.schema import FieldSchema, variants_of
 from kdstudio.gui.setup.section import Card, Section
-from kdstudio.project.spec import Digits, HubText, ImageFolder, KnownImages, NumpyFile, TextCorpus, TextTable
+from kdstudio.project.spec import (
+    Digits,
+    HubText,
+    ImageFolder,
+    KnownImages,
+    NumpyFile,
+    TaggedText,
+    TextCorpus,
+    TextTable,
+)
 from kdstudio.project.table_head import Columns
 
-SOURCES = (Digits, KnownImages, ImageFolder, NumpyFile, TextTable, TextCorpus, HubText)
+SOURCES = (Digits, KnownImages, ImageFolder, NumpyFile, TextTable, TaggedText, TextCorpus, HubText)
 
 
 class SourceBox(FieldBox):

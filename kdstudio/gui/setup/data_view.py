@@ -207,7 +207,7 @@ class DataCard(Card):
         self.table.show_data(report)
         if "text" in report:
             text = report["text"]
-            labelled = text["task"] == "classification"
+            labelled = text["task"] in ("classification", "token-classification")
             self.tokens.show_tokens(text["tokens"], text["facts"]["max_tokens"] if labelled else None)
             self.texts.show_texts(report)
         rows = min(len(report["classes"]), ROWS)

@@ -25,6 +25,7 @@ from kdstudio.project.spec import AS_RUN, FROM_TEACHER, HUB_PREFIX, KNOWN
 WEIGHTS_FILTER = mark("Weights (*.safetensors *.pt *.pth);;All files (*)")
 ARRAYS_FILTER = mark("NumPy files (*.npz);;All files (*)")
 TABLES_FILTER = mark("Tables (*.csv *.tsv *.jsonl *.csv.gz *.tsv.gz *.jsonl.gz);;All files (*)")
+TAGGED_FILTER = mark("Tagged words (*.conll *.txt *.tsv *.bio *.jsonl *.conll.gz *.jsonl.gz);;All files (*)")
 TEXTS_FILTER = mark("Texts (*.txt *.txt.gz *.jsonl *.jsonl.gz);;All files (*)")
 FOLDER = ""
 #: What a path field looks for, by model and field (empty for a folder), and the title of the dialog that asks for it.
@@ -34,11 +35,13 @@ PATHS = {
     ("NumpyFile", "path"): (ARRAYS_FILTER, mark("Choose a NumPy file")),
     ("TextTable", "path"): (TABLES_FILTER, mark("Choose a table of texts")),
     ("TextTable", "test_path"): (TABLES_FILTER, mark("Choose a table of texts to test on")),
+    ("TaggedText", "path"): (TAGGED_FILTER, mark("Choose a file of tagged words")),
+    ("TaggedText", "test_path"): (TAGGED_FILTER, mark("Choose a file of tagged words to test on")),
     ("TextCorpus", "path"): (TEXTS_FILTER, mark("Choose a text")),
 }
 IN_PROJECT = mark("In this project")
 CHOOSE_FOLDER = mark("Choose a folder...")
-TEXT_SOURCES = ("table", "corpus", "hub")
+TEXT_SOURCES = ("table", "tagged", "corpus", "hub")
 #: Architectures of the transformers library that a new network can have.
 KINDS = ("bert", "distilbert", "roberta", "electra", "modernbert", "gpt2", "llama", "qwen2")
 LIBRARIES = ("timm:", "torchvision:", "transformers:")

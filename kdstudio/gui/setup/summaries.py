@@ -32,7 +32,7 @@ def _data(data: Any, facts: Facts) -> str:
         return tr("not set")
     source = str(data.get("source", ""))
     name = choice_text("source", source).split(" (")[0]
-    if source in ("folder", "npz", "table", "corpus"):
+    if source in ("folder", "npz", "table", "tagged", "corpus"):
         path = str(data.get("path") or "").replace("\\", "/").rstrip("/").rpartition("/")[2]
         name = path or tr("nothing chosen")
     known = facts.data.known

@@ -26,9 +26,9 @@ MASKED, CAUSAL, LABELS = "masked-lm", "causal-lm", "classification"
 def task_of(value: dict[str, Any]) -> str | None:
     """The task of an experiment's texts; None where it has no texts."""
     data = value.get("data")
-    if not isinstance(data, dict) or data.get("source") not in ("table", "corpus", "hub"):
+    if not isinstance(data, dict) or data.get("source") not in ("table", "tagged", "corpus", "hub"):
         return None
-    if data.get("source") == "table":
+    if data.get("source") in ("table", "tagged"):
         return LABELS
     return str(data.get("task") or (CAUSAL if data.get("source") == "corpus" else LABELS))
 

@@ -16,6 +16,9 @@ HEIGHT = 76
 #: Texts that are shown, of all classes together.
 MOST = 8
 FORMS = {
+    "token-classification": mark(
+        "{total:,} sentences with {classes} tags, as tokens of {tokenizer} ({vocabulary:,} of them)."
+    ),
     "classification": mark("{total:,} texts in {classes} classes, as tokens of {tokenizer} ({vocabulary:,} of them)."),
     "causal-lm": mark("{total:,} blocks of text, as tokens of {tokenizer} ({vocabulary:,} of them)."),
     "masked-lm": mark("{total:,} blocks of text, as tokens of {tokenizer} ({vocabulary:,} of them)."),
@@ -34,7 +37,7 @@ def in_words(report: dict[str, Any]) -> str:
         tokenizer=name,
         vocabulary=text["vocabulary"],
     )
-    if text["task"] != "classification":
+    if text["task"] not in ("classification", "token-classification"):
         return (
             found
             + " "

@@ -23,10 +23,10 @@ class RunSummary:
     scorecard: dict[str, Any] | None
 
     def accuracy(self, network: str) -> float | None:
-        """Accuracy of `student`, `teacher` or `baseline` on the reported split, a share."""
+        """Accuracy of `student`, `teacher` or `baseline` on the reported split, a share; of a tagger its F1 score."""
         card = self.scorecard or {}
         measured = card.get("networks", {}).get(network, {}).get(card.get("reported_split", ""), {})
-        return measured.get("accuracy")
+        return measured.get("f1", measured.get("accuracy"))
 
     def headline(self, name: str) -> float | None:
         """A figure of the scorecard's headline: `keeps`, `smaller_by`, `faster_by`, `agreement`, `gain`."""
@@ -44,10 +44,12 @@ class RunSummary:
 
     @property
     def score(self) -> float | None:
-        """The student's accuracy, or a language model's perplexity; while there is no scorecard, the best so far."""
-        if self.is_language and self.scorecard:
+        """The student's accuracy, a tagger's F1 score, or a language model's perplexity; while there is no scorecard,
+        the best so far."""
+        metric = (self.scorecard or {}).get("metric", "accuracy")
+        if metric != "accuracy" and self.scorecard:
             split = self.scorecard["reported_split"]
-            found = self.scorecard["networks"]["student"][split].get("perplexity")
+            found = self.scorecard["networks"]["student"][split].get(metric)
         else:
             found = self.accuracy("student")
         return found if found is not None else self.state.best
