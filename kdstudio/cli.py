@@ -21,6 +21,7 @@ VERBS = {
     "stop": "control",
     "stop-now": "control",
     "trust": "trust",
+    "mark": "mark",
     "queue": "queue",
     "sweep": "sweep",
     "evaluate": "evaluate",

@@ -113,6 +113,7 @@ SPECS = (
     ActionSpec(
         "report", mark("Open the re&port"), RUN, mark("Open the shown run's report in the browser"), "", "report"
     ),
+    ActionSpec("marks", mark("Star, tags and &note..."), RUN, mark("Mark the shown run, so that it is found again")),
     ActionSpec("open-folder", mark("Open the run's &folder"), RUN, mark("Show the run's files"), "", "folder"),
     ActionSpec("page-setup", mark("&Setup"), VIEW, mark("Describe the experiment"), "Ctrl+1"),
     ActionSpec("page-monitor", mark("&Monitor"), VIEW, mark("Watch the run"), "Ctrl+2"),

@@ -81,7 +81,7 @@ class MainWindow(LateMonitor):
         self.tree.menu_actions = self.actions_by_name
         self.welcome = WelcomePage(theme, self.actions_by_name, newcomer=not settings["toured"])
         self.setup_page = SetupPage(theme)
-        self.runs = RunsPage(theme, self.actions_by_name["run"])
+        self.runs = RunsPage(theme, self.actions_by_name["run"], settings)
         self.runs.menu_actions = self.actions_by_name
         self.queue.build()
         self.sweeps.build()

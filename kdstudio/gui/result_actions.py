@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QDialog
 
 from kdstudio.gui.language import tr
+from kdstudio.gui.runs.marks_dialog import MarksDialog
 
 if TYPE_CHECKING:
     from kdstudio.gui.main_window import MainWindow
@@ -25,6 +27,7 @@ class ResultActions:
             "advice": self.show_advice,
             "report": self.open_report,
             "open-folder": self.open_folder,
+            "marks": self.mark,
             "evaluate": self.evaluate,
         }
 
@@ -36,6 +39,7 @@ class ResultActions:
             "report": run is not None and run.report_path.exists(),
             "evaluate": run is not None and not going and (run.student_dir / "student.json").exists(),
             "open-folder": run is not None,
+            "marks": run is not None,
         }
 
     def open_report(self) -> None:
@@ -47,6 +51,15 @@ class ResultActions:
         """In the desktop's file manager."""
         if self.window.control.run is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.window.control.run.path)))
+
+    def mark(self) -> None:
+        """A star, tags and a note on the shown run."""
+        if self.window.control.run is None:
+            return
+        dialog = MarksDialog(self.window.control.run, self.window)
+        if dialog.exec() == QDialog.DialogCode.Accepted:
+            self.window.control.look()
+        dialog.deleteLater()
 
     def evaluate(self) -> None:
         """Measures the networks again."""

@@ -22,6 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "splitter": "",
     "layout": "",
     "toured": False,
+    "hidden_columns": [],
     "spare_core": True,
 }
 

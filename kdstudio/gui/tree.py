@@ -19,7 +19,7 @@ from kdstudio.project.runs.summary import RunSummary
 
 DATA = Qt.ItemDataRole.UserRole
 EXPERIMENT_MENU = ("run", "new-experiment", "duplicate", "rename", "delete")
-RUN_MENU = ("resume", "stop", "report", "open-folder", "delete")
+RUN_MENU = ("resume", "stop", "report", "marks", "open-folder", "delete")
 
 
 #: What the number beside a run is: of a language model or not, and final or not.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QModelIndex, QPoint, QSize, QSortFilterProxyModel, Qt, Signal
 from PySide6.QtGui import QAction, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
@@ -20,11 +22,15 @@ from PySide6.QtWidgets import (
 
 from kdstudio.gui.language import tr
 from kdstudio.gui.runs.table import COLUMNS, MOST_COMPARED, SORT, RunsModel
+from kdstudio.gui.settings import Settings
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.tree import RUN_MENU
 from kdstudio.gui.widgets.empty import EmptyState
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.summary import RunSummary
+
+if TYPE_CHECKING:
+    from kdstudio.gui.runs.pareto import ParetoView
 
 LEAST_NAME = 120
 NAME_ENOUGH = 200
@@ -75,8 +81,9 @@ class RunsPage(QWidget):
     pointed = Signal(object)
     compared = Signal(list)
 
-    def __init__(self, theme: Theme, run_action: QAction) -> None:
+    def __init__(self, theme: Theme, run_action: QAction, settings: Settings | None = None) -> None:
         super().__init__()
+        self._settings = settings
         self.model = RunsModel(theme)
         self.model.ticked.connect(self._ticked)
         self.proxy = QSortFilterProxyModel()
@@ -95,6 +102,10 @@ class RunsPage(QWidget):
         self.untick = QPushButton(tr("Clear ticks"))
         self.untick.setToolTip(tr("Take all ticks away"))
         self.untick.clicked.connect(self.model.clear_ticks)
+        self.costs = QPushButton(tr("Quality and cost"))
+        self.costs.setCheckable(True)
+        self.costs.setToolTip(tr("Plot the finished runs by their quality and what their students cost"))
+        self.costs.toggled.connect(self._show_costs)
         self.methods = QPushButton(tr("Compare methods..."))
         self.sweeps = QPushButton(tr("Sweeps..."))
         self.sweeps.setToolTip(tr("Try many values of a few fields of the open experiment, and see which are best"))
@@ -126,6 +137,7 @@ class RunsPage(QWidget):
         head.addStretch(1)
         head.addWidget(self.note)
         head.addWidget(self.untick)
+        head.addWidget(self.costs)
         head.addWidget(self.methods)
         head.addWidget(self.sweeps)
         holder = QWidget()
@@ -135,6 +147,10 @@ class RunsPage(QWidget):
         column.addLayout(head)
         column.addWidget(self.table, 1)
         self._column = column
+        self.pareto: ParetoView | None = None
+        header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        header.customContextMenuRequested.connect(self._ask_columns)
+        self._theme = theme
         self._unused: set[int] = set()
         self.stack = QStackedLayout(self)
         words = tr("Every run of this project is listed here with its score. Tick runs to compare their curves.")
@@ -153,6 +169,7 @@ class RunsPage(QWidget):
         self._unused = unused_columns(summaries)
         self.stack.setCurrentIndex(1 if summaries else 0)
         self._fit()
+        self._draw_costs()
         for row, summary in enumerate(self.model.rows):
             if summary.run == chosen:
                 self.table.setCurrentIndex(self.proxy.mapFromSource(self.model.index(row, 0)))
@@ -161,7 +178,7 @@ class RunsPage(QWidget):
         """Names take what the other columns leave, and a few of those give way to them: nothing is to be scrolled."""
         table, header, last = self.table, self.table.horizontalHeader(), self.model.columnCount() - 1
         for column in range(last + 1):
-            header.setSectionHidden(column, column in self._unused)
+            header.setSectionHidden(column, column in self._unused or COLUMNS[column].title in self.hidden_columns)
         sizes = [header.sectionSize(column) for column in range(last)]
         sizes.append(max(table.sizeHintForColumn(last), header.sectionSizeHint(last)))
         whole = max(table.sizeHintForColumn(0), header.sectionSizeHint(0)) + 20  # the tick is not in Qt's sum
@@ -179,6 +196,56 @@ class RunsPage(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self._fit()
+
+    # -- columns -----------------------------------------------------------------------------------------------
+
+    @property
+    def hidden_columns(self) -> list[str]:
+        """The columns that the person does not want, by their English titles."""
+        return list(self._settings["hidden_columns"]) if self._settings is not None else []
+
+    def columns_menu(self) -> QMenu:
+        """All columns but the name, those that are shown with a tick."""
+        menu = QMenu(self)
+        for column in COLUMNS[1:]:
+            action = menu.addAction(tr(column.title))
+            action.setCheckable(True)
+            action.setChecked(column.title not in self.hidden_columns)
+            action.triggered.connect(lambda checked, title=column.title: self._show_column(title, checked))
+        return menu
+
+    def _ask_columns(self, place: QPoint) -> None:
+        menu = self.columns_menu()
+        menu.exec(self.table.horizontalHeader().mapToGlobal(place))
+        menu.deleteLater()
+
+    def _show_column(self, title: str, shown: bool) -> None:
+        if self._settings is not None:
+            others = [each for each in self.hidden_columns if each != title]
+            self._settings.set("hidden_columns", others if shown else [*others, title])
+            self._fit()
+
+    # -- quality and cost --------------------------------------------------------------------------------------
+
+    def _show_costs(self, on: bool) -> None:
+        if self.pareto is None:
+            from kdstudio.gui.runs.pareto import ParetoView  # with it comes the library of plots
+
+            self.pareto = ParetoView(self._theme)
+            self.pareto.picked.connect(self._pick)
+            self._column.insertWidget(2, self.pareto)
+        self.pareto.setVisible(on)
+        self._draw_costs()
+
+    def _draw_costs(self) -> None:
+        if self.pareto is not None and self.costs.isChecked():
+            self.pareto.show_runs(self.model.rows, self.chosen_run())
+
+    def _pick(self, run: RunFolder) -> None:
+        for row, summary in enumerate(self.model.rows):
+            if summary.run == run:
+                self.table.setCurrentIndex(self.proxy.mapFromSource(self.model.index(row, 0)))
+        self._draw_costs()
 
     def chosen_run(self) -> RunFolder | None:
         """The selected run."""

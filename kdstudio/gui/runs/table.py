@@ -95,6 +95,13 @@ COLUMNS = (
     ),
     Column(mark("Smaller"), _smaller, lambda v: f"{v:.1f} ×", mark("How many times more parameters the teacher has")),
     Column(mark("Seed"), lambda s: (s.scorecard or {}).get("seed"), str, mark("The seed of the student's training")),
+    Column(
+        mark("Marks"),
+        lambda s: s.marks.text or None,
+        str,
+        mark("A star, tags and a note; the run's menu changes them, and the filter finds them"),
+        False,
+    ),
     Column(mark("Started"), lambda s: s.state.started, _moment, mark("When it was started"), False),
 )
 

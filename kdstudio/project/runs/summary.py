@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdstudio.project.runs.folder import RunFolder
+from kdstudio.project.runs.marks import Marks, read_marks
 from kdstudio.project.runs.state import RunState, RunStatus, status_of
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class RunSummary:
     state: RunState
     status: RunStatus
     scorecard: dict[str, Any] | None
+    marks: Marks = field(default_factory=Marks)
 
     def accuracy(self, network: str) -> float | None:
         """Accuracy of `student`, `teacher` or `baseline` on the reported split, a share; of a tagger its F1 score."""
@@ -57,7 +59,7 @@ class RunSummary:
     @property
     def mark(self) -> tuple[object, ...]:
         """Changes when a list would show something else."""
-        return (self.run.path, self.status, self.score)
+        return (self.run.path, self.status, self.score, self.marks.text)
 
 
 class Catalogue:
@@ -73,7 +75,7 @@ class Catalogue:
     def summary(self, run: RunFolder) -> RunSummary:
         """One run."""
         state = run.state()
-        return RunSummary(run, state, status_of(state), self._card(run))
+        return RunSummary(run, state, status_of(state), self._card(run), read_marks(run))
 
     def _card(self, run: RunFolder) -> dict[str, Any] | None:
         try:
