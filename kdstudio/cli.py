@@ -28,6 +28,7 @@ VERBS = {
     "export": "export",
     "bias": "bias",
     "compare": "compare",
+    "diff": "diff",
     "advise": "advise",
     "balance": "balance",
     "pool": "pool",

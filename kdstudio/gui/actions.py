@@ -113,6 +113,18 @@ SPECS = (
     ActionSpec(
         "report", mark("Open the re&port"), RUN, mark("Open the shown run's report in the browser"), "", "report"
     ),
+    ActionSpec(
+        "difference",
+        mark("Diff&erence of two runs..."),
+        RUN,
+        mark("Where the two runs that are ticked on the Runs page differ: specs, and what the students say"),
+    ),
+    ActionSpec(
+        "save-table",
+        mark("Save the table of runs..."),
+        RUN,
+        mark("Mean and spread over seeds, as CSV, Markdown or HTML"),
+    ),
     ActionSpec("marks", mark("Star, tags and &note..."), RUN, mark("Mark the shown run, so that it is found again")),
     ActionSpec("open-folder", mark("Open the run's &folder"), RUN, mark("Show the run's files"), "", "folder"),
     ActionSpec("page-setup", mark("&Setup"), VIEW, mark("Describe the experiment"), "Ctrl+1"),

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QDialog
+from PySide6.QtWidgets import QDialog, QFileDialog
 
-from kdstudio.gui.language import tr
+from kdstudio.gui.language import mark, tr
+from kdstudio.gui.runs.difference_dialog import DifferenceDialog
 from kdstudio.gui.runs.marks_dialog import MarksDialog
+from kdstudio.project.errors import KDStudioError
+from kdstudio.project.run_difference import difference
+from kdstudio.project.run_table import as_csv, as_html, as_markdown, compare
+from kdstudio.project.yaml_io import write_text
 
 if TYPE_CHECKING:
     from kdstudio.gui.main_window import MainWindow
+
+
+TABLES = mark("Comma-separated values (*.csv);;Markdown (*.md);;Page (*.html)")
 
 
 class ResultActions:
@@ -28,6 +37,8 @@ class ResultActions:
             "report": self.open_report,
             "open-folder": self.open_folder,
             "marks": self.mark,
+            "difference": self.show_difference,
+            "save-table": self.save_table,
             "evaluate": self.evaluate,
         }
 
@@ -40,6 +51,8 @@ class ResultActions:
             "evaluate": run is not None and not going and (run.student_dir / "student.json").exists(),
             "open-folder": run is not None,
             "marks": run is not None,
+            "difference": self.window.project is not None,
+            "save-table": self.window.project is not None,
         }
 
     def open_report(self) -> None:
@@ -60,6 +73,41 @@ class ResultActions:
         if dialog.exec() == QDialog.DialogCode.Accepted:
             self.window.control.look()
         dialog.deleteLater()
+
+    def show_difference(self) -> None:
+        """Of the two ticked runs."""
+        window = self.window
+        ticked = window.runs.model.compared
+        if len(ticked) != 2:
+            window.show_page("runs")
+            fix = tr("Tick two runs in the table; {count} are ticked now.", count=len(ticked))
+            window.message.tell(tr("Two runs are compared."), fix, note=True)
+            return
+        try:
+            found = difference(*ticked)
+        except KDStudioError as error:
+            window.tell_error(error)
+            return
+        dialog = DifferenceDialog(window.theme, found, window)
+        dialog.exec()
+        dialog.deleteLater()
+
+    def save_table(self) -> None:
+        """The finished runs of the project, mean and spread over seeds."""
+        project = self.window.project
+        if project is None:
+            return
+        place = str(Path.home() / f"{project.root.name}-runs.csv")
+        chosen, _ = QFileDialog.getSaveFileName(self.window, tr("Save the table of runs"), place, tr(TABLES))
+        if not chosen:
+            return
+        rows, _ = compare(project)
+        path = Path(chosen)
+        makers = {".md": as_markdown, ".html": lambda found: as_html(found, project.title)}
+        try:
+            write_text(path, makers.get(path.suffix.lower(), as_csv)(rows))
+        except KDStudioError as error:
+            self.window.tell_error(error)
 
     def evaluate(self) -> None:
         """Measures the networks again."""
