@@ -63,6 +63,12 @@ def run(args: argparse.Namespace) -> int:
     trusted = Project.open(root).trusted if (root / "project.yaml").exists() else False
     student = load_student(student_folder(folder, None), trusted)
     experiment = folder.experiment()
+    if student.text is not None and student.text.is_language_model:
+        raise InputError(
+            f"{folder.name}: its student has no classes of samples to shift",
+            why="it gives an output for each token",
+            fix="use a run that puts whole samples into classes",
+        )
     bundle = load_data(experiment.data, root)
     require_same_data(student, bundle)
     splits = ["validation", *(["test"] if experiment.evaluate.test else [])]

@@ -17,8 +17,8 @@ def add_parser(subparsers: Any) -> None:
         help="a table of finished runs: mean and spread over seeds",
         description="Accuracy of student, baseline and teacher, the student's agreement with the teacher and its gain "
         "over the baseline, in percent (points): mean ± standard deviation over seeds. Of language models perplexity "
-        "in the place of accuracy (ppl; less is better). Runs whose specs differ in more than their seeds are never "
-        "averaged.",
+        "in the place of accuracy (ppl; less is better), of tagged words F1. Runs whose specs differ in more than "
+        "their seeds are never averaged.",
     )
     parser.add_argument("project", help="project folder")
     form = parser.add_mutually_exclusive_group()

@@ -35,11 +35,13 @@ from kdstudio.project.spec import (
     ModelSpec,
     NumpyFile,
     StudentSpec,
+    TaggedText,
     TextCorpus,
     TextTable,
     suggestion,
     validate,
 )
+from kdstudio.project.tagged import CONLL, looks_tagged
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -47,8 +49,10 @@ if TYPE_CHECKING:
     from kdstudio.engine.data import DataBundle
     from kdstudio.engine.models import LayerInfo
 
+#: The column of a table that is taken where none is named.
+TEXT = "text"
 #: A name that ends so is meant as a file.
-_DATA_FILES = (".csv", ".tsv", ".jsonl", ".txt", ".gz", ".npz", ".json", ".yaml", ".yml", ".safetensors", ".pt")
+_DATA_FILES = (*CONLL, ".csv", ".tsv", ".jsonl", ".txt", ".gz", ".npz", ".json", ".yaml", ".yml", ".safetensors", ".pt")
 _FILE_HINTS = {
     ".py": "Name the function that builds the network, for example models.py:build.",
     ".safetensors": "Weights do not say what network they are for: inspect the network by its name.",
@@ -73,7 +77,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         metavar="MODEL|DATA",
         nargs="?",
         help="a model (resnet20, timm:NAME, models.py:build), data (digits, mnist, an image folder, a .npz, .csv, "
-        ".tsv, .jsonl or .txt file), an experiment's YAML file or a project folder",
+        ".tsv, .jsonl, .conll or .txt file), an experiment's YAML file or a project folder",
     )
     parser.add_argument(
         "--input-shape",
@@ -99,7 +103,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "run:EXPERIMENT/NNN",
     )
     parser.add_argument("--term", default="hint", help="with --pairs: the term that is to take them (default hint)")
-    parser.add_argument("--text", metavar="COLUMN", default="text", help="of a table: the column with the text")
+    parser.add_argument("--text", metavar="COLUMN", default=TEXT, help="of a table: the column with the text")
     parser.add_argument("--second", metavar="COLUMN", help="of a table: the column with a second text, for pairs")
     parser.add_argument("--label", metavar="COLUMN", default="label", help="of a table: the column with the label")
     parser.add_argument("--tokenizer", metavar="ID", help="of texts: a hub id, a folder or bpe:N (default bpe:4000)")
@@ -201,9 +205,11 @@ def _data_spec(target: str, path: Path, args: argparse.Namespace) -> DataBase | 
     if path.suffix == ".npz":
         return NumpyFile(path=str(path.resolve()))
     kinds = [suffix.lower() for suffix in path.suffixes[-2:] if suffix.lower() != ".gz"]
-    if path.is_file() and kinds and kinds[-1] in (".csv", ".tsv", ".jsonl", ".txt"):
+    if path.is_file() and kinds and kinds[-1] in (".csv", ".tsv", ".jsonl", ".txt", *CONLL):
         tokenizer = args.tokenizer or "bpe:4000"
         common = {"path": str(path.resolve()), "tokenizer": tokenizer, "max_tokens": args.max_tokens}
+        if args.text == TEXT and looks_tagged(path):
+            return validate(TaggedText, common, "DATA")
         if kinds[-1] == ".txt":
             return validate(TextCorpus, common, "DATA")
         columns = {"text": args.text, "second": args.second, "label": args.label}

@@ -84,12 +84,16 @@ def _with_tags(bundle: DataBundle, ids: list[int], marks: list[int]) -> str:
     """A sentence with the tag of each word in brackets, but for those of no kind."""
     assert bundle.tokenizer is not None
     assert bundle.text is not None
-    parts = []
+    parts: list[str] = []
+    tag = "O"
     for token, piece, mark in zip(ids, bundle.tokenizer.words(ids), marks):
-        if token == bundle.text.pad or (mark < 0 and token in bundle.text.special):
+        if mark < 0 and token in {bundle.text.pad, *bundle.text.special}:
             continue
-        tag = bundle.classes[mark] if mark >= 0 else "O"
-        parts.append(piece if tag == "O" else f"{piece} [{tag}]")
+        if mark >= 0:  # a word begins; what follows without a tag are its other pieces
+            parts.append("" if tag == "O" else f" [{tag}]")
+            tag = bundle.classes[mark]
+        parts.append(piece)
+    parts.append("" if tag == "O" else f" [{tag}]")
     return "".join(parts).strip()
 
 

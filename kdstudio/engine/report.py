@@ -137,6 +137,8 @@ def _chain(scorecard: dict[str, Any], names: dict[str, str]) -> list[tuple[str, 
     ]
 
 
+#: Kinds of tags that have a row of their own.
+MOST_TAGS = 40
 Cell = tuple[str, str]
 """A figure, and what stands small below it."""
 
@@ -184,7 +186,19 @@ def _rows(networks: dict[str, Any], split: str) -> list[tuple[str, list[Cell]]]:
             cells.append((cell, "") if isinstance(cell, str) else cell)
         if any(text != "–" for text, _ in cells):
             rows.append((label, cells))
-    return rows
+    return rows + _tag_rows([entry[split].get("per_tag") or {} for entry in networks.values()])
+
+
+def _tag_rows(networks: list[dict[str, Any]]) -> list[tuple[str, list[Cell]]]:
+    """Of networks that tag words: the F1 score of each kind, with precision and recall below it."""
+
+    def cell(found: dict[str, Any] | None) -> Cell:
+        if found is None:
+            return "–", ""
+        return percent(found["f1"]), f"{percent(found['precision'])} precise, {percent(found['recall'])} found"
+
+    kinds = sorted(set().union(*networks))[:MOST_TAGS]
+    return [(f"F1 score of {kind}", [cell(each.get(kind)) for each in networks]) for kind in kinds]
 
 
 # -- plots ---------------------------------------------------------------------------------------------------

@@ -32,9 +32,9 @@ def compare(project: Project) -> tuple[list[dict[str, Any]], list[dict[str, str]
     never averaged, nor are runs that were stopped early.
 
     Returns:
-        Rows with `experiment`, `runs` and `seeds` (numbers), `run_names`, `metric` (accuracy or perplexity), and for
-        each of `FIGURES` None or `mean` and `spread` (the standard deviation over seeds, None for a single one). And
-        `run` and `why` of those left out.
+        Rows with `experiment`, `runs` and `seeds` (numbers), `run_names`, `metric` (accuracy, f1 or perplexity), and
+        for each of `FIGURES` None or `mean` and `spread` (the standard deviation over seeds, None for a single one).
+        And `run` and `why` of those left out.
     """
     groups: dict[str, list[Read]] = {}
     skipped: list[dict[str, str]] = []
@@ -139,6 +139,8 @@ def _cell(figure: dict[str, float | None] | None, metric: str, key: str) -> str:
     mean, spread = figure["mean"], figure["spread"]
     perplexity = metric == "perplexity" and key != "agreement"
     factor, unit = (1, " ppl") if perplexity else (100, "")
+    if metric == "f1" and key in ("student", "baseline", "teacher"):
+        unit = " F1"
     return f"{factor * mean:.2f}" + ("" if spread is None else f" ± {factor * spread:.2f}") + unit
 
 
@@ -188,8 +190,8 @@ th, td {{ padding: .4rem .8rem; text-align: right; border-bottom: 1px solid #888
 th:first-child, td:first-child {{ text-align: left; }}
 </style>
 <h1>{name}</h1>
-<p>Percent, and points of gain: mean ± standard deviation over seeds, on test samples; ppl is perplexity, of which less
-is better.</p>
+<p>Percent, and points of gain: mean ± standard deviation over seeds, on test samples; F1 is the F1 score of
+tagged words, ppl perplexity, of which less is better.</p>
 <table><thead><tr>{head}</tr></thead><tbody>
 {body}
 </tbody></table>

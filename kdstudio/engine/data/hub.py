@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from kdstudio.engine.data.base import DataBundle, Progress
+from kdstudio.engine.data.tagged import tagged_bundle
 from kdstudio.engine.data.text_bundles import Pair, corpus_bundle, labelled_bundle, problems_of_rows
 from kdstudio.engine.text.tokens import resolve
 from kdstudio.project.errors import DataError
 from kdstudio.project.spec import HubText, suggestion
+from kdstudio.project.tagged import USUAL_TAGS, USUAL_WORDS, Tagged, sentence_of, usual_key
 
 
 def load_hub_data(spec: HubText, root: Path, progress: Progress | None = None) -> DataBundle:
@@ -22,6 +24,8 @@ def load_hub_data(spec: HubText, root: Path, progress: Progress | None = None) -
     """
     train = _split(spec, root, spec.train_split, "data.train_split")
     name = Path(spec.name).name
+    if spec.task == "token-classification":
+        return _tagged(spec, root, name, train, progress)
     if spec.task != "classification":
         _check_column(train, spec.text, "data.text")
 
@@ -71,6 +75,24 @@ def _split(spec: HubText, root: Path, split: str, field: str) -> Any:
         near = suggestion(split, list(found)) or f"choose one of: {', '.join(found)}"
         raise DataError(f"{field}: the dataset has no split '{split}'", "", near)
     return found[split]
+
+
+def _tagged(spec: HubText, root: Path, name: str, train: Any, progress: Progress | None) -> DataBundle:
+    """Lists of words and of tags; where the tags are numbers, the dataset has their names."""
+    known = list(train.column_names or [])
+    words = usual_key(known, spec.text, ("text", *USUAL_WORDS))
+    tags = usual_key(known, spec.label, ("label", *USUAL_TAGS))
+
+    def sentences(split: Any) -> list[Tagged]:
+        _check_column(split, words, "data.text")
+        _check_column(split, tags, "data.label")
+        found = (sentence_of(number, row, words, tags, f"{name}, row {number}") for number, row in enumerate(split, 1))
+        return [each for each in found if each.words]
+
+    learned = sentences(train)
+    held = sentences(_split(spec, root, spec.test_split, "data.test_split")) if spec.test_split is not None else None
+    classes = list(getattr(getattr(train.features[tags], "feature", None), "names", None) or []) or None
+    return tagged_bundle(spec, root, name, learned, held, classes, progress)
 
 
 def _check_column(split: Any, name: str, field: str) -> None:

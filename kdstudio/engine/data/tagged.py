@@ -13,7 +13,7 @@ from kdstudio.engine.data.text_bundles import tokenizer_for
 from kdstudio.engine.text.facts import IGNORED, TextFacts
 from kdstudio.engine.text.tokens import Tokenizer, padded
 from kdstudio.project.errors import DataError
-from kdstudio.project.spec import TaggedText, suggestion
+from kdstudio.project.spec import TaggedText, TextData, suggestion
 from kdstudio.project.tagged import Tagged, broken_spans, read_tagged
 
 _SPLIT, _LIMIT = 31, 21
@@ -21,23 +21,52 @@ _MOST_TAGS = 500
 
 
 def load_tagged_data(spec: TaggedText, root: Path, progress: Progress | None = None) -> DataBundle:
-    """Sentences with a tag for each word.
+    """Sentences of files with a tag for each word; see `tagged_bundle`.
+
+    Raises:
+        DataError: A file cannot be read, or has too few sentences or unknown tags.
+    """
+    paths = {"data.path": spec.path, "data.test_path": spec.test_path}
+    read = {
+        field: list(read_tagged(root / path, spec.encoding, spec.words, spec.tags, field))
+        for field, path in paths.items()
+        if path is not None
+    }
+    for field, sentences in read.items():
+        if not sentences:
+            raise DataError(
+                f"{field}: {Path(str(paths[field])).name} has no sentences",
+                fix="a line has a word first and its tag last; an empty line ends a sentence",
+            )
+    name = Path(spec.path).name
+    return tagged_bundle(spec, root, name, read["data.path"], read.get("data.test_path"), spec.classes, progress)
+
+
+def tagged_bundle(
+    spec: TextData,
+    root: Path,
+    name: str,
+    learned: list[Tagged],
+    held: list[Tagged] | None,
+    classes: list[str] | None,
+    progress: Progress | None = None,
+) -> DataBundle:
+    """Data of sentences with a tag for each word.
 
     The tag stands at the first piece of its word; other pieces, special tokens and padding have none, as in the
     fine-tuning of BERT (Devlin et al. 2019, 1810.04805, section 5.3).
 
+    Args:
+        name: What people call the data.
+        learned: Sentences to learn from.
+        held: Sentences to test on; None: some of the others are held out.
+        classes: The tags in their order; None: all that occur.
+
     Raises:
-        DataError: The file cannot be read, or has too few sentences or unknown tags.
+        DataError: There are too few sentences, or unknown tags.
     """
-    name = Path(spec.path).name
-    learned = list(read_tagged(root / spec.path, spec.encoding, spec.words, spec.tags))
-    held = None
-    if spec.test_path is not None:
-        held = list(read_tagged(root / spec.test_path, spec.encoding, spec.words, spec.tags, "data.test_path"))
     every = learned + (held or [])
-    if not every:
-        raise DataError(f"{name}: there are no sentences", fix="check data.path; an empty line ends a sentence")
-    tags = _tags_of(spec, every)
+    tags = _tags_of(classes, {"": learned, "of the test sentences, ": held or []})
     tokenizer = tokenizer_for(spec, root, lambda: (" ".join(each.words) for each in learned))
     facts = TextFacts.of(tokenizer, "token-classification", spec.max_tokens, tags=tuple(tags))
     ids, marks, lengths = _encoded(tokenizer, every, tags, spec.max_tokens, progress)
@@ -54,33 +83,68 @@ def load_tagged_data(spec: TaggedText, root: Path, progress: Progress | None = N
         raise DataError(
             f"{name}: {len(every)} sentences are too few to train, validate and test on", fix="give more sentences"
         )
+    problems += _unlearned(tags, train, [validation, test])
     bundle = DataBundle(name, train, validation, test, tags, (whole.images.shape[1],), [], [], problems)
     bundle.source, bundle.tokenizer, bundle.text, bundle.lengths = "tagged", tokenizer, facts, np.array(lengths)
     return bundle
 
 
-def _tags_of(spec: TaggedText, every: list[Tagged]) -> list[str]:
-    found = {tag: each.line for each in reversed(every) for tag in each.tags}
-    if spec.classes is None:
-        if len(found) > _MOST_TAGS:
-            raise DataError(
-                f"data.tags: there are {len(found):,} different tags",
-                "what stands last in each line looks like words, not like tags",
-                "give a file whose lines end with the tag",
-            )
-        return sorted(found, key=lambda tag: (tag != "O", tag[2:] if tag[1:2] == "-" else tag, tag))
-    unknown = next((tag for tag in found if tag not in spec.classes), None)
-    if unknown is not None:
-        near = suggestion(unknown, spec.classes) or "add it to data.classes"
-        raise DataError(f"data.classes: the tag '{unknown}' (line {found[unknown]}) is none of them", "", near)
-    return list(spec.classes)
+def _tags_of(classes: list[str] | None, parts: dict[str, list[Tagged]]) -> list[str]:
+    """The tags in their order; the words by which `parts` are named stand in messages before the line."""
+    found: dict[str, str] = {}
+    for words, sentences in parts.items():
+        for each in sentences:
+            for tag in each.tags:
+                found.setdefault(tag, f"{words}line {each.line}")
+    if classes is not None:
+        return _checked(classes, found)
+    if len(found) > _MOST_TAGS:
+        raise DataError(
+            f"data.tags: there are {len(found):,} different tags",
+            "what stands last in each line looks like words, not like tags",
+            "give a file whose lines end with the tag",
+        )
+    if len(found) < 2:
+        raise DataError(
+            f"data.tags: every word has the tag '{next(iter(found), '')}'",
+            "there is nothing to tell apart",
+            "check that the tag is the last in each line, or data.tags",
+        )
+    return sorted(found, key=lambda tag: (tag != "O", tag[2:] if tag[1:2] == "-" else tag, tag))
+
+
+def _checked(classes: list[str], found: dict[str, str]) -> list[str]:
+    """The given tags, if they are all that were found; `found` says where."""
+    twice = next((tag for tag in classes if classes.count(tag) > 1), None)
+    if twice is not None:
+        raise DataError(f"data.classes: the tag '{twice}' is there twice", fix="keep one of them")
+    for tag, where in found.items():
+        if tag not in _numbers(classes):
+            near = suggestion(tag, classes) or "add it to data.classes"
+            raise DataError(f"data.classes: the tag '{tag}' ({where}) is none of them", "", near)
+    return list(classes)
+
+
+def _numbers(tags: list[str]) -> dict[str, int]:
+    """The number of each tag; where numbers stand in a file for tags, they are their own."""
+    return {**{str(number): number for number in range(len(tags))}, **{tag: place for place, tag in enumerate(tags)}}
+
+
+def _unlearned(tags: list[str], train: ArraySplit, others: list[ArraySplit]) -> list[str]:
+    """Tags that stand in validation or test sentences alone."""
+    known = {*train.labels.unique().tolist(), IGNORED}
+    missing = sorted({number for split in others for number in split.labels.unique().tolist()} - known)
+    if not missing:
+        return []
+    names = ", ".join(tags[number] for number in missing[:8])
+    return [f"Tags that only validation or test sentences have cannot be learned: {names}."]
 
 
 def _encoded(
     tokenizer: Tokenizer, every: list[Tagged], tags: list[str], longest: int, progress: Progress | None
 ) -> tuple[list[list[int]], list[list[int]], list[int]]:
     """Token ids, the number of the tag at each token or `IGNORED`, and lengths before any is cut."""
-    numbers = {tag: number for number, tag in enumerate(tags)}
+    numbers = _numbers(tags)
     ids: list[list[int]] = []
     marks: list[list[int]] = []
     lengths: list[int] = []
@@ -93,8 +157,9 @@ def _encoded(
             for owner in owners:
                 row.append(numbers[sentence.tags[owner]] if owner is not None and owner != before else IGNORED)
                 before = owner
-            if len(tokens) > longest:  # the special token at the end stays
-                tokens, row = [*tokens[: longest - 1], tokens[-1]], [*row[: longest - 1], row[-1]]
+            if len(tokens) > longest:
+                last = len(tokens) if owners[-1] is None else longest  # a special token at the end stays
+                tokens, row = [*tokens[: longest - 1], tokens[last - 1]], [*row[: longest - 1], row[last - 1]]
             ids.append(tokens)
             marks.append(row)
         if progress is not None:
@@ -109,7 +174,7 @@ def _filled(marks: list[list[int]]) -> np.ndarray:
     return table
 
 
-def _split(spec: TaggedText, whole: ArraySplit, learned: int, held: bool) -> list[ArraySplit]:
+def _split(spec: TextData, whole: ArraySplit, learned: int, held: bool) -> list[ArraySplit]:
     """Training, validation and test sentences: by chance, the same on every machine."""
     order = np.argsort(sort_keys(learned, spec.split_seed, _SPLIT), kind="stable")
     test = np.arange(learned, len(whole)) if held else order[: round(learned * spec.test_fraction)]

@@ -62,6 +62,8 @@ KEPT = {
 }
 ONE_SEED = mark("One seed is one sample; compare several.")
 HINTS = mark("What often helps: a lower temperature, a teacher that is trained longer, more epochs for the student.")
+#: Kinds of tags that have a row of their own.
+MOST_TAGS = 40
 SPREAD_TIP = mark("Median; ± is the larger distance to a quartile")
 
 
@@ -79,7 +81,25 @@ def scorecard_rows(scorecard: dict[str, Any]) -> list[list[str]]:
                 cells.append("–")
         if any(cell != "–" for cell in cells):
             rows.append([tr(group), tr(label), *cells])
-    return rows
+    return rows + tag_rows(scorecard)
+
+
+def tag_rows(scorecard: dict[str, Any]) -> list[list[str]]:
+    """Of networks that tag words, a row for each kind of span, or for each tag where there are no spans."""
+    networks, split = scorecard["networks"], scorecard["reported_split"]
+    by_network = [networks[name][split].get("per_tag") or {} for name in network_order(networks)]
+    kinds = sorted(set().union(*by_network))[:MOST_TAGS]
+
+    def cell(found: dict[str, Any] | None) -> str:
+        if found is None:
+            return "–"
+        return " · ".join(f"{100 * found[key]:.1f}" for key in ("f1", "precision", "recall")) + " %"
+
+    title = tr("F1 · precision · recall")
+    return [
+        [title if not place else "", kind, *(cell(each.get(kind)) for each in by_network)]
+        for place, kind in enumerate(kinds)
+    ]
 
 
 def network_order(networks: dict[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kdstudio.gui.language import mark
-from kdstudio.project.spec import Experiment, HubText, TaggedText, TextCorpus
+from kdstudio.project.spec import Experiment, TextData
 
 EMPTY_LANGUAGE = mark(
     "The likeliest words of teacher and student at each token of a few texts appear here, as soon as the student "
@@ -22,14 +22,11 @@ TAGGED = mark(
 
 def is_tagged(experiment: Experiment | None) -> bool:
     """Whether what is learned are the tags of words."""
-    return experiment is not None and isinstance(experiment.data, TaggedText)
+    return experiment is not None and getattr(experiment.data, "task", "") == "token-classification"
 
 
 def is_language(experiment: Experiment | None) -> bool:
     """Whether what is learned are the tokens of a text."""
     if experiment is None:
         return False
-    data = experiment.data
-    if isinstance(data, TaggedText):
-        return True
-    return isinstance(data, TextCorpus) or (isinstance(data, HubText) and data.task != "classification")
+    return isinstance(experiment.data, TextData) and experiment.data.task != "classification"

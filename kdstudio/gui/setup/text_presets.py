@@ -30,6 +30,8 @@ def task_of(value: dict[str, Any]) -> str | None:
         return None
     if data.get("source") in ("table", "tagged"):
         return LABELS
+    if data.get("task") == "token-classification":
+        return LABELS
     return str(data.get("task") or (CAUSAL if data.get("source") == "corpus" else LABELS))
 
 

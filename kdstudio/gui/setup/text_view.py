@@ -165,11 +165,12 @@ class TextSamples(QWidget):
     def _words(self, sample: dict[str, Any]) -> str:
         assert self._report is not None
         soft = self.theme.tokens.soft
-        name = (
-            self._report["classes"][sample["label"]]
-            if sample["label"] >= 0
-            else tr("Block {number}", number=sample["index"])
-        )
+        if sample["label"] >= 0:
+            name = self._report["classes"][sample["label"]]
+        elif self._report["text"]["task"] == "token-classification":
+            name = tr("Sentence {number}", number=sample["index"])
+        else:
+            name = tr("Block {number}", number=sample["index"])
         count = tr("{count} tokens", count=sample["tokens"])
         head = f'<b>{html.escape(name)}</b> <span style="color:{soft}">{count}</span>'
         text = html.escape(" ".join(sample["text"].split()))

@@ -182,6 +182,7 @@ CHOICES: dict[str, dict[str, str]] = {
     },
     "task": {
         "classification": mark("A class for each text"),
+        "token-classification": mark("A tag for each word"),
         "causal-lm": mark("The next token (GPT)"),
         "masked-lm": mark("Hidden tokens (BERT)"),
     },
@@ -366,8 +367,8 @@ RELEVANT: dict[str, Callable[[dict[str, Any]], bool]] = {
     "layers": lambda values: values.get("model") == "from-teacher",
     "mask_share": lambda values: values.get("task") == "masked-lm",
     "stream_tokens": lambda values: bool(values.get("streaming")),
-    "streaming": lambda values: values.get("task") != "classification",
-    "label": lambda values: values.get("task", "classification") == "classification",
+    "streaming": lambda values: values.get("task") not in ("classification", "token-classification"),
+    "label": lambda values: values.get("task", "classification") in ("classification", "token-classification"),
     "per_class": lambda values: bool(values.get("balance", True)),
     "weights": lambda values: values.get("weighting", "given") == "given",  # a network's, and those of teachers
     "latency_batch": lambda values: bool(values.get("latency")),

@@ -10,7 +10,6 @@ from kdstudio.project.spec.data import SplitData
 from kdstudio.project.spec.models import HUB_PREFIX, ModelSpec
 
 LanguageTask = Literal["masked-lm", "causal-lm"]
-HubTask = Literal["classification", "masked-lm", "causal-lm"]
 Task = Literal["classification", "token-classification", "masked-lm", "causal-lm"]
 
 
@@ -111,11 +110,11 @@ class TaggedText(TextData):
     test_path: str | None = None
     """A file of the same form with the test sentences (empty: some are held out)."""
     words: str = "tokens"
-    """Of JSON lines, the key of the list of words."""
+    """Of JSON lines, the key of the list of words (usual tokens)."""
     tags: str = "tags"
-    """Of JSON lines, the key of the list of tags."""
+    """Of JSON lines, the key of the list of tags (usual tags or ner_tags)."""
     classes: list[str] | None = None
-    """The tags in the order that their numbers have (empty: all that occur)."""
+    """The tags in their order (empty: all that occur). Where the file has numbers for tags, they count in it from 0."""
 
     @property
     def task(self) -> Task:
@@ -131,14 +130,14 @@ class HubText(TextData):
     """The dataset's id, for example stanfordnlp/imdb, or a folder that save_to_disk wrote."""
     config: str | None = None
     """Which configuration, for datasets that have several (for example sst2 of nyu-mll/glue)."""
-    task: HubTask = "classification"
-    """What is learned: classification, a label for each text; causal-lm or masked-lm, the texts themselves."""
+    task: Task = "classification"
+    """What is learned: a label for each text, a tag for each word of a list, or the texts themselves."""
     text: str = "text"
-    """Column that holds the text."""
+    """Column that holds the text; of tagged words, their list (usual tokens)."""
     second: str | None = None
     """Column with a second text, for pairs of sentences (empty: none)."""
     label: str = "label"
-    """Column that holds the label."""
+    """Column that holds the label; of tagged words, the list of tags (usual ner_tags)."""
     train_split: str = "train"
     """Name of the dataset's split to learn from."""
     test_split: str | None = None
@@ -152,6 +151,6 @@ class HubText(TextData):
 
     @model_validator(mode="after")
     def _streams(self) -> Self:
-        if self.streaming and self.task == "classification":
+        if self.streaming and self.task in ("classification", "token-classification"):
             raise ValueError("a stream is for language models; set streaming to false, or task to causal-lm")
         return self

@@ -85,3 +85,13 @@ def test_what_there_is_not_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(DataError, match="could not be read"):
         load_data(spec("./nowhere"), tmp_path)
+
+
+def test_lists_of_words_and_of_named_tags(tmp_path: Path) -> None:
+    rows = {"tokens": [["Ann", "went"]] * 60, "ner_tags": [[1, 0]] * 60}
+    tags = datasets.Sequence(datasets.ClassLabel(names=["O", "B-PER"]))
+    features = datasets.Features({"tokens": datasets.Sequence(datasets.Value("string")), "ner_tags": tags})
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "saved")
+    bundle = load_data(spec("saved", task="token-classification"), tmp_path)
+    assert bundle.classes == ["O", "B-PER"]
+    assert bundle.counts()["train"] == [len(bundle.train)] * 2

@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 
 from kdstudio.engine.data.views import TokenPreprocess
 from kdstudio.engine.models import build_model
@@ -25,7 +30,9 @@ VOCABULARY, TOKENS, PAD = 120, 12, 1
 HIDDEN = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 48}
 GROUPED = {**HIDDEN, "num_key_value_heads": 2}
 #: Kind: its configuration, and the tasks that it is for.
-ENCODER, DECODER = ("classification", "masked-lm"), ("classification", "causal-lm")
+TAGS = ("O", "B-A", "I-A")
+LABELLED = ("classification", "token-classification")
+ENCODER, DECODER = (*LABELLED, "masked-lm"), (*LABELLED, "causal-lm")
 KINDS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "bert": (HIDDEN, ENCODER),
     "roberta": (HIDDEN, ENCODER),
@@ -39,20 +46,22 @@ KINDS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 CASES = [(kind, task) for kind, (_, tasks) in KINDS.items() for task in tasks]
 AUTO = {
     "classification": AutoModelForSequenceClassification,
+    "token-classification": AutoModelForTokenClassification,
     "masked-lm": AutoModelForMaskedLM,
     "causal-lm": AutoModelForCausalLM,
 }
 
 
 def facts(task: str) -> TextFacts:
-    pad = PAD if task == "classification" else None
-    return TextFacts(task, VOCABULARY, TOKENS, pad, PAD, mask=4, special=(0, 1, 2, 3, 4), begin=0, end=2)
+    pad = PAD if task in LABELLED else None
+    tags = TAGS if task == "token-classification" else ()
+    return TextFacts(task, VOCABULARY, TOKENS, pad, PAD, mask=4, special=(0, 1, 2, 3, 4), begin=0, end=2, tags=tags)
 
 
 def network(kind: str, task: str, **args: Any) -> TextNetwork:
     torch.manual_seed(3)
     spec = ModelSpec(model=f"transformers:{kind}", args={**KINDS[kind][0], **args})
-    outputs = 3 if task == "classification" else VOCABULARY
+    outputs = 3 if task in LABELLED else VOCABULARY
     model = build_model(spec, (TOKENS,), outputs, Path(), False, facts(task))
     assert isinstance(model, TextNetwork)
     return model.eval()
@@ -66,14 +75,14 @@ def ids(count: int = 3) -> torch.Tensor:
 def test_it_answers_and_its_attention_can_be_tapped(kind: str, task: str) -> None:
     model = network(kind, task)
     inputs = ids()
-    rows = {"classification": 3, "masked-lm": 3 * TOKENS, "causal-lm": 3 * (TOKENS - 1)}[task]
+    rows = {"classification": 3, "causal-lm": 3 * (TOKENS - 1)}.get(task, 3 * TOKENS)
     blocks = block_names(model)
     assert len(blocks) == 4
     names = [f"{blocks[1]}#{part}" for part in ("query", "key", "value")]
     with Taps(model, [*names, blocks[-1]], "it") as taps, torch.no_grad():
         logits = model(inputs)
         found = taps.take()
-    assert logits.shape == (rows, 3 if task == "classification" else VOCABULARY)
+    assert logits.shape == (rows, 3 if task in LABELLED else VOCABULARY)
     heads, shared = heads_of(model.config)
     width = 32 // heads
     assert found[names[0]].shape == (3, heads, TOKENS, width)
@@ -121,7 +130,7 @@ def test_a_student_is_made_of_its_layers(kind: str, task: str, layers: dict[str,
 @pytest.mark.parametrize(("kind", "task"), CASES)
 def test_it_is_saved_and_loads_again_here_and_there(kind: str, task: str, tmp_path: Path) -> None:
     student = from_teacher(network(kind, task), LayersSpec(keep=[0, 3])).eval()
-    classes = ["a", "b", "c"] if task == "classification" else []
+    classes = ["a", "b", "c"] if task == "classification" else [*facts(task).tags]
     spec = ModelSpec(model=f"transformers:{kind}")
     preprocess = TokenPreprocess(facts(task), TOKENS).to_dict()
     save_student(tmp_path / "student", student, spec, (TOKENS,), classes, preprocess, {})
@@ -136,7 +145,7 @@ def test_it_is_saved_and_loads_again_here_and_there(kind: str, task: str, tmp_pa
         logits = library(input_ids=inputs, **arguments).logits
         flat = logits if logits.ndim == 2 else logits[:, :-1] if task == "causal-lm" else logits
         torch.testing.assert_close(flat.reshape(wanted.shape), wanted, atol=1e-5, rtol=1e-4)
-    if getattr(student.config, "tie_word_embeddings", False) and task != "classification":
+    if getattr(student.config, "tie_word_embeddings", False) and task not in LABELLED:
         embeddings, output = student.inner.get_input_embeddings(), student.inner.get_output_embeddings()
         assert embeddings.weight is output.weight
         inner = again.inner  # type: ignore[union-attr]
@@ -167,7 +176,7 @@ def test_a_slim_bert_is_a_distilbert_that_says_the_same(task: str) -> None:
     teacher = network("bert", task)
     slim = from_teacher(teacher, LayersSpec(keep=[0, 1, 2, 3], slim=True, freeze_positions=True)).eval()
     assert slim.config.model_type == "distilbert"
-    if task == "masked-lm":  # a classifier's head stands on the pooler, which is gone
+    if task != "classification":  # a classifier's head stands on the pooler, which is gone
         with torch.no_grad():
             torch.testing.assert_close(slim(ids()), teacher(ids()), atol=1e-5, rtol=1e-4)
     frozen = [name for name, parameter in slim.named_parameters() if not parameter.requires_grad]

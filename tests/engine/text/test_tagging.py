@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,19 @@ import pytest
 import torch
 from transformers import AutoModelForTokenClassification
 
-from kdstudio.engine.data import load_data
+from kdstudio.cli import main
+from kdstudio.commands.inspect import data_report
+from kdstudio.engine.data import DataBundle, load_data
 from kdstudio.engine.export.exporter import export_student
 from kdstudio.engine.run import data_of, execute
 from kdstudio.engine.student_io import load_student
 from kdstudio.engine.text.facts import IGNORED
 from kdstudio.engine.text.tagging import spans, tag_scores
 from kdstudio.project.errors import DataError
+from kdstudio.project.run_table import as_text, compare
 from kdstudio.project.runs.control import request
 from kdstudio.project.spec import TaggedText
-from kdstudio.project.tagged import read_tagged
+from kdstudio.project.tagged import looks_tagged, read_tagged
 from tests.engine.text_kit import SMALL_BERT, SMALL_GPT2, tagged_data, tagged_sentences, train, write_tagged
 
 SOFT = [{"term": "hard", "weight": 0.5}, {"term": "soft", "weight": 0.5, "temperature": 2}]
@@ -41,7 +45,9 @@ def test_sentences_are_read(tmp_path: Path, name: str) -> None:
         ("a.conll", "Ann B-PER\nwent\n", "line 2: the word 'went' has no tag"),
         ("a.jsonl", '{"tokens": ["a"], "tags": ["O", "O"]}\n', "line 1: 1 words and 2 tags"),
         ("a.jsonl", '{"tokens": "a", "tags": ["O"]}\n', "'tokens' is no list"),
-        ("a.jsonl", '{"words": ["a"], "tags": ["O"]}\n', "has no column 'tokens'"),
+        ("a.jsonl", '{"sentence": ["a"], "tags": ["O"]}\n', "has no column 'tokens'"),
+        ("a.jsonl", '{"tokens": ["a", null], "tags": ["O", "O"]}\n', "line 1: item 2 of 'tokens' is no text"),
+        ("a.csv", "a,O\n", "is a .csv file"),
         ("a.conll", "na\xefve O\n", "is not utf-8 all through"),
     ],
 )
@@ -49,6 +55,56 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, name: str, content:
     (tmp_path / name).write_bytes(content.encode("latin-1"))
     with pytest.raises(DataError, match=said):
         list(read_tagged(tmp_path / name, "utf-8"))
+
+
+def test_remarks_are_no_words_and_a_hash_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.conll"
+    path.write_text("# id 1 domain=en\na NN O\n# NN O\n\n# NN O\nb NN O\n\n# a remark that is longer\nc NN O\n")
+    assert [(each.words, each.line) for each in read_tagged(path, "utf-8")] == [
+        (["a", "#"], 2),
+        (["#", "b"], 5),
+        (["c"], 9),
+    ]
+
+
+def test_usual_keys_are_guessed_and_empty_sentences_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"tokens": [], "ner_tags": []}\n{"tokens": ["a", "b"], "ner_tags": [0, 1]}\n')
+    assert [(each.words, each.tags) for each in read_tagged(path, "utf-8")] == [(["a", "b"], ["0", "1"])]
+    assert looks_tagged(path)
+    path.write_text('{"text": "a text", "label": "x"}\n')
+    assert not looks_tagged(path)
+
+
+def loaded(root: Path, text: str, **fields: Any) -> DataBundle:
+    (root / "names.conll").write_text(text)
+    return load_data(TaggedText(**{**tagged_data(**fields), "source": "tagged"}), root)
+
+
+def test_numbers_count_in_the_tags(tmp_path: Path) -> None:
+    bundle = loaded(tmp_path, "Ann 1\nwent 0\n\n" * 40, classes=["O", "B-PER"])
+    assert bundle.classes == ["O", "B-PER"]
+    assert bundle.counts()["train"] == [30, 30]
+    with pytest.raises(DataError, match=r"the tag '1' \(line 1\) is none of them"):
+        loaded(tmp_path, "Ann 1\nwent 0\n\n" * 40, classes=["O"])
+
+
+def test_tags_that_cannot_be_learned_are_told(tmp_path: Path) -> None:
+    (tmp_path / "held.conll").write_text("Ann B-NEW\n\n")
+    sentences = "Ann B-PER\nwent O\n\n" * 40
+    assert "cannot be learned: B-NEW" in " ".join(loaded(tmp_path, sentences, test_path="held.conll").problems)
+    with pytest.raises(DataError, match=r"'B-NEW' \(of the test sentences, line 1\)"):
+        loaded(tmp_path, sentences, test_path="held.conll", classes=["O", "B-PER"])
+    with pytest.raises(DataError, match="every word has the tag 'O'"):
+        loaded(tmp_path, "Ann O\n\n" * 40)
+    with pytest.raises(DataError, match="'O' is there twice"):
+        loaded(tmp_path, sentences, classes=["O", "O", "B-PER"])
+
+
+def test_long_sentences_lose_their_end(tmp_path: Path) -> None:
+    bundle = loaded(tmp_path, ("a O\n" * 20 + "Ann B-PER\n\n") * 40, max_tokens=8)
+    assert bundle.train.labels.shape[1] == 8
+    assert not bundle.counts()["train"][1]
 
 
 def test_a_tag_stands_at_the_first_piece_of_its_word(tmp_path: Path) -> None:
@@ -117,6 +173,19 @@ def test_plain_tags_have_a_mean_over_tags() -> None:
     assert tag_scores(said, torch.full((1, 4), IGNORED), tags)["f1"] == 0
 
 
+def test_scores_are_those_of_seqeval() -> None:
+    seqeval = pytest.importorskip("seqeval.metrics", reason="the package seqeval is not installed")
+    chance = random.Random(1)
+    tags = ["O", *(f"{mark}-{kind}" for kind in "XY" for mark in "BIES")]
+    for _ in range(300):
+        wanted = [[chance.choice(tags) for _ in range(6)] for _ in range(3)]
+        said = [[tag if chance.random() < 0.6 else chance.choice(tags) for tag in row] for row in wanted]
+        there, ours = (torch.tensor([[tags.index(tag) for tag in row] for row in rows]) for rows in (wanted, said))
+        scores = tag_scores(ours, there, tags)
+        assert scores["f1"] == pytest.approx(seqeval.f1_score(wanted, said))
+        assert scores["precision"] == pytest.approx(seqeval.precision_score(wanted, said))
+
+
 # -- runs ----------------------------------------------------------------------------------------------------
 
 
@@ -155,7 +224,29 @@ def test_a_whole_run(texts: Any, kind: str) -> None:
     state = run.state()
     assert state.best_metric == "f1"
     assert 0 < state.best <= 1
-    assert "F1 score" in run.report_path.read_text(encoding="utf-8")
+    report = run.report_path.read_text(encoding="utf-8")
+    assert "F1 score" in report
+    assert "F1 score of PER" in report
+    (row,), _ = compare(texts.project)
+    assert row["metric"] == "f1"
+    assert as_text([row]).count(" F1") == 3
+
+
+def test_a_tag_is_shown_behind_its_whole_word(tmp_path: Path) -> None:
+    write_tagged(tmp_path / "names.conll")
+    bundle = load_data(TaggedText(**{**tagged_data(tokenizer="bpe:300"), "source": "tagged"}), tmp_path)
+    known = {
+        " ".join(word if tag == "O" else f"{word} [{tag}]" for word, tag in zip(words, tags))
+        for words, tags in tagged_sentences()
+    }
+    for each in data_report(bundle, 8)["text"]["texts"]:
+        assert " ".join(each["text"].split()) in known
+
+
+def test_it_has_no_classes_to_shift(texts: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run = texts.run(**fields(train=train(1)))
+    assert main(["bias", str(run.path)]) == 2
+    assert "no classes of samples to shift" in capsys.readouterr().err
 
 
 def test_padding_and_pieces_of_words_teach_nothing(texts: Any) -> None:
@@ -181,7 +272,7 @@ def test_pieces_of_a_batch_are_one_batch(texts: Any) -> None:
     assert run.state().phase == "finished"
 
 
-@pytest.mark.parametrize("kind", ["transformers", "onnx"])
+@pytest.mark.parametrize("kind", ["transformers", "onnx", "onnx-int8"])
 def test_it_is_exported(texts: Any, kind: str) -> None:
     run = texts.run(**fields(train=train(1)))
     folder = run.exports_dir() / kind
