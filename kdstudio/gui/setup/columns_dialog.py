@@ -22,14 +22,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from kdstudio.gui.dialogs.own_text import encoding_box
 from kdstudio.gui.language import mark, tr, trn
 from kdstudio.gui.theme import Theme
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.table_head import Columns, TableHead, guess_columns, read_head, what_comes
 
 ROWS, LETTERS, MOST_NAMED = 40, 160, 8
+#: A table that is wider is shown so far; the boxes have all of its columns.
+COLUMNS = 60
 ROLES = {"text": mark("Text"), "second": mark("Second text"), "label": mark("Label")}
-ENCODINGS = ("utf-8", "cp1252", "latin-1", "utf-16")
 
 
 class ColumnsDialog(QDialog):
@@ -61,12 +63,7 @@ class ColumnsDialog(QDialog):
         words.setObjectName("soft")
         words.setWordWrap(True)
         self.boxes = {role: QComboBox() for role in ROLES}
-        self.encoding = QComboBox()
-        self.encoding.setEditable(True)
-        self.encoding.addItems(ENCODINGS)
-        self.encoding.setCurrentText(encoding)
-        self.encoding.setAccessibleName(tr("Encoding"))
-        self.encoding.setToolTip(tr("How the file's characters are encoded (usual utf-8; cp1252 for older files)"))
+        self.encoding = encoding_box(encoding)
         grid = QGridLayout()
         grid.setHorizontalSpacing(12)
         grid.setVerticalSpacing(4)
@@ -147,7 +144,7 @@ class ColumnsDialog(QDialog):
 
     def _show_rows(self) -> None:
         assert self.head is not None
-        rows, names = self.head.rows[:ROWS], self.head.names
+        rows, names = self.head.rows[:ROWS], self.head.names[:COLUMNS]
         self.table.setRowCount(len(rows))
         self.table.setColumnCount(len(names))
         self.table.setVerticalHeaderLabels([str(row.line) for row in rows])
@@ -203,7 +200,7 @@ class ColumnsDialog(QDialog):
         roles = {getattr(self.columns, role): role for role in ROLES if getattr(self.columns, role)}
         for role, box in self.boxes.items():
             box.setCurrentIndex(max(0, box.findData(getattr(self.columns, role))))
-        for column, name in enumerate(self.head.names):
+        for column, name in enumerate(self.head.names[:COLUMNS]):
             found = roles.get(name)
             item = QTableWidgetItem(f"{name}  ·  {tr(ROLES[found])}" if found else name)
             item.setToolTip(tr("Click to say what this column holds"))

@@ -64,6 +64,7 @@ class TokenHistogram(QWidget):
         self._counts: list[int] = []
         self._edges: list[float] = []
         self._most: float | None = None
+        self._cut = 0.0
         self.setAccessibleName(tr("Tokens of the texts"))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(HEIGHT)
@@ -72,6 +73,7 @@ class TokenHistogram(QWidget):
     def show_tokens(self, tokens: dict[str, Any], most: int | None = None) -> None:
         """Takes over the engine's answer; texts are cut at `most` tokens."""
         self._most = most
+        self._cut = float(tokens["cut"])
         self._counts, self._edges = tokens["counts"], tokens["edges"]
         self.setAccessibleDescription(
             tr(
@@ -119,7 +121,7 @@ class TokenHistogram(QWidget):
             x = self._most / end * self.width()
             painter.setPen(QPen(QColor(tokens.ink), 1, Qt.PenStyle.DashLine))
             painter.drawLine(QPointF(x, 0), QPointF(x, room))
-            words = tr("cut at {most}", most=int(self._most))
+            words = tr("{share:.1f} % cut at {most}", share=100 * self._cut, most=int(self._most))
             wide = painter.fontMetrics().horizontalAdvance(words)
             left = x + 5 if x + 5 + wide < self.width() else x - 5 - wide
             painter.drawText(QRectF(left, 0, wide + 2, line), Qt.AlignmentFlag.AlignLeft, words)

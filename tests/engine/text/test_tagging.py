@@ -42,7 +42,7 @@ def test_sentences_are_read(tmp_path: Path, name: str) -> None:
         ("a.jsonl", '{"tokens": ["a"], "tags": ["O", "O"]}\n', "line 1: 1 words and 2 tags"),
         ("a.jsonl", '{"tokens": "a", "tags": ["O"]}\n', "'tokens' is no list"),
         ("a.jsonl", '{"words": ["a"], "tags": ["O"]}\n', "has no column 'tokens'"),
-        ("a.conll", "na\xefve O\n", "is not utf-8 all through"),
+        ("a.conll", "na\xefve O\n", ", line 1, is not utf-8"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, name: str, content: str, said: str) -> None:
