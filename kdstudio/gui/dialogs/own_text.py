@@ -23,7 +23,7 @@ from kdstudio.project.own_texts import TASKS, text_head
 from kdstudio.project.spec import LanguageTask
 
 #: Letters of the text that are shown; a longer line is cut, because a window lays out a whole line at once.
-SHOWN, LINE = 4000, 400
+SHOWN, LINE = 6000, 1500
 ENCODINGS = ("utf-8", "cp1252", "latin-1", "utf-16")
 WORDS = {
     "causal-lm": (

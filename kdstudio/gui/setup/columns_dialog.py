@@ -31,6 +31,7 @@ from kdstudio.project.table_head import Columns, TableHead, guess_columns, read_
 ROWS, LETTERS, MOST_NAMED = 40, 160, 8
 #: A table that is wider is shown so far; the boxes have all of its columns.
 COLUMNS = 60
+MOST_WIDE = 420
 ROLES = {"text": mark("Text"), "second": mark("Second text"), "label": mark("Label")}
 
 
@@ -122,7 +123,7 @@ class ColumnsDialog(QDialog):
             self.table.clear()
             self.table.setRowCount(0)
             self.table.setColumnCount(0)
-            self.sentence.setText("")
+            self._write("")
             self._tell("\n".join(part for part in (error.what, error.why, error.fix) if part))
             for box in self.boxes.values():
                 box.clear()
@@ -157,7 +158,7 @@ class ColumnsDialog(QDialog):
         wide = max(120, (self.width() - 120) // max(len(names), 1))
         for column, name in enumerate(names):
             long = any(len(str(row.values.get(name) or "")) > 24 for row in rows)
-            self.table.setColumnWidth(column, min(420, max(wide, 320)) if long else min(wide, 140))
+            self.table.setColumnWidth(column, min(MOST_WIDE, max(wide, 320)) if long else min(wide, 140))
 
     # -- choosing ----------------------------------------------------------------------------------------------
 
@@ -205,6 +206,8 @@ class ColumnsDialog(QDialog):
             item = QTableWidgetItem(f"{name}  ·  {tr(ROLES[found])}" if found else name)
             item.setToolTip(tr("Click to say what this column holds"))
             self.table.setHorizontalHeaderItem(column, item)
+            least = min(MOST_WIDE, self.table.horizontalHeader().sectionSizeHint(column))
+            self.table.setColumnWidth(column, max(least, self.table.columnWidth(column)))
             for row in range(self.table.rowCount()):
                 cell = self.table.item(row, column)
                 if cell is not None:
@@ -230,9 +233,13 @@ class ColumnsDialog(QDialog):
             lines.append(trn("{count} text occurs again", "{count} texts occur again", found.twice))
         rows = trn("{count} row", "{count} rows", found.rows)
         rows = rows if self.head.whole else tr("the first {rows}", rows=rows)
-        self.sentence.setText(tr("In {rows}: {what}.", rows=rows, what="; ".join(lines)) if lines else "")
+        self._write(tr("In {rows}: {what}.", rows=rows, what="; ".join(lines)) if lines else "")
         self._tell(found.problem)
         self.take.setEnabled(not found.problem)
+
+    def _write(self, text: str) -> None:
+        self.sentence.setText(text)
+        self.sentence.setVisible(bool(text))
 
     def _tell(self, text: str) -> None:
         self.problem.setText(text)
