@@ -26,12 +26,20 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--text", metavar="COLUMN", help="of a table: the column with the text (default: guessed)")
     parser.add_argument("--second", metavar="COLUMN", help="of a table: the column with a second text")
     parser.add_argument("--label", metavar="COLUMN", help="of a table: the column with the label (default: guessed)")
+    parser.add_argument(
+        "--task",
+        choices=("causal-lm", "masked-lm"),
+        help="of a text: what is learned, the next token (GPT) or hidden ones (BERT) (default: causal-lm)",
+    )
     parser.add_argument("--encoding", default="utf-8", help="of a file of texts (default: utf-8)")
 
 
 def run(args: argparse.Namespace) -> int:
     if args.source and args.template:
         raise InputError("new: --template and --from are both given", fix="keep one")
+    given = [f"--{name}" for name in ("text", "second", "label", "task") if getattr(args, name)]
+    if given and not args.source:
+        raise InputError(f"new: {given[0]} is about your own data, and none is given", fix="add --from FILE")
     project = _own(args) if args.source else create_project(args.path, args.template or "digits")
     print(f"made {project.root}")
     for name in project.experiment_names():
@@ -64,4 +72,4 @@ def _own(args: argparse.Namespace) -> Project:
                 fix="put the images of each class into a folder of their own, and give the folder above them",
             )
         return images_into(target, source)
-    return own_project(target, source, args.text, args.second, args.label, args.encoding)
+    return own_project(target, source, args.text, args.second, args.label, args.encoding, args.task)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtWidgets import QDialog, QFileDialog, QMenu
 
 from kdstudio.gui.dialogs.new_project import NewProjectDialog, projects_home
+from kdstudio.gui.dialogs.own_text import TextDialog
 from kdstudio.gui.language import mark, tr
 from kdstudio.gui.setup.columns_dialog import ColumnsDialog
 from kdstudio.project.errors import KDStudioError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from kdstudio.gui.main_window import MainWindow
 
 
-OWN_TEXTS = mark("Texts (*.csv *.tsv *.jsonl *.txt *.csv.gz *.tsv.gz *.jsonl.gz *.txt.gz);;All files (*)")
+OWN_TEXTS = mark("Texts (*.csv *.tsv *.jsonl *.ndjson *.txt *.csv.gz *.tsv.gz *.jsonl.gz *.txt.gz);;All files (*)")
 
 
 class ProjectActions:
@@ -106,7 +107,13 @@ class ProjectActions:
                     return
                 project = table_project(target, file, columns, encoding, gaps)
             else:
-                project = corpus_project(target, file)
+                asked = TextDialog(file, self.window)
+                accepted = asked.exec() == QDialog.DialogCode.Accepted
+                encoding, task = asked.coding, asked.task
+                asked.deleteLater()
+                if not accepted:
+                    return
+                project = corpus_project(target, file, encoding, task)
         except KDStudioError as error:
             self.window.tell_error(error)
             return

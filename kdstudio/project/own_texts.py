@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kdstudio.project.errors import InputError
+from kdstudio.project.errors import DataError, InputError
 from kdstudio.project.folder import Project, create_project
 from kdstudio.project.spec import (
     CosineTerm,
     EvaluateSpec,
     Experiment,
     HardTerm,
+    LanguageTask,
     LayerPair,
     LayersSpec,
     SoftTerm,
@@ -21,14 +22,21 @@ from kdstudio.project.spec import (
     TrainSpec,
 )
 from kdstudio.project.table_head import Columns, TableHead, guess_columns, read_head, what_comes
-from kdstudio.project.tables import open_text, suffix_of
+from kdstudio.project.tables import BROKEN, open_text, suffix_of, wrong_encoding
 
 TABLES, TEXTS = (".csv", ".tsv", ".jsonl"), (".txt",)
 EXPERIMENT = "half-the-layers"
-#: Of a long file a first experiment takes so many samples; a person may take all.
-LONG_BYTES, FIRST_SAMPLES = 4_000_000, 8000
+BERT = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 512}
+BERT_ENDS = ("bert.encoder.layer.3", "bert.encoder.layer.1")
+#: A first experiment takes so many tokens of the file, which are minutes on a processor; a person may take all.
+FIRST_TOKENS, BLOCK = 300_000, 64
+#: Packed text is so many times as long.
+PACKED = 3
 #: About so many letters make a token.
 LETTERS = 4
+#: So many characters of a text are looked at before a project is made of it.
+HEAD = 200_000
+TASKS: tuple[LanguageTask, ...] = ("causal-lm", "masked-lm")
 
 
 def is_table(path: Path) -> bool:
@@ -39,6 +47,24 @@ def is_table(path: Path) -> bool:
 def is_plain_text(path: Path) -> bool:
     """Whether a file is plain text by its name."""
     return suffix_of(path) in TEXTS
+
+
+def text_head(file: Path, encoding: str = "utf-8") -> str:
+    """The beginning of a text.
+
+    Raises:
+        DataError: It cannot be read, or there is nothing in it.
+    """
+    with open_text(file, encoding) as opened:
+        try:
+            head = opened.read(HEAD)
+        except UnicodeDecodeError as error:
+            raise wrong_encoding(file, encoding, error, "data.path") from None
+        except BROKEN as error:
+            raise DataError(f"data.path: {file.name} breaks off", str(error)[:200], "copy the file again") from None
+    if not head.strip():
+        raise DataError(f"data.path: {file.name} has no text in it", fix="give a file with text")
+    return head
 
 
 def table_project(target: Path, file: Path, columns: Columns, encoding: str = "utf-8", gaps: bool = False) -> Project:
@@ -57,6 +83,8 @@ def table_project(target: Path, file: Path, columns: Columns, encoding: str = "u
     assert columns.text is not None
     assert columns.label is not None
     head = read_head(file, encoding)
+    tokens = _tokens(head, columns)
+    most = FIRST_TOKENS // tokens
     data = TextTable(
         path=str(file.resolve()),
         text=columns.text,
@@ -65,37 +93,43 @@ def table_project(target: Path, file: Path, columns: Columns, encoding: str = "u
         encoding=encoding,
         bad_rows="leave_out" if gaps else "refuse",
         tokenizer="bpe:2000",
-        max_tokens=_tokens(head, columns),
+        max_tokens=tokens,
         batch_size=32,
-        train_limit=FIRST_SAMPLES if file.stat().st_size > LONG_BYTES else None,
+        train_limit=None if head.whole and len(head.rows) <= most else most,
     )
-    sizes = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 512}
-    return _project(target, data, "bert", sizes, ("bert.encoder.layer.3", "bert.encoder.layer.1"), 5e-4, 2.0)
+    return _project(target, data, "bert", BERT, BERT_ENDS, 5e-4, 2.0)
 
 
-def corpus_project(target: Path, file: Path, encoding: str = "utf-8") -> Project:
-    """Makes a project that distils a small language model of a text: a GPT-2 of four layers, and two of them.
+def corpus_project(target: Path, file: Path, encoding: str = "utf-8", task: LanguageTask = "causal-lm") -> Project:
+    """Makes a project that distils a small language model of a text: four layers of GPT-2 or BERT, and two of them.
 
     Raises:
         KDStudioError: The file cannot be read, or the folder cannot be written.
     """
-    with open_text(file, encoding) as opened:
-        opened.read(1000)
-    limit = FIRST_SAMPLES // 4 if file.stat().st_size > LONG_BYTES else None
+    text_head(file, encoding)
     data = TextCorpus(
         path=str(file.resolve()),
         encoding=encoding,
+        task=task,
         tokenizer="bpe:1500",
-        max_tokens=64,
+        max_tokens=BLOCK,
         batch_size=16,
-        train_limit=limit,
+        train_limit=FIRST_TOKENS // BLOCK if _letters(file) > FIRST_TOKENS * LETTERS else None,
     )
+    if task == "masked-lm":
+        return _project(target, data, "bert", BERT, BERT_ENDS, 2e-3, 1.0)
     sizes = {"n_embd": 128, "n_layer": 4, "n_head": 4}
     return _project(target, data, "gpt2", sizes, ("transformer.ln_f", "transformer.ln_f"), 2e-3, 1.0)
 
 
 def own_project(
-    target: Path, source: Path, text: str | None, second: str | None, label: str | None, encoding: str = "utf-8"
+    target: Path,
+    source: Path,
+    text: str | None,
+    second: str | None,
+    label: str | None,
+    encoding: str = "utf-8",
+    task: LanguageTask | None = None,
 ) -> Project:
     """Makes a project of a file of texts as the command line does; columns that are not named are guessed.
 
@@ -103,11 +137,18 @@ def own_project(
         KDStudioError: The file is none that is known here, or the columns do not do.
     """
     if is_plain_text(source):
-        return corpus_project(target, source, encoding)
+        if text or second or label:
+            raise InputError(f"{source.name} is plain text and has no columns", fix="leave out --text and --label")
+        return corpus_project(target, source, encoding, task or "causal-lm")
     if not is_table(source):
         raise InputError(
             f"{source}: nothing is known to be made of this",
             fix="give a .csv, .tsv, .jsonl or .txt file (.gz too), or a folder with a sub-folder of images a class",
+        )
+    if task is not None:
+        raise InputError(
+            f"{source.name} is a table, whose texts are sorted into classes",
+            fix="leave out --task, or give a .txt file",
         )
     head = read_head(source, encoding)
     for name in (text, second, label):
@@ -125,12 +166,17 @@ def own_project(
     return table_project(target, source, columns, encoding, bool(found.empty or found.unlabelled))
 
 
+def _letters(file: Path) -> int:
+    """About how many letters a file has."""
+    return file.stat().st_size * (PACKED if file.suffix.lower() == ".gz" else 1)
+
+
 def _tokens(head: TableHead, columns: Columns) -> int:
-    """A length that most texts fit into."""
+    """A length that most texts fit into; of long texts their beginning."""
     names = [name for name in (columns.text, columns.second) if name]
     letters = sorted(sum(len(str(row.values.get(name) or "")) for name in names) for row in head.rows)
     common = letters[int(0.9 * (len(letters) - 1))] / LETTERS
-    return next((size for size in (32, 64, 128) if common <= size), 256)
+    return next((size for size in (32, 64) if common <= size), 128)
 
 
 def _project(

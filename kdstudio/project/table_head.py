@@ -56,7 +56,7 @@ class Found:
         classes: How often each label occurs, the most frequent first.
         empty: Lines without a text.
         unlabelled: Lines without a label.
-        twice: Texts that occurred before.
+        twice: Texts (with a second column, pairs of texts) that occurred before.
         problem: Why it cannot be used, empty where it can.
     """
 
@@ -75,19 +75,21 @@ def read_head(path: Path, encoding: str = "utf-8") -> TableHead:
         DataError: It cannot be read, or has no rows; names file and line.
     """
     head = TableHead(path, [])
+    names: dict[str, None] = {}
     seen = 0
     for row in read_rows(path, encoding):
-        for name in row.values:
-            if name not in head.names:
-                head.names.append(str(name))
+        names.update(dict.fromkeys(map(str, row.values)))
         if len(head.rows) >= MOST_ROWS or seen > MOST_CHARACTERS:
             head.whole = False
             break
         head.rows.append(row)
         seen += sum(len(str(value)) for value in row.values.values())
+    head.names = list(names)
     if not head.rows:
         raise DataError(
-            f"data.path: {path.name} has no rows below the names of its columns", fix="give a table with texts in it"
+            f"data.path: {path.name} has no rows",
+            "there is nothing in it, or only the names of the columns",
+            "give a table with texts in it",
         )
     return head
 
@@ -119,7 +121,8 @@ def what_comes(head: TableHead, columns: Columns) -> Found:
     empty = [row.line for row, text in zip(head.rows, texts) if not text]
     unlabelled = [row.line for row, label in zip(head.rows, labels) if not label]
     counts = Counter(label for label in labels if label)
-    full = [text for text in texts if text]
+    seconds = _values(head, columns.second) if columns.second else texts
+    full = [pair for pair in zip(texts, seconds) if pair[0]]
     problem = ""
     if any(isinstance(row.values.get(columns.text), (list, dict)) for row in head.rows):
         problem = f"the column '{columns.text}' holds lists, not texts"
@@ -144,6 +147,8 @@ def _values(head: TableHead, name: str) -> list[str]:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return "" if value is None else str(value).strip()
 
 

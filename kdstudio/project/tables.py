@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,14 @@ from kdstudio.project.spec import suggestion
 #: A field longer than this many characters is no text that anybody wrote: a quote was never closed.
 LONGEST_FIELD = 50_000_000
 Progress = Callable[[str, int, int], None]
+#: What a file raises that breaks off, or was damaged.
+BROKEN = (EOFError, OSError, zlib.error)
+_MARKS = {
+    ";": ("semicolons", "save the table with commas"),
+    "\t": ("tabs", "name the file .tsv"),
+    "|": ("bars", "save the table with commas"),
+    ",": ("commas", "name the file .csv"),
+}
 _BINARY = (b"\x89PNG", b"PK\x03\x04", b"%PDF", b"\xff\xd8\xff", b"\x7fELF", b"PAR1")
 
 
@@ -58,7 +67,7 @@ def open_text(path: Path, encoding: str, field: str = "data.path") -> IO[str]:
         ) from None
     except IsADirectoryError:
         raise DataError(f"{field}: {path} is a folder", fix="give a file") from None
-    except (OSError, EOFError) as error:
+    except BROKEN as error:
         raise DataError(f"{field}: {path} cannot be read", str(error)[:300], "copy the file again") from None
     wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))
     if head.startswith(_BINARY) or (b"\0" in head and not wide and not encoding.lower().startswith("utf-16")):
@@ -101,23 +110,46 @@ def read_rows(path: Path, encoding: str, progress: Progress | None = None, field
                     progress("reading the texts", number, 0)
                 yield row
         except UnicodeDecodeError as error:
-            raise DataError(
-                f"{field}: {path.name} is not {encoding} all through",
-                f"the byte {error.object[error.start]:#04x} is none of its characters",
-                "set data.encoding to what it was written in: latin-1 or cp1252 for many older files",
-            ) from None
-        except (EOFError, gzip.BadGzipFile, OSError) as error:
+            raise wrong_encoding(path, encoding, error, field) from None
+        except BROKEN as error:
             raise DataError(f"{field}: {path.name} breaks off", str(error)[:200], "copy the file again") from None
+
+
+def wrong_encoding(path: Path, encoding: str, error: UnicodeDecodeError, field: str) -> DataError:
+    """What to say of a file that has other characters than its encoding's; names the line where that can be counted."""
+    where = "" if "16" in encoding or "32" in encoding else _undecodable(path, encoding)
+    return DataError(
+        f"{field}: {path.name}{where} is not {encoding}",
+        f"the byte {error.object[error.start]:#04x} is none of its characters there",
+        "set data.encoding to what it was written in (latin-1 or cp1252 for many older files); if only some lines are "
+        "in another encoding, mend these",
+    )
+
+
+def _undecodable(path: Path, encoding: str) -> str:
+    """ ", line 7" for the first line that cannot be decoded."""
+    number = 0
+    try:
+        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
+            while line := file.readline(LONGEST_FIELD):
+                number += 1
+                line.decode(encoding)
+    except UnicodeDecodeError:
+        return f", line {number},"
+    except BROKEN:
+        pass
+    return ""
 
 
 def _cells(file: IO[str], path: Path, kind: str) -> Iterator[Row]:
     csv.field_size_limit(LONGEST_FIELD)
+    last = 0
     reader = csv.reader(file, delimiter="\t" if kind == ".tsv" else ",")
     try:
         header = next(reader, None)
         if not header or not any(name.strip() for name in header):
             raise DataError(f"data.path: {path.name} is empty", fix="its first line has to name the columns")
-        names = [name.strip() for name in header]
+        names = _names(header, path)
         last = reader.line_num
         for cells in reader:
             began, last = last + 1, reader.line_num
@@ -136,10 +168,34 @@ def _cells(file: IO[str], path: Path, kind: str) -> Iterator[Row]:
             yield Row(began, dict(zip(names, cells)))
     except csv.Error as error:
         raise DataError(
-            f"data.path: {path.name}, line {reader.line_num}: {error}",
+            f"data.path: {path.name}, line {last + 1}: {error}",
             "a double quote was opened and not closed, or the file is no such table",
             "mend the line",
         ) from None
+
+
+def _names(header: list[str], path: Path) -> list[str]:
+    """The columns' names; those that are missing, or occur again, are told apart by a number.
+
+    Raises:
+        DataError: Something else than this kind of file has stands between the columns.
+    """
+    if len(header) == 1:
+        for mark, (word, fix) in _MARKS.items():
+            if mark in header[0]:
+                raise DataError(
+                    f"data.path: {path.name}, line 1: its columns seem to be separated by {word}",
+                    "a .csv file has commas between its columns, and a .tsv file has tabs",
+                    fix,
+                )
+    names: list[str] = []
+    for place, cell in enumerate(header, 1):
+        name = wanted = cell.strip() or f"column {place}"
+        number = 1
+        while name in names:
+            name, number = f"{wanted}.{number}", number + 1
+        names.append(name)
+    return names
 
 
 def _lines(file: IO[str], path: Path) -> Iterator[Row]:
@@ -156,7 +212,7 @@ def _lines(file: IO[str], path: Path) -> Iterator[Row]:
             )
         try:
             found = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             fix = "each line has to be one JSON object"
             raise DataError(f"data.path: {path.name}, line {number} is no JSON", str(error)[:200], fix) from None
         if not isinstance(found, dict):

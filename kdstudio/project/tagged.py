@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kdstudio.project.errors import DataError
-from kdstudio.project.tables import column, open_text, read_rows, suffix_of
+from kdstudio.project.tables import BROKEN, column, open_text, read_rows, suffix_of, wrong_encoding
 
 #: Keys of JSON lines that are tried in turn where the first is not there and no other was asked for.
 USUAL_WORDS = ("tokens", "words", "text")
@@ -143,11 +143,9 @@ def _conll(path: Path, encoding: str, field: str) -> Iterator[Tagged]:
                 sentence.words.append(parts[0])
                 sentence.tags.append(parts[-1])
         except UnicodeDecodeError as error:
-            raise DataError(
-                f"{field}: {path.name} is not {encoding} all through",
-                f"the byte {error.object[error.start]:#04x} after line {number} is none of its characters",
-                "set data.encoding to what it was written in: latin-1 or cp1252 for many older files",
-            ) from None
+            raise wrong_encoding(path, encoding, error, field) from None
+        except BROKEN as error:
+            raise DataError(f"{field}: {path.name} breaks off", str(error)[:200], "copy the file again") from None
     if sentence.words:
         yield sentence
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from PySide6.QtGui import QDropEvent
-from PySide6.QtWidgets import QDialog, QFileDialog
+from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QMenu
 from pytestqt.qtbot import QtBot
 
+from kdstudio.gui.dialogs.own_text import TextDialog
 from kdstudio.gui.main_window import MainWindow
-from kdstudio.gui.setup.columns_dialog import ColumnsDialog
+from kdstudio.gui.setup.columns_dialog import COLUMNS, ColumnsDialog
 from kdstudio.gui.theme import Theme
 from kdstudio.project.folder import create_project
 from kdstudio.project.table_head import Columns
@@ -75,11 +77,39 @@ def test_a_click_on_a_column_gives_it_a_role(qtbot: QtBot, theme: Theme, table: 
     assert dialog.columns == Columns(None, "Review", "stars")
 
 
+def test_a_real_click_on_a_header_opens_its_menu(qtbot: QtBot, theme: Theme, table: Path) -> None:
+    dialog = opened(qtbot, theme, table)
+    header = dialog.table.horizontalHeader()
+
+    def choose() -> None:
+        menu = QApplication.activePopupWidget()
+        assert isinstance(menu, QMenu)
+        qtbot.mouseClick(menu, LEFT, pos=menu.actionGeometry(menu.actions()[2]).center())
+
+    QTimer.singleShot(0, choose)
+    place = QPoint(header.sectionViewportPosition(2) + 20, header.height() // 2)
+    qtbot.mouseClick(header.viewport(), LEFT, pos=place)
+    assert dialog.columns.label == "stars"
+    assert heads(dialog)[2] == "stars  ·  Label"
+
+
+def test_a_very_wide_table_is_shown_in_part(qtbot: QtBot, theme: Theme, tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    names = [f"c{number}" for number in range(500)] + ["text", "label"]
+    rows = [",".join(["1"] * 500 + [text, label]) for text, label in (("a day", "x"), ("a night", "y"))]
+    path.write_text("\n".join([",".join(names), *rows]))
+    dialog = opened(qtbot, theme, path)
+    assert dialog.columns == Columns("text", None, "label")
+    assert dialog.table.columnCount() == COLUMNS
+    assert dialog.boxes["text"].currentText() == "text"
+    assert dialog.take.isEnabled()
+
+
 def test_another_encoding_reads_it_again(qtbot: QtBot, theme: Theme, tmp_path: Path) -> None:
     path = tmp_path / "old.csv"
     path.write_bytes("text,label\nna\u00efve,x\nplain,y\n".encode("cp1252"))
     dialog = opened(qtbot, theme, path)
-    assert "is not utf-8 all through" in dialog.problem.text()
+    assert "old.csv, line 2, is not utf-8" in dialog.problem.text()
     assert not dialog.take.isEnabled()
     dialog.encoding.setCurrentText("cp1252")
     assert dialog.take.isEnabled()
@@ -150,7 +180,7 @@ def drop(window: MainWindow, path: Path) -> None:
     window.dropEvent(event)
 
 
-@pytest.mark.parametrize("name", ["reviews.csv", "story.txt"])
+@pytest.mark.parametrize("name", ["reviews.csv", "story.txt", "story.txt.gz"])
 def test_a_dropped_file_of_texts_becomes_a_project(
     qtbot: QtBot, make_window: Callable[..., MainWindow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -158,7 +188,17 @@ def test_a_dropped_file_of_texts_becomes_a_project(
     monkeypatch.setattr("kdstudio.gui.project_actions.projects_home", lambda: tmp_path / "home")
     accept(monkeypatch, "kdstudio.gui.project_actions.ColumnsDialog")
     file = tmp_path / name
-    file.write_text(REVIEWS if name.endswith("csv") else "A cat sees a dog.\n" * 50)
+    text = REVIEWS if name.endswith("csv") else "A cat sees a dog.\n" * 50
+    file.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+
+    def hidden(dialog: TextDialog) -> int:
+        qtbot.addWidget(dialog)
+        dialog.show()
+        qtbot.mouseClick(dialog.choices["masked-lm"], LEFT, pos=QPoint(10, 8))
+        qtbot.mouseClick(dialog.make, LEFT)
+        return dialog.result()
+
+    monkeypatch.setattr(TextDialog, "exec", hidden)
     window = make_window()
     drop(window, file)
     assert window.message.button.text() == "Learn from these texts"
@@ -168,6 +208,7 @@ def test_a_dropped_file_of_texts_becomes_a_project(
     experiment = window.setup_page.experiment
     assert experiment is not None
     assert experiment.data.source == ("table" if name.endswith("csv") else "corpus")
+    assert name.endswith("csv") or experiment.data.task == "masked-lm"  # type: ignore[union-attr]
     assert window.setup_page.context.problems == {}
 
 
@@ -178,7 +219,31 @@ def test_a_file_that_is_none_is_told(
     file = tmp_path / "bad.txt"
     file.write_bytes(b"a\0b")
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(file), ""))
+    told: list[str] = []
+
+    def given_up(dialog: TextDialog) -> int:
+        told.append(dialog.problem.text())
+        assert not dialog.make.isEnabled()
+        return QDialog.DialogCode.Rejected
+
+    monkeypatch.setattr(TextDialog, "exec", given_up)
     window = make_window()
     window.actions_by_name["texts"].trigger()
     assert window.project is None
-    assert "is no text file" in window.message.what.text()
+    assert not (tmp_path / "home").exists()
+    assert "bad.txt is no text file" in told[0]
+
+
+def test_the_encoding_of_a_text_is_chosen_and_a_long_line_is_shown_short(qtbot: QtBot, tmp_path: Path) -> None:
+    file = tmp_path / "old.txt"
+    file.write_bytes(("caf\u00e9 " * 300_000).encode("cp1252"))
+    dialog = TextDialog(file)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    assert "old.txt, line 1, is not utf-8" in dialog.problem.text()
+    assert not dialog.make.isEnabled()
+    dialog.encoding.setCurrentText("cp1252")
+    assert dialog.make.isEnabled()
+    assert dialog.text.toPlainText().startswith("caf\u00e9")
+    assert len(dialog.text.toPlainText()) < 2000
+    assert (dialog.task, dialog.coding) == ("causal-lm", "cp1252")

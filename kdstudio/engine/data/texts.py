@@ -9,7 +9,7 @@ from kdstudio.engine.data.base import DataBundle, Progress
 from kdstudio.engine.data.text_bundles import Pair, corpus_bundle, labelled_bundle, problems_of_rows
 from kdstudio.project.errors import DataError
 from kdstudio.project.spec import TextCorpus, TextTable
-from kdstudio.project.tables import Row, column, open_text, read_rows, suffix_of
+from kdstudio.project.tables import BROKEN, Row, column, open_text, read_rows, suffix_of, wrong_encoding
 
 #: Plain text is cut into tokens in pieces of about so many characters.
 PIECE = 20_000
@@ -22,7 +22,7 @@ def load_table_data(spec: TextTable, root: Path, progress: Progress | None = Non
         DataError: The file is missing or no table, a column is not there, or a row has no text or label.
     """
     problems: list[str] = []
-    seen: set[str] = set()
+    seen: set[tuple[str, str | None]] = set()
     train = _pairs(spec, root / spec.path, "data.path", problems, seen, progress)
     test = None
     if spec.test_path is not None:
@@ -32,25 +32,37 @@ def load_table_data(spec: TextTable, root: Path, progress: Progress | None = Non
 
 
 def _pairs(
-    spec: TextTable, path: Path, field: str, problems: list[str], seen: set[str], progress: Progress | None
+    spec: TextTable,
+    path: Path,
+    field: str,
+    problems: list[str],
+    seen: set[tuple[str, str | None]],
+    progress: Progress | None,
 ) -> list[Pair]:
     found: list[Pair] = []
     empty: list[int] = []
     unlabelled: list[int] = []
     twice = 0
+    columns: set[str] = set()
+    row = None
     for row in read_rows(path, spec.encoding, progress, field):
-        text = _text(row, spec.text, "data.text", path)
-        second = _text(row, spec.second, "data.second", path) if spec.second else None
-        label = _text(row, spec.label, "data.label", path)
+        columns.update(row.values)
+        lenient = spec.bad_rows == "leave_out"
+        text = _text(row, spec.text, "data.text", path, lenient)
+        second = _text(row, spec.second, "data.second", path, lenient) if spec.second else None
+        label = _text(row, spec.label, "data.label", path, lenient)
         known = bool(label) and (spec.classes is None or label in spec.classes)
         if not text or not known:
             if spec.bad_rows == "refuse":
                 raise _bad_row(spec, row, path, text, label)
             (empty if not text else unlabelled).append(row.line)
             continue
-        twice += text in seen
-        seen.add(text)
+        twice += (text, second) in seen
+        seen.add((text, second))
         found.append((text, second, label))
+    for name, key in ((spec.text, "data.text"), (spec.second, "data.second"), (spec.label, "data.label")):
+        if name is not None and row is not None and name not in columns:
+            column(row, name, key, path)
     problems += problems_of_rows(path.name, empty, unlabelled, twice, len(found) + len(empty) + len(unlabelled))
     return found
 
@@ -66,8 +78,9 @@ def _bad_row(spec: TextTable, row: Row, path: Path, text: str, label: str) -> Da
     return DataError(f"data.path: {where} has the label '{label[:60]}'", f"data.classes has: {known}", leave)
 
 
-def _text(row: Row, name: str, field: str, path: Path) -> str:
-    value = column(row, name, field, path)
+def _text(row: Row, name: str, field: str, path: Path, lenient: bool = False) -> str:
+    """A cell as a text; of JSON lines a key may be missing here and there, where that is to be left out."""
+    value = row.values.get(name) if lenient else column(row, name, field, path)
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -123,10 +136,6 @@ def _documents(spec: TextCorpus, path: Path) -> Iterator[str]:
                 # a word that is cut in two would become other tokens
                 yield piece + (file.readline() if not piece.endswith("\n") else "")
         except UnicodeDecodeError as error:
-            raise DataError(
-                f"data.path: {path.name} is not {spec.encoding} all through",
-                f"the byte {error.object[error.start]:#04x} is none of its characters",
-                "set data.encoding to what it was written in: latin-1 or cp1252 for many older files",
-            ) from None
-        except (EOFError, OSError) as error:
+            raise wrong_encoding(path, spec.encoding, error, "data.path") from None
+        except BROKEN as error:
             raise DataError(f"data.path: {path.name} breaks off", str(error)[:200], "copy the file again") from None

@@ -22,14 +22,17 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from kdstudio.gui.dialogs.own_text import encoding_box
 from kdstudio.gui.language import mark, tr, trn
 from kdstudio.gui.theme import Theme
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.table_head import Columns, TableHead, guess_columns, read_head, what_comes
 
 ROWS, LETTERS, MOST_NAMED = 40, 160, 8
+#: A table that is wider is shown so far; the boxes have all of its columns.
+COLUMNS = 60
+MOST_WIDE = 420
 ROLES = {"text": mark("Text"), "second": mark("Second text"), "label": mark("Label")}
-ENCODINGS = ("utf-8", "cp1252", "latin-1", "utf-16")
 
 
 class ColumnsDialog(QDialog):
@@ -61,12 +64,7 @@ class ColumnsDialog(QDialog):
         words.setObjectName("soft")
         words.setWordWrap(True)
         self.boxes = {role: QComboBox() for role in ROLES}
-        self.encoding = QComboBox()
-        self.encoding.setEditable(True)
-        self.encoding.addItems(ENCODINGS)
-        self.encoding.setCurrentText(encoding)
-        self.encoding.setAccessibleName(tr("Encoding"))
-        self.encoding.setToolTip(tr("How the file's characters are encoded (usual utf-8; cp1252 for older files)"))
+        self.encoding = encoding_box(encoding)
         grid = QGridLayout()
         grid.setHorizontalSpacing(12)
         grid.setVerticalSpacing(4)
@@ -125,7 +123,7 @@ class ColumnsDialog(QDialog):
             self.table.clear()
             self.table.setRowCount(0)
             self.table.setColumnCount(0)
-            self.sentence.setText("")
+            self._write("")
             self._tell("\n".join(part for part in (error.what, error.why, error.fix) if part))
             for box in self.boxes.values():
                 box.clear()
@@ -147,7 +145,7 @@ class ColumnsDialog(QDialog):
 
     def _show_rows(self) -> None:
         assert self.head is not None
-        rows, names = self.head.rows[:ROWS], self.head.names
+        rows, names = self.head.rows[:ROWS], self.head.names[:COLUMNS]
         self.table.setRowCount(len(rows))
         self.table.setColumnCount(len(names))
         self.table.setVerticalHeaderLabels([str(row.line) for row in rows])
@@ -160,7 +158,7 @@ class ColumnsDialog(QDialog):
         wide = max(120, (self.width() - 120) // max(len(names), 1))
         for column, name in enumerate(names):
             long = any(len(str(row.values.get(name) or "")) > 24 for row in rows)
-            self.table.setColumnWidth(column, min(420, max(wide, 320)) if long else min(wide, 140))
+            self.table.setColumnWidth(column, min(MOST_WIDE, max(wide, 320)) if long else min(wide, 140))
 
     # -- choosing ----------------------------------------------------------------------------------------------
 
@@ -203,11 +201,13 @@ class ColumnsDialog(QDialog):
         roles = {getattr(self.columns, role): role for role in ROLES if getattr(self.columns, role)}
         for role, box in self.boxes.items():
             box.setCurrentIndex(max(0, box.findData(getattr(self.columns, role))))
-        for column, name in enumerate(self.head.names):
+        for column, name in enumerate(self.head.names[:COLUMNS]):
             found = roles.get(name)
             item = QTableWidgetItem(f"{name}  ·  {tr(ROLES[found])}" if found else name)
             item.setToolTip(tr("Click to say what this column holds"))
             self.table.setHorizontalHeaderItem(column, item)
+            least = min(MOST_WIDE, self.table.horizontalHeader().sectionSizeHint(column))
+            self.table.setColumnWidth(column, max(least, self.table.columnWidth(column)))
             for row in range(self.table.rowCount()):
                 cell = self.table.item(row, column)
                 if cell is not None:
@@ -233,9 +233,13 @@ class ColumnsDialog(QDialog):
             lines.append(trn("{count} text occurs again", "{count} texts occur again", found.twice))
         rows = trn("{count} row", "{count} rows", found.rows)
         rows = rows if self.head.whole else tr("the first {rows}", rows=rows)
-        self.sentence.setText(tr("In {rows}: {what}.", rows=rows, what="; ".join(lines)) if lines else "")
+        self._write(tr("In {rows}: {what}.", rows=rows, what="; ".join(lines)) if lines else "")
         self._tell(found.problem)
         self.take.setEnabled(not found.problem)
+
+    def _write(self, text: str) -> None:
+        self.sentence.setText(text)
+        self.sentence.setVisible(bool(text))
 
     def _tell(self, text: str) -> None:
         self.problem.setText(text)

@@ -64,6 +64,8 @@ class TokenHistogram(QWidget):
         self._counts: list[int] = []
         self._edges: list[float] = []
         self._most: float | None = None
+        self._cut = 0.0
+        self._open = False
         self.setAccessibleName(tr("Tokens of the texts"))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(HEIGHT)
@@ -72,15 +74,16 @@ class TokenHistogram(QWidget):
     def show_tokens(self, tokens: dict[str, Any], most: int | None = None) -> None:
         """Takes over the engine's answer; texts are cut at `most` tokens."""
         self._most = most
+        self._cut = float(tokens["cut"])
+        self._open = bool(tokens["beyond"])
         self._counts, self._edges = tokens["counts"], tokens["edges"]
-        self.setAccessibleDescription(
-            tr(
-                "{low} to {high} tokens, half have {median:.0f} or fewer",
-                low=tokens["shortest"],
-                high=tokens["longest"],
-                median=tokens["median"],
-            )
+        words = tr(
+            "{low} to {high} tokens, half have {median:.0f} or fewer",
+            low=tokens["shortest"],
+            high=tokens["longest"],
+            median=tokens["median"],
         )
+        self.setAccessibleDescription(words if most is None else f"{words}; {self.cut_words()}")
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -89,14 +92,20 @@ class TokenHistogram(QWidget):
     def _place(self, x: float) -> int:
         return min(len(self._counts) - 1, max(0, int(x / max(1, self.width()) * len(self._counts))))
 
+    def cut_words(self) -> str:
+        """What share of the texts loses its end."""
+        return tr("{share:.1f} % cut at {most}", share=100 * self._cut, most=int(self._most or 0))
+
+    def words_at(self, place: int) -> str:
+        """What a bar is."""
+        low, high, count = self._edges[place], self._edges[place + 1], self._counts[place]
+        if self._open and place == len(self._counts) - 1:
+            return tr("{low:.0f} tokens or more: {count:,} samples", low=low, count=count)
+        return tr("{low:.0f} to {high:.0f} tokens: {count:,} samples", low=low, high=high, count=count)
+
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent) and self._counts:
-            place = self._place(event.pos().x())
-            low, high = self._edges[place], self._edges[place + 1]
-            words = tr(
-                "{low:.0f} to {high:.0f} tokens: {count:,} samples", low=low, high=high, count=self._counts[place]
-            )
-            QToolTip.showText(event.globalPos(), words, self)
+            QToolTip.showText(event.globalPos(), self.words_at(self._place(event.pos().x())), self)
             return True
         return super().event(event)
 
@@ -119,7 +128,7 @@ class TokenHistogram(QWidget):
             x = self._most / end * self.width()
             painter.setPen(QPen(QColor(tokens.ink), 1, Qt.PenStyle.DashLine))
             painter.drawLine(QPointF(x, 0), QPointF(x, room))
-            words = tr("cut at {most}", most=int(self._most))
+            words = self.cut_words()
             wide = painter.fontMetrics().horizontalAdvance(words)
             left = x + 5 if x + 5 + wide < self.width() else x - 5 - wide
             painter.drawText(QRectF(left, 0, wide + 2, line), Qt.AlignmentFlag.AlignLeft, words)
@@ -127,7 +136,9 @@ class TokenHistogram(QWidget):
         below = QRectF(0, room + 4, self.width(), line)
         painter.drawText(below, Qt.AlignmentFlag.AlignLeft, "0")
         painter.drawText(below, Qt.AlignmentFlag.AlignHCenter, tr("tokens"))
-        painter.drawText(below, Qt.AlignmentFlag.AlignRight, f"{self._edges[-1]:.0f}")
+        painter.drawText(
+            below, Qt.AlignmentFlag.AlignRight, tr("{count:.0f} or more", count=end) if self._open else f"{end:.0f}"
+        )
 
 
 class TextSamples(QWidget):

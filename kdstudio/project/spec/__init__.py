@@ -44,7 +44,7 @@ from kdstudio.project.spec.relation_terms import (
 )
 from kdstudio.project.spec.sources import DataSpec
 from kdstudio.project.spec.terms import LayerPair, PairTerm, TermBase, WeightSchedule
-from kdstudio.project.spec.text_data import HubText, TaggedText, TextCorpus, TextData, TextTable
+from kdstudio.project.spec.text_data import HubText, LanguageTask, TaggedText, TextCorpus, TextData, TextTable
 from kdstudio.project.spec.text_terms import AttentionRelationTerm, AttentionScoreTerm, PatientTerm
 from kdstudio.project.spec.train import TrainSpec
 from kdstudio.project.spec.trained_terms import (
@@ -91,6 +91,7 @@ __all__ = [
     "JSDTerm",
     "JoinRule",
     "KnownImages",
+    "LanguageTask",
     "LayerPair",
     "LayersSpec",
     "LogitTerm",

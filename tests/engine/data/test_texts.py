@@ -169,7 +169,7 @@ def test_folders_and_rows_are_corpora_too(tmp_path: Path) -> None:
         ("nothing.txt", "causal-lm", "there is no file"),
         ("short.txt", "causal-lm", "too few to train and test on"),
         ("empty", "causal-lm", "there is no .txt file"),
-        ("latin.txt", "causal-lm", "is not utf-8 all through"),
+        ("latin.txt", "causal-lm", "latin.txt, line 1, is not utf-8"),
     ],
 )
 def test_bad_corpora(tmp_path: Path, name: str, task: str, said: str) -> None:
@@ -203,3 +203,17 @@ def test_batches_of_a_language_model_resume_anywhere(tmp_path: Path) -> None:
     assert torch.equal(whole[2].labels, rest[0].labels)
     assert whole[0].labels.shape == whole[0].images.shape
     assert not torch.equal(whole[0].images, next(iter(batches.epoch(2))).images)
+
+
+def test_a_key_that_some_lines_lack_is_a_gap_and_one_that_all_lack_is_told(tmp_path: Path) -> None:
+    lines = [{"text": f"word {number}", "label": number % 2} for number in range(60)]
+    del lines[7]["label"]
+    write(tmp_path, "gaps.jsonl", "\n".join(map(json.dumps, lines)))
+    more: dict[str, Any] = {"source": "table", "path": "gaps.jsonl", "tokenizer": "bpe:300", "bad_rows": "leave_out"}
+    bundle = load_data(TextTable(**more), tmp_path)
+    assert any("line 8" in problem or "1 " in problem for problem in bundle.problems)
+    assert sum(len(split) for split in bundle.splits.values()) == 59
+    with pytest.raises(DataError, match="has no column 'kind'"):
+        load_data(TextTable(**more, label="kind"), tmp_path)
+    with pytest.raises(DataError, match="has no column 'label'"):
+        load_data(TextTable(**{**more, "bad_rows": "refuse"}), tmp_path)

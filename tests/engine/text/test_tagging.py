@@ -48,7 +48,7 @@ def test_sentences_are_read(tmp_path: Path, name: str) -> None:
         ("a.jsonl", '{"sentence": ["a"], "tags": ["O"]}\n', "has no column 'tokens'"),
         ("a.jsonl", '{"tokens": ["a", null], "tags": ["O", "O"]}\n', "line 1: item 2 of 'tokens' is no text"),
         ("a.csv", "a,O\n", "is a .csv file"),
-        ("a.conll", "na\xefve O\n", "is not utf-8 all through"),
+        ("a.conll", "na\xefve O\n", ", line 1, is not utf-8"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, name: str, content: str, said: str) -> None:
