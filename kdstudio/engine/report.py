@@ -12,6 +12,7 @@ import numpy as np
 
 from kdstudio.engine.evaluate import ECE_BINS
 from kdstudio.engine.svg import Curve, line_plot, matrix
+from kdstudio.project.amounts import amount, size_text
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.metrics import MetricFollower, MetricStore
 from kdstudio.project.runs.snapshots import class_matrix, in_force, list_snapshots, read_probes, read_snapshot
@@ -75,19 +76,6 @@ def write_report(run: RunFolder, scorecard: dict[str, Any]) -> None:
 def percent(share: float | None, digits: int = 2) -> str:
     """0.1234 as `12.34 %`; a dash for what is not known."""
     return "–" if share is None else f"{100 * share:.{digits}f} %"
-
-
-def amount(number: float) -> str:
-    """1,234,000 as `1.23 M`."""
-    for letter, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size:
-            return f"{number / size:.3g} {letter}"
-    return f"{number:g}"
-
-
-def size_text(count: float) -> str:
-    """Bytes for people: 9,944 as `9.94 kB`."""
-    return f"{amount(count)}B" if count >= 1000 else f"{count:g} B"
 
 
 def _figures(head: dict[str, Any], student: dict[str, Any], split: str) -> list[tuple[str, str, str]]:

@@ -13,6 +13,7 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from filelock import FileLock, Timeout
 from torch import nn
 
+from kdstudio.engine.cache import AskingStopped, TeacherCache
 from kdstudio.engine.chain import Link, links_of
 from kdstudio.engine.control import Control, Interrupted, Parked, StoppedNow
 from kdstudio.engine.data import Batches, DataBundle, load_data, preprocess_for
@@ -221,6 +222,11 @@ class Session:
         self.recorder.progress(label, done, total)
         self.poll()
 
+    def _asking(self, done: int, total: int) -> None:
+        self.tell("asking the teacher", done, total)
+        if self.control.stop_requested:
+            raise AskingStopped
+
     def poll(self) -> None:
         """Answers requests between the stages; a trainer has its own way."""
         phase = self.recorder.state.phase
@@ -390,6 +396,7 @@ class Session:
             others=others,
             shares=shares,
             on_policy=self._on_policy(stage),
+            cache=TeacherCache(self.root, self.experiment.cache, self._asking),
         )
         if not trainer.resume():
             if self.recorder.state.stage == stage:  # killed before its first checkpoint: what it recorded is void

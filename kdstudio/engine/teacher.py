@@ -25,8 +25,8 @@ class Teacher:
         self.taps = Taps(model, layers, "the teacher")
         self.taps.__enter__()
 
-    def __call__(self, inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Logits (B, C) and features by layer name, without a gradient.
+    def __call__(self, inputs: Tensor, indices: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits (B, C) and features by layer name, without a gradient. The samples' numbers do not matter to it.
 
         `no_grad`, not `inference_mode`: losses save these tensors for their backward pass.
         """

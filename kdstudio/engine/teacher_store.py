@@ -20,7 +20,7 @@ from kdstudio.project.spec import DataBase, TeacherSpec
 RECIPE = 1
 #: Fields that decide where samples come from or which there are, which the fingerprint tells; and what only the
 #: student's samples lack.
-_NOT_ITS_VIEWS = {"folder", "download", "path", "unreadable", "test_fraction", "leave_out", "labelled"}
+_NOT_ITS_VIEWS = {"folder", "download", "path", "unreadable", "test_fraction", "leave_out", "labelled", "views"}
 
 
 def teacher_key(spec: TeacherSpec, data: DataBase, bundle: DataBundle, root: Path) -> str:
@@ -29,8 +29,9 @@ def teacher_key(spec: TeacherSpec, data: DataBase, bundle: DataBundle, root: Pat
     left: dict[str, Any] = {"train": {"device", "checkpoint_seconds"}}
     if not spec.finetune:  # teachers from before there was a choice keep their keys
         left["finetune"] = True
+    varies = bool(getattr(data, "augment", ())) or (bundle.text is not None and bundle.text.hides)
     described = {
-        "recipe": RECIPE,
+        "recipe": RECIPE + varies,  # views came from another source of chance before
         "teacher": spec.model_dump(mode="json", exclude=left),
         "data": bundle.fingerprint(),
     }

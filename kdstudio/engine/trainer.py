@@ -15,6 +15,7 @@ import torch
 from accelerate import Accelerator, DistributedType
 from torch import Tensor
 
+from kdstudio.engine.cache import AskingStopped, PlannedTeacher, TeacherCache
 from kdstudio.engine.checkpoint import load_checkpoint, save_checkpoint, telling_misfits
 from kdstudio.engine.control import Control, Interrupted, Parked
 from kdstudio.engine.data import Batch, Batches, DataBundle, Preprocess
@@ -85,6 +86,7 @@ class Trainer:
         others: Further teachers.
         shares: Measures what each term does to the student, None for stages that show none.
         on_policy: Has the student write some of the batches, None for stages that learn from the data alone.
+        cache: Keeps what the teachers say, None where they work at each step.
     """
 
     def __init__(
@@ -106,16 +108,15 @@ class Trainer:
         others: Sequence[Teacher] = (),
         shares: GradientShares | None = None,
         on_policy: OnPolicy | None = None,
+        cache: TeacherCache | None = None,
     ) -> None:
         self.stage = stage
         self.spec = spec
-        self.teacher = teacher
         self.recorder = recorder
         self.control = control
         self.accelerator = accelerator
         self.validation = validation
         self.probes = probes
-        self.others = list(others)
         self.shares = shares
         self.on_policy = on_policy
         self.preprocess = preprocess
@@ -123,7 +124,12 @@ class Trainer:
         self.train_eval: TrainEval | None = None
         if teacher is not None and not bundle.is_language:
             self.train_eval = TrainEval(bundle, preprocess, self.device, teacher, spec.epochs)
-        self.batches = Batches(bundle.taught(stage), data.batch_size, spec.seed, self.device, data, bundle.text)
+        anew = stage.startswith("teacher")  # few views are for those who learn from it
+        self.batches = Batches(bundle.taught(stage), data.batch_size, spec.seed, self.device, data, bundle.text, anew)
+        asked = [teacher] if teacher is not None else []
+        sources = self._sources(module, [*asked, *others], cache)
+        self.teacher = sources[0] if asked else None
+        self.others = sources[len(asked) :]
         self.steps_per_epoch = len(self.batches)
         self.total_steps = self.steps_per_epoch * spec.epochs
         self.raw = module.to(self.device)
@@ -142,6 +148,22 @@ class Trainer:
         self.progress = Progress()
         self._saved_at = time.monotonic()
         self._rate_began, self._samples = time.monotonic(), 0
+
+    def _sources(
+        self, module: DistillationModule, teachers: Sequence[Teacher], cache: TeacherCache | None
+    ) -> list[Teacher | PlannedTeacher]:
+        """The teachers, the first one with its layers, as they answer in the steps."""
+        if cache is None:
+            return list(teachers)
+        epochs = [epoch for epoch in range(self.spec.epochs) if module.objective.needs_teacher(epoch)]
+        layers = [module.objective.layers("teacher", epoch) for epoch in epochs]
+        found: list[Teacher | PlannedTeacher] = []
+        for place, teacher in enumerate(teachers):
+            wanted = layers if place == 0 else [[] for _ in epochs]
+            name = f"the teacher of the {self.stage}" if place == 0 else f"teacher {place + 1}"
+            arithmetic = self.accelerator.mixed_precision, self.accelerator.autocast
+            found.append(cache.wrap(teacher, self.batches, self.preprocess, wanted, *arithmetic, name))
+        return found
 
     # -- checkpoints -----------------------------------------------------------------------------------------
 
@@ -250,6 +272,10 @@ class Trainer:
         progress = self.progress
         objective = self.raw.objective
         weights = objective.weights(progress.epoch)
+        try:
+            self._ask_teachers()
+        except AskingStopped:
+            return True
         self.meter.count([name for name, weight in zip(objective.names, weights) if weight])
         self.module.train()
         for batch in self.batches.epoch(progress.epoch, start=progress.batch):
@@ -280,6 +306,16 @@ class Trainer:
         self.save_last()
         return False
 
+    def _ask_teachers(self) -> None:
+        """Has the teachers' answers of the current epoch ready, where they are kept."""
+        objective, epoch = self.raw.objective, self.progress.epoch
+        wanted = (self.teacher, objective.needs_teacher(epoch), objective.layers("teacher", epoch))
+        for source, needed, layers in (wanted, *((other, objective.needs_others(epoch), []) for other in self.others)):
+            if needed and isinstance(source, PlannedTeacher):
+                source.prepare(epoch, layers)
+        self.recorder.position(progress=None)
+        self._rate_began, self._samples = time.monotonic(), 0
+
     def _step(self, batch: Batch) -> None:
         """One optimizer step, in as many micro-batches as the spec says. The mean is over the whole batch."""
         progress, labels = self.progress, batch.labels
@@ -294,6 +330,7 @@ class Trainer:
         measured: list[Piece] = []
         for index, (part, targets, indices) in enumerate(pieces):
             share = len(targets) / len(labels)
+            known = None if batch.prompt else indices  # what the student wrote nobody has asked a teacher about
             inputs = self.preprocess(part)
             if targets.ndim == 2:  # of language models and taggers a row for each position
                 targets = targets[:, : inputs.shape[1]].flatten()
@@ -302,10 +339,10 @@ class Trainer:
                 logits: Tensor | None = None
                 features: dict[str, Tensor] = {}
                 if asks_teacher and self.teacher is not None:
-                    logits, features = self.teacher(inputs)
+                    logits, features = self.teacher(inputs, known)
                 others: list[Tensor] = []
                 if self.others and objective.needs_others(progress.epoch):
-                    others = [other(inputs)[0] for other in self.others]
+                    others = [other(inputs, known)[0] for other in self.others]
                 with nullcontext() if last else self.accelerator.no_sync(self.module):
                     loss, parts, outputs = self.module(
                         inputs, targets, progress.epoch, logits, features, indices, others, batch.prompt

@@ -1,7 +1,8 @@
 """Training views: normalisation, augmentation on the device, and batches that can start anywhere.
 
-Order and pixels of batch `b` in epoch `e` are functions of (seed, e, b) only. Nothing is carried from batch to batch,
-so a run that resumes in the middle of an epoch sees exactly what it would have seen.
+The order of an epoch is a function of the seed and the epoch; the pixels of a sample are one of its views, a function
+of the sample's number and the view's. Nothing is carried from batch to batch, so a run that resumes in the middle of an
+epoch sees exactly what it would have seen, and what the teacher said of a view can be kept for it.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import torch
 from torch import nn
 
 from kdstudio.engine.data.base import ArraySplit, DataBundle
+from kdstudio.engine.data.counters import view_keys, whole_numbers
 from kdstudio.engine.data.splits import mix
 from kdstudio.engine.text.facts import TextFacts
 from kdstudio.project.spec import DataBase, PixelData
 
 _ORDER, _VIEW = 11, 12
+_CROP, _JITTER, _FLIP = 21, 23, 25
 _RESIDENT_SHARE = 0.25
 """A split is kept on the accelerator when it takes at most this share of the free memory."""
 
@@ -101,7 +104,7 @@ def preprocess_for(bundle: DataBundle) -> Preprocess:
     return Preprocess(bundle.mean, bundle.std, bundle.input_shape)
 
 
-def augment(images: torch.Tensor, spec: PixelData, generator: torch.Generator) -> torch.Tensor:
+def augment(images: torch.Tensor, spec: PixelData, keys: torch.Tensor) -> torch.Tensor:
     """A random view of each image, made on the images' device in one pass.
 
     Crop and jitter are shifts by whole pixels, uniform in -crop_padding..crop_padding and
@@ -111,7 +114,7 @@ def augment(images: torch.Tensor, spec: PixelData, generator: torch.Generator) -
     Args:
         images: uint8 [B, C, H, W].
         spec: Says which augmentations, and how far.
-        generator: The source of randomness; on the device of the images, or on the CPU.
+        keys: int64 [B], see `view_keys`: the view of an image is a function of its key. On the images' device.
 
     Returns:
         uint8 [B, C, H, W]; `images` itself where nothing is to be done.
@@ -120,21 +123,18 @@ def augment(images: torch.Tensor, spec: PixelData, generator: torch.Generator) -
         return images
     batch, channels, height, width = images.shape
     device = images.device
-
-    def draw(low: int, high: int, *shape: int) -> torch.Tensor:
-        numbers = torch.randint(low, high + 1, shape, generator=generator, device=generator.device)
-        return numbers.to(device, non_blocking=True)
-
-    shift = torch.zeros(batch, 2, dtype=torch.int64, device=device)
-    if "crop" in spec.augment:
-        shift = shift + draw(-spec.crop_padding, spec.crop_padding, batch, 2)
-    if "jitter" in spec.augment:
-        shift = shift + draw(-spec.jitter_pixels, spec.jitter_pixels, batch, 2)
+    across = torch.zeros(batch, dtype=torch.int64, device=device)
+    down = across
+    for word, purpose, reach in (("crop", _CROP, spec.crop_padding), ("jitter", _JITTER, spec.jitter_pixels)):
+        if word in spec.augment:
+            down = down + whole_numbers(keys, purpose, -reach, reach)
+            across = across + whole_numbers(keys, purpose + 1, -reach, reach)
     columns = torch.arange(width, device=device).expand(batch, width)
     if "flip" in spec.augment:
-        columns = torch.where(draw(0, 1, batch, 1).bool(), width - 1 - columns, columns)
-    rows = torch.arange(height, device=device) + shift[:, :1]
-    columns = columns + shift[:, 1:]
+        mirrored = whole_numbers(keys, _FLIP, 0, 1).bool()[:, None]
+        columns = torch.where(mirrored, width - 1 - columns, columns)
+    rows = torch.arange(height, device=device) + down[:, None]
+    columns = columns + across[:, None]
     inside = ((rows >= 0) & (rows < height))[:, None, :, None] & ((columns >= 0) & (columns < width))[:, None, None, :]
     rows = rows.clamp(0, height - 1)[:, None, :, None].expand(batch, channels, height, width)
     columns = columns.clamp(0, width - 1)[:, None, None, :].expand(batch, channels, height, width)
@@ -175,10 +175,11 @@ class Batches:
     Args:
         split: The samples.
         batch_size: Samples per batch.
-        seed: Order and augmentation are functions of this, the epoch and the batch number.
+        seed: The order is a function of this and the epoch; so are the views, where there is a new one in each epoch.
         device: Where the batches are wanted. The whole split is moved there once if it is small enough.
-        spec: The augmentations; None for none.
+        spec: The augmentations, and how many views there are; None for none.
         text: The text task, where samples are token ids.
+        anew: Whether each epoch has a new view, whatever the spec says.
     """
 
     def __init__(
@@ -189,10 +190,13 @@ class Batches:
         device: torch.device | str,
         spec: DataBase | None,
         text: TextFacts | None = None,
+        anew: bool = False,
     ) -> None:
+        self.split = split
         self.device = torch.device(device)
         self.batch_size = batch_size
         self.seed = seed
+        self.views = None if anew or spec is None else spec.views
         self.spec = spec if isinstance(spec, PixelData) else None
         self.text = text
         self.lengths: torch.Tensor | None = None
@@ -202,13 +206,33 @@ class Batches:
         home = self.device if _fits(split, self.device) else torch.device("cpu")
         self._images = split.images.to(home)
         self._labels = split.labels.to(home)
-        self._generator = torch.Generator(self.device)
         self._starts = list(range(0, self.count, batch_size))
         if batch_size > 1 and len(self._starts) > 1 and self.count - self._starts[-1] == 1:
             self._starts.pop()
 
     def __len__(self) -> int:
         return len(self._starts)
+
+    @property
+    def resident(self) -> bool:
+        """Whether all samples lie on the device."""
+        return self._images.device == self.device
+
+    @property
+    def varies(self) -> bool:
+        """Whether a sample has more than one view."""
+        augmented = self.spec is not None and bool(self.spec.augment) and self._images.ndim == 4
+        return augmented or (self.text is not None and self.text.hides)
+
+    def view(self, epoch: int) -> int:
+        """The number of the view that all samples have in an epoch.
+
+        With V views they take turns, and each seed begins with another; view v of a sample is the same for all seeds.
+        """
+        if not self.varies:
+            return 0
+        number = mix(self.seed, _VIEW, epoch if self.views is None else 0)
+        return number if self.views is None else (number + epoch) % self.views
 
     def order(self, epoch: int) -> torch.Tensor:
         """int64 [N]: the sample numbers in the order of this epoch."""
@@ -217,24 +241,30 @@ class Batches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, from batch number `start` on."""
-        home = self._images.device
-        here = self.order(epoch)
-        order = here.to(home)
+        order, view = self.order(epoch), self.view(epoch)
+        there = order.to(self._images.device)
         ends = [*self._starts[1:], self.count]
         for number in range(start, len(self._starts)):
-            indices = order[self._starts[number] : ends[number]]
-            images, labels = self._images[indices], self._labels[indices]
-            if self.lengths is not None:
-                images = images[:, : max(1, int(self.lengths[here[self._starts[number] : ends[number]]].max()))]
-            if home != self.device:
-                images, labels, indices = (self._send(tensor) for tensor in (images, labels, indices))
-            if self.spec is not None:
-                self._generator.manual_seed(_seed(self.seed, _VIEW, epoch, number))
-                images = augment(images, self.spec, self._generator)
-            if self.text is not None and self.text.is_language_model:
-                self._generator.manual_seed(_seed(self.seed, _VIEW, epoch, number))
-                images, labels = self.text.view(images.long(), self._generator, labels)
-            yield Batch(images, labels, indices)
+            place = slice(self._starts[number], ends[number])
+            yield self._made(there[place], order[place], view)
+
+    def rows(self, start: int, end: int, view: int) -> Batch:
+        """Samples start..end of the split in one of their views."""
+        order = torch.arange(start, end)
+        return self._made(order.to(self._images.device), order, view)
+
+    def _made(self, indices: torch.Tensor, here: torch.Tensor, view: int) -> Batch:
+        """The batch of some samples, by their numbers where the samples lie and on the CPU."""
+        images, labels = self._images[indices], self._labels[indices]
+        if self.lengths is not None:
+            images = images[:, : max(1, int(self.lengths[here].max()))]
+        if not self.resident:
+            images, labels, indices = (self._send(tensor) for tensor in (images, labels, indices))
+        if self.spec is not None and self.spec.augment:
+            images = augment(images, self.spec, view_keys(indices, view))
+        if self.text is not None and self.text.is_language_model:
+            images, labels = self.text.view(images.long(), view_keys(indices, view), labels)
+        return Batch(images, labels, indices)
 
     def _send(self, tensor: torch.Tensor) -> torch.Tensor:
         if self.device.type == "cuda":

@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdstudio.engine.data.counters import shares, token_keys, view_keys, whole_numbers
 from kdstudio.engine.text.tokens import Tokenizer
 
 #: Marks positions without a target, as PyTorch's cross-entropy does.
 IGNORED = -100
-_EVALUATION_SEED = 20181011
+_EVALUATION_VIEW = 20181011
+_CHOICE, _FATE, _OTHER = 31, 32, 33
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,17 @@ class TextFacts:
 
     # -- views -----------------------------------------------------------------------------------------------
 
-    def view(self, ids: Tensor, generator: torch.Generator, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    @property
+    def hides(self) -> bool:
+        """Whether views of a text differ: in the tokens that are hidden."""
+        return self.task == "masked-lm"
+
+    def view(self, ids: Tensor, keys: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What a language model is given, and what it is to say.
 
         Args:
             ids: int64 (B, S), packed blocks.
-            generator: The source of randomness, on the device of the ids.
+            keys: int64 (B), see `view_keys`: what is hidden is a function of them. On the device of the ids.
             labels: Of token-classification, int64 (B, at least S).
 
         Returns:
@@ -108,28 +115,25 @@ class TextFacts:
         if self.is_tagger:
             assert labels is not None
             return ids, labels[:, : ids.shape[1]]
-        return self._masked(ids, generator)
+        return self._masked(ids, keys)
 
     def fixed_view(self, ids: Tensor, start: int, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The same for scoring: what is hidden depends on nothing but the number of the first block."""
-        generator = torch.Generator(ids.device).manual_seed(_EVALUATION_SEED + start)
-        return self.view(ids, generator, labels)
+        """The same for scoring: what is hidden depends on nothing but the numbers of the blocks, from `start` on."""
+        numbers = torch.arange(start, start + len(ids), device=ids.device)
+        return self.view(ids, view_keys(numbers, _EVALUATION_VIEW), labels)
 
-    def _masked(self, ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _masked(self, ids: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
         """BERT's view (Devlin et al. 2019, 1810.04805, section 3.1): of those chosen 80 % hidden, 10 % replaced."""
         assert self.mask is not None
-
-        def draw() -> Tensor:
-            return torch.rand(ids.shape, generator=generator, device=ids.device)
-
-        chance = draw()
+        places = token_keys(keys, ids.shape[1])
+        chance = shares(places, _CHOICE)
         for token in self.special:
             chance = torch.where(ids == token, 2.0, chance)
         chosen = chance < self.mask_share
         # a block in which chance chose nothing would have no loss
         chosen |= (chance == chance.min(dim=1, keepdim=True).values) & (chance < 1)
-        fate = draw()
-        other = torch.randint(0, self.vocabulary, ids.shape, generator=generator, device=ids.device)
+        fate = shares(places, _FATE)
+        other = whole_numbers(places, _OTHER, 0, self.vocabulary - 1)
         inputs = torch.where(chosen & (fate < 0.8), self.mask, ids)
         inputs = torch.where(chosen & (fate >= 0.8) & (fate < 0.9), other, inputs)
         return inputs, torch.where(chosen, ids, IGNORED)

@@ -1,6 +1,7 @@
 """Specs: what the user describes, as pydantic models. The descriptions become the form, the tooltips and the docs."""
 
 from kdstudio.project.spec.base import Strict, problems_of, suggestion, validate
+from kdstudio.project.spec.cache import CacheSpec
 from kdstudio.project.spec.chain import AssistantSpec, assistant_terms, assistant_train
 from kdstudio.project.spec.data import DataBase, Digits, ImageFolder, KnownImages, NumpyFile, PixelData, SplitData
 from kdstudio.project.spec.experiment import SPEC_VERSION, EvaluateSpec, Experiment, MonitorSpec, ProjectFile
@@ -69,6 +70,7 @@ __all__ = [
     "AttentionScoreTerm",
     "AttentionTerm",
     "BoundaryTerm",
+    "CacheSpec",
     "CongruenceTerm",
     "ContextTerm",
     "ContrastiveTerm",

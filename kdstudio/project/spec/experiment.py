@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from kdstudio.project.spec.base import Strict
+from kdstudio.project.spec.cache import CacheSpec
 from kdstudio.project.spec.chain import AssistantSpec, assistant_terms, assistant_train, check_epochs
 from kdstudio.project.spec.data import Digits
 from kdstudio.project.spec.language import OnPolicySpec, WrittenSpec, check_language
@@ -82,6 +83,8 @@ class Experiment(Strict):
     """The terms whose weighted sum is minimised."""
     train: TrainSpec = Field(default_factory=TrainSpec)
     """How the student is trained."""
+    cache: CacheSpec = Field(default_factory=CacheSpec)
+    """What is kept of the teacher's answers."""
     baseline: bool = False
     """Also train the same student from hard labels alone, with the same budget, so the scorecard can compare."""
     monitor: MonitorSpec = Field(default_factory=MonitorSpec)

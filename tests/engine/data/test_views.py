@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from kdstudio.engine.data import ArraySplit, Batches, Preprocess, augment
+from kdstudio.engine.data.counters import view_keys
 from kdstudio.project.spec import Digits
 
 
@@ -17,8 +18,8 @@ def pictures(count: int, channels: int = 3, side: int = 9) -> ArraySplit:
     return ArraySplit(images, torch.arange(count) % 4)
 
 
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def keys(count: int, view: int = 0) -> torch.Tensor:
+    return view_keys(torch.arange(count), view)
 
 
 def test_preprocess_normalises_pixels() -> None:
@@ -46,12 +47,12 @@ def test_preprocess_survives_its_description() -> None:
 
 def test_no_augmentation_returns_the_images() -> None:
     images = pictures(3).images
-    assert augment(images, Digits(), generator()) is images
+    assert augment(images, Digits(), keys(len(images))) is images
 
 
 def test_flip_mirrors_about_half_and_nothing_else() -> None:
     images = pictures(200).images
-    views = augment(images, Digits(augment=["flip"]), generator())
+    views = augment(images, Digits(augment=["flip"]), keys(len(images)))
     flipped = [bool(torch.equal(view, image.flip(-1))) for view, image in zip(views, images)]
     same = [bool(torch.equal(view, image)) for view, image in zip(views, images)]
     assert all(a != b for a, b in zip(flipped, same))
@@ -61,7 +62,7 @@ def test_flip_mirrors_about_half_and_nothing_else() -> None:
 @pytest.mark.parametrize(("word", "reach"), [("crop", 4), ("jitter", 2)])
 def test_shifts_are_padded_crops_of_every_offset(word: str, reach: int) -> None:
     images = pictures(400).images
-    views = augment(images, Digits(augment=[word]), generator())
+    views = augment(images, Digits(augment=[word]), keys(len(images)))
     side = images.shape[-1]
     padded = F.pad(images, (reach, reach, reach, reach))
     offsets = set()
@@ -80,7 +81,7 @@ def test_shifts_are_padded_crops_of_every_offset(word: str, reach: int) -> None:
 def test_views_keep_type_and_shape_and_leave_the_input() -> None:
     images = pictures(16, channels=1).images
     before = images.clone()
-    views = augment(images, Digits(augment=["crop", "flip", "jitter"], crop_padding=3), generator())
+    views = augment(images, Digits(augment=["crop", "flip", "jitter"], crop_padding=3), keys(len(images)))
     assert views.shape == images.shape
     assert views.dtype == torch.uint8
     assert torch.equal(images, before)
@@ -134,9 +135,32 @@ def test_epochs_and_seeds_differ() -> None:
 
 
 def test_the_same_sample_gets_another_view_in_another_epoch() -> None:
-    split = ArraySplit(pictures(1).images.expand(64, -1, -1, -1).contiguous(), torch.zeros(64, dtype=torch.int64))
-    first, second = (next(batches(split, 64).epoch(epoch)).images for epoch in (0, 1))
+    first, second = (batches().rows(0, 64, batches().view(epoch)).images for epoch in (0, 1))
     assert not torch.equal(first, second)
+
+
+def test_a_view_belongs_to_its_sample_and_not_to_its_batch() -> None:
+    split = pictures(100)
+    for epoch in (0, 1):
+        loader = Batches(split, 16, 5, "cpu", SPEC)
+        whole = loader.rows(0, 100, loader.view(epoch)).images
+        for batch in loader.epoch(epoch):
+            assert torch.equal(batch.images, whole[batch.indices])
+
+
+def test_few_views_take_turns_and_are_the_same_for_all_seeds() -> None:
+    spec = SPEC.model_copy(update={"views": 3})
+    loaders = [Batches(pictures(100), 16, seed, "cpu", spec) for seed in range(8)]
+    for loader in loaders:
+        assert sorted(loader.view(epoch) for epoch in range(3)) == [0, 1, 2]
+        assert loader.view(4) == loader.view(1)
+    assert len({loader.view(0) for loader in loaders}) > 1
+    assert torch.equal(loaders[0].rows(0, 9, 2).images, loaders[1].rows(0, 9, 2).images)
+    assert not torch.equal(loaders[0].rows(0, 9, 2).images, loaders[0].rows(0, 9, 1).images)
+    # a teacher that is trained has a new one each time, as has a spec that does not say
+    endless = Batches(pictures(100), 16, 0, "cpu", spec, anew=True)
+    assert len({endless.view(epoch) for epoch in range(50)}) == 50
+    assert {Batches(pictures(9), 4, 0, "cpu", Digits(views=3)).view(epoch) for epoch in range(5)} == {0}
 
 
 def test_a_single_left_over_sample_joins_the_batch_before() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from kdstudio.engine.data.counters import view_keys
 from kdstudio.engine.text.facts import IGNORED, TextFacts
 
 FACTS = TextFacts(
@@ -26,7 +27,7 @@ def ids(rows: int = 512) -> torch.Tensor:
 
 
 def view(facts: TextFacts, tokens: torch.Tensor, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    return facts.view(tokens, torch.Generator().manual_seed(seed))
+    return facts.view(tokens, view_keys(torch.arange(len(tokens)), seed))
 
 
 def test_shares_of_what_is_hidden() -> None:

@@ -1,0 +1,219 @@
+"""Whether a stage's teacher answers from the cache, and what is kept of it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from kdstudio.engine.cache.key import cache_key
+from kdstudio.engine.cache.store import CacheStore
+from kdstudio.engine.cache.teacher import LOGITS, CachedTeacher, PrecisionTooLow, Row
+from kdstudio.engine.data import Batches, Preprocess
+from kdstudio.engine.teacher import Teacher
+from kdstudio.project.amounts import size_text
+from kdstudio.project.cache import CACHE_DIR, make_room
+from kdstudio.project.errors import StorageError
+from kdstudio.project.spec import CacheSpec
+
+logger = logging.getLogger("kdstudio")
+
+_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
+#: With `auto`, answers that one run sees once only are kept for other runs where they take this share of the limit.
+_ONCE_SHARE = 0.02
+#: Of the space that is left on the disk the cache takes at most this share.
+_DISK_SHARE = 0.5
+
+
+class TeacherCache:
+    """Makes the teachers of one run answer from the project's cache, where that is asked for and worth it.
+
+    Args:
+        root: The project.
+        spec: What is to be kept.
+        tell: Called as `tell(done, total)` while a teacher is asked; may raise to end it.
+    """
+
+    def __init__(self, root: Path, spec: CacheSpec, tell: Callable[[int, int], None]) -> None:
+        self.root = root
+        self.spec = spec
+        self.tell = tell
+        self.said: dict[str, str] = {}
+
+    def wrap(
+        self,
+        teacher: Teacher,
+        batches: Batches,
+        preprocess: Preprocess,
+        layers: Sequence[list[str]],
+        precision: str,
+        autocast: Callable[[], AbstractContextManager[object]],
+        name: str = "the teacher",
+    ) -> PlannedTeacher:
+        """A teacher for the epochs of a stage.
+
+        Args:
+            teacher: The live one.
+            batches, preprocess: The samples of the stage.
+            layers: The layers that are wanted, for each epoch.
+            precision, autocast: The arithmetic of its forward pass.
+            name: How it is called in the log.
+        """
+        planned = PlannedTeacher(teacher, name)
+        why = self._against(batches)
+        if not why:
+            rows = rows_of(teacher, batches, preprocess, autocast)
+            wanted, why = self._affordable(rows, batches, layers)
+        if why:
+            logger.info("%s works at each step: %s", name, why)
+            planned.why = why
+            return planned
+        chosen = {each: rows[each] for each in wanted}
+        planned.bytes = sum(self._bytes(rows[each], len(batches.split), count) for each, count in wanted.items())
+
+        def made(kept: str) -> CachedTeacher:
+            key = cache_key(teacher.model, batches, preprocess, precision, kept)
+            folder = self.root / CACHE_DIR / key
+            make_room(self.root, planned.bytes, self._limit, folder)
+            about = {"teacher": type(teacher.model).__name__, "precision": kept, "arithmetic": precision}
+            store = CacheStore(folder, len(batches.split), about)
+            return CachedTeacher(teacher, batches, preprocess, store, chosen, kept, autocast, self.tell)
+
+        planned.choices = [partial(made, kept) for kept in self._precisions()]
+        return planned
+
+    def _against(self, batches: Batches) -> str:
+        """Why nothing is kept, whatever it would take; empty where something may be."""
+        if self.spec.keep == "off":
+            return "cache.keep is off"
+        if batches.text is not None and batches.text.is_language_model:
+            return "it says something at each token, which takes too much"
+        return ""
+
+    @property
+    def _limit(self) -> int:
+        return int(self.spec.limit_gb * 1e9)
+
+    def _precisions(self) -> list[str]:
+        return ["fp16", "fp32"] if self.spec.precision == "auto" else [self.spec.precision]
+
+    def _bytes(self, row: Row, samples: int, views: int) -> int:
+        count = 1
+        for size in row.shape:
+            count *= size
+        return count * _BYTES[self._precisions()[0]] * samples * views
+
+    def _affordable(
+        self, rows: dict[str, Row], batches: Batches, layers: Sequence[list[str]]
+    ) -> tuple[dict[str, int], str]:
+        """What is kept, with the number of its views; or why nothing is."""
+        free = int(shutil.disk_usage(self.root).free * _DISK_SHARE)
+        budget, samples = min(self._limit, free), len(batches.split)
+        seen = [batches.view(epoch) for epoch in range(len(layers))]
+        views = len(set(seen))
+        cost = self._bytes(rows[LOGITS], samples, views)
+        if cost > budget:
+            return {}, f"its answers would take {size_text(cost)} of the {size_text(budget)} that there are"
+        once = views == len(seen) and views > 1
+        if once and self.spec.keep == "auto" and cost > _ONCE_SHARE * self._limit:
+            return {}, "each epoch has new views, so that nothing would be read twice (data.views makes them few)"
+        wanted, left = {LOGITS: views}, budget - cost
+        for layer in dict.fromkeys(name for each in layers for name in each):
+            here = [view for view, names in zip(seen, layers) if layer in names]
+            count = len(set(here))
+            cost = self._bytes(rows[layer], samples, count)
+            if not self.spec.features:
+                why = "cache.features is off"
+            elif cost > left:
+                why = f"it would take {size_text(cost)} of the {size_text(left)} that are left"
+            elif self.spec.keep == "auto" and count == len(here) and count > 1:
+                why = "each epoch has new views"
+            else:
+                wanted[layer] = count
+                left -= cost
+                continue
+            logger.info("what the teacher's layer '%s' gives is not kept: %s", layer, why)
+        if layers and all(set(names) - wanted.keys() for names in layers):
+            return {}, "no epoch can do without a layer that is not kept"
+        return wanted, ""
+
+
+class PlannedTeacher:
+    """The teacher of a stage: live, or answering from the cache while that goes well.
+
+    Attributes:
+        why: Why it is live, empty where it answers from the cache.
+        bytes: What its answers take on the disk, when all are there.
+        choices: What makes the cached forms, in order: the next one is used where a type cannot hold the answers.
+        cached: The form in use; None while the teacher itself is asked.
+    """
+
+    def __init__(self, teacher: Teacher, name: str) -> None:
+        self.live = teacher
+        self.name = name
+        self.why = ""
+        self.bytes = 0
+        self.choices: list[Callable[[], CachedTeacher]] = []
+        self.cached: CachedTeacher | None = None
+
+    @property
+    def model(self) -> torch.nn.Module:
+        return self.live.model
+
+    def prepare(self, epoch: int, layers: list[str]) -> None:
+        """Makes an epoch's answers ready (see `CachedTeacher.prepare`). What fails makes it live, and is told."""
+        while self.choices:
+            try:
+                if self.cached is None:
+                    self.cached = self.choices[0]()
+                self.cached.prepare(epoch, layers)
+                return
+            except PrecisionTooLow as error:
+                kept = self.cached.kept if self.cached is not None else ""
+                self.choices.pop(0)
+                follows = "more bits are kept" if self.choices else "it works at each step"
+                logger.warning("%s cannot hold what %s says (%s): %s", kept, self.name, error, follows)
+            except StorageError as error:
+                self.choices.clear()
+                logger.warning("%s works at each step: its answers cannot be kept: %s", self.name, error.what)
+            self.cached = None
+        self.why = self.why or "its answers cannot be kept"
+
+    def __call__(
+        self, inputs: torch.Tensor, indices: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Logits (B, C) and features by layer name; see `CachedTeacher`."""
+        return self.live(inputs) if self.cached is None else self.cached(inputs, indices)
+
+
+def rows_of(
+    teacher: Teacher, batches: Batches, preprocess: Preprocess, autocast: Callable[[], AbstractContextManager[object]]
+) -> dict[str, Row]:
+    """What the logits and the tapped layers give for a sample, found with two of them."""
+    with torch.no_grad(), autocast():
+        if batches.text is None:
+            logits, features = teacher(preprocess(batches.rows(0, min(2, batches.count), 0).images))
+            found = {LOGITS: logits, **features}
+            return {name: Row(tuple(each.shape[1:])) for name, each in found.items()}
+        # texts of the full length, and a little shorter ones: what differs are tokens
+        length, token = batches.split.images.shape[1], _word(batches)
+        shapes = []
+        for size in (length, max(1, length - 1)):
+            logits, features = teacher(torch.full((2, size), token, dtype=torch.int64, device=batches.device))
+            shapes.append({name: tuple(each.shape[1:]) for name, each in {LOGITS: logits, **features}.items()})
+    rows = {}
+    for name, shape in shapes[0].items():
+        other = shapes[1][name]
+        rows[name] = Row(shape, tuple(place for place, size in enumerate(shape) if size != other[place]))
+    return rows
+
+
+def _word(batches: Batches) -> int:
+    """A token that is no padding."""
+    assert batches.text is not None
+    return next(token for token in range(batches.text.vocabulary) if token != batches.text.pad)

@@ -1,0 +1,245 @@
+"""A teacher whose answers are kept: asked once about each view of each sample, by whichever run comes first."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdstudio.engine.cache.pace import Pace
+from kdstudio.engine.cache.store import ArrayKind, CacheStore
+from kdstudio.engine.data import Batches, Preprocess
+from kdstudio.engine.teacher import Teacher
+from kdstudio.project.cache import mark_used
+
+logger = logging.getLogger("kdstudio")
+
+LOGITS = "logits"
+#: Arrays are held on the accelerator where they take at most this share of its free memory.
+_RESIDENT_SHARE = 0.25
+#: The largest share of samples whose likeliest class may change by keeping fewer bits.
+CHANGED_LIMIT = 0.002
+_TYPES = {"fp16": (torch.float16, "float16"), "bf16": (torch.bfloat16, "uint16"), "fp32": (torch.float32, "float32")}
+
+
+class AskingStopped(Exception):
+    """A stop was asked for while the teacher was asked."""
+
+
+class PrecisionTooLow(Exception):
+    """Answers do not survive the type in which they are to be kept."""
+
+
+class Row:
+    """What a tap or the logits give for one sample.
+
+    Attributes:
+        shape: With the longest sample.
+        tokens: The dimensions that are shorter for shorter texts.
+    """
+
+    def __init__(self, shape: tuple[int, ...], tokens: tuple[int, ...] = ()) -> None:
+        self.shape = shape
+        self.tokens = tokens
+
+
+class CachedTeacher:
+    """A teacher that answers from the cache.
+
+    What it hands out is what the teacher said in eval mode of the very same pixels, in the precision that is kept.
+    Without sample numbers (probes, text that the student wrote) the teacher itself is asked.
+
+    Args:
+        teacher: The live one.
+        batches: The samples and their views.
+        preprocess: Makes network inputs; on the device.
+        store: Where answers are kept.
+        rows: What is kept: `logits` and layers, by name.
+        kept: fp16, bf16 or fp32.
+        autocast: Makes the context of the teacher's forward pass.
+        tell: Called as `tell(done, total)` while the teacher is asked; raises `AskingStopped` and the like to end it.
+    """
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        batches: Batches,
+        preprocess: Preprocess,
+        store: CacheStore,
+        rows: dict[str, Row],
+        kept: str,
+        autocast: Callable[[], AbstractContextManager[object]],
+        tell: Callable[[int, int], None],
+    ) -> None:
+        self.live = teacher
+        self.batches = batches
+        self.preprocess = preprocess
+        self.store = store
+        self.rows = rows
+        self.kept = kept
+        self.kinds = {name: ArrayKind(row.shape, _TYPES[kept][1]) for name, row in rows.items()}
+        self._autocast = autocast
+        self._tell = tell
+        self._pace = Pace()
+        self._read: dict[str, Tensor] = {}
+        self._view: int | None = None
+        self._wanted: list[str] = []
+        self.largest_error = 0.0
+        self.changed = self.compared = 0
+        self.asked = 0
+        self.asked_seconds = 0.0
+
+    @property
+    def model(self) -> torch.nn.Module:
+        return self.live.model
+
+    @property
+    def taps(self) -> object:
+        return self.live.taps
+
+    def close(self) -> None:
+        """Removes the hooks, and lets the arrays go."""
+        self._read.clear()
+        self._view = None
+        self.live.close()
+
+    def prepare(self, epoch: int, layers: list[str]) -> None:
+        """Makes the answers of an epoch ready; asks the teacher for those that nobody has asked for.
+
+        Args:
+            epoch: It says which view the samples have.
+            layers: What is wanted beside the logits. With one that is not kept the teacher works in this epoch.
+
+        Raises:
+            PrecisionTooLow: fp16 cannot hold what the teacher says.
+            StorageError: The disk is full or the cache is damaged beyond repair.
+        """
+        if any(layer not in self.rows for layer in layers):
+            self._read.clear()
+            self._view = None
+            return
+        names, view = [LOGITS, *layers], self.batches.view(epoch)
+        if view == self._view and set(names) <= self._read.keys():
+            return
+        if view != self._view:
+            self._read.clear()
+        wanted = {name: self.kinds[name] for name in names}
+        self._fill(view, wanted)
+        for name, kind in wanted.items():
+            if name not in self._read:
+                self._read[name] = self._held(self.store.read(view, name, kind))
+        self._view, self._wanted = view, layers
+        mark_used(self.store.folder)
+
+    def __call__(self, inputs: Tensor, indices: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits (B, C) and features by layer name, float32, without a gradient.
+
+        Args:
+            inputs: What the student is given.
+            indices: int64 (B), the samples' numbers in the split; None for other samples.
+        """
+        if indices is None or self._view is None:
+            return self.live(inputs)
+        answers = {name: self._rows_of(name, indices, inputs) for name in (LOGITS, *self._wanted)}
+        return answers.pop(LOGITS), answers
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def _held(self, array: np.ndarray) -> Tensor:
+        tensor = torch.from_numpy(array)
+        if self.kept == "bf16":
+            tensor = tensor.view(torch.bfloat16)
+        device = self.batches.device
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            if tensor.nbytes <= free * _RESIDENT_SHARE:
+                return tensor.to(device)
+        return tensor
+
+    def _rows_of(self, name: str, indices: Tensor, inputs: Tensor) -> Tensor:
+        held = self._read[name]
+        if held.device == indices.device:
+            rows = held[indices]
+        else:
+            rows = held[indices.cpu()]
+            if indices.device.type == "cuda":
+                rows = rows.pin_memory().to(indices.device, non_blocking=True)
+        for dimension in self.rows[name].tokens:
+            rows = rows.narrow(dimension + 1, 0, inputs.shape[1])
+        return rows.float()
+
+    # -- filling ---------------------------------------------------------------------------------------------
+
+    def _fill(self, view: int, wanted: dict[str, ArrayKind]) -> None:
+        missing = self.store.missing(view, wanted)
+        total, begin = self.store.shards, time.monotonic()
+        asked = self.asked
+        while missing:
+            worked = False
+            for shard in list(missing):
+                with self.store.claim(view, shard) as mine:
+                    if not mine:
+                        continue
+                    worked = True
+                    lacking = self.store.missing(view, wanted).get(shard)  # another process may have been here
+                    if lacking:
+                        self.store.write(view, shard, self._asked(view, shard, lacking))
+                del missing[shard]
+                self._tell(total - len(missing), total)
+            if missing and not worked:  # others fill what is left: wait for them, and take over if they end
+                self._tell(total - len(missing), total)
+                time.sleep(0.05)
+        seconds = time.monotonic() - begin
+        self.asked_seconds += seconds
+        if self.asked > asked:
+            count = self.asked - asked
+            logger.info("asked the teacher about %d samples in %.1f s; its answers are kept", count, seconds)
+
+    def _asked(self, view: int, shard: int, names: list[str]) -> dict[str, np.ndarray]:
+        """A shard's answers by the teacher itself."""
+        start, end = self.store.span(shard)
+        dtype = _TYPES[self.kept][0]
+        parts = {name: torch.zeros(end - start, *self.rows[name].shape, dtype=dtype) for name in names}
+        place = start
+        while place < end:
+            begin, size = time.perf_counter(), self._pace.size()
+            after = min(end, place + size)
+            batch = self.batches.rows(place, after, view)
+            with torch.no_grad(), self._autocast():
+                logits, features = self.live(self.preprocess(batch.images))
+            for name in names:
+                answer = (logits if name == LOGITS else features[name]).float().cpu()
+                kept = answer.to(dtype)
+                self._check(name, answer, kept)
+                target = parts[name][place - start : after - start]
+                for dimension in self.rows[name].tokens:
+                    target = target.narrow(dimension + 1, 0, answer.shape[dimension + 1])
+                target.copy_(kept)
+            self._pace.took(size, after - place, time.perf_counter() - begin)
+            place = after
+        self.asked += end - start
+        return {name: _array(part) for name, part in parts.items()}
+
+    def _check(self, name: str, answer: Tensor, kept: Tensor) -> None:
+        """What keeping fewer bits does to the answers is measured, not believed."""
+        if self.kept == "fp32":
+            return
+        back = kept.float()
+        if bool(torch.isfinite(answer).all()) and not bool(torch.isfinite(back).all()):
+            raise PrecisionTooLow(f"'{name}' has values up to {float(answer.abs().max()):.3g}")
+        if name != LOGITS:
+            return
+        self.largest_error = max(self.largest_error, float((back - answer).abs().max()))
+        self.changed += int((back.argmax(1) != answer.argmax(1)).sum())
+        self.compared += len(answer)
+        if self.compared >= 1024 and self.changed > CHANGED_LIMIT * self.compared:
+            raise PrecisionTooLow(f"{100 * self.changed / self.compared:.2g} % of its likeliest classes change")
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.view(torch.int16).numpy().view(np.uint16) if tensor.dtype == torch.bfloat16 else tensor.numpy()
