@@ -35,6 +35,7 @@ VERBS = {
     "write": "generate",
     "draft": "draft",
     "inspect": "inspect",
+    "cache": "cache",
     "bench": "bench",
     "doctor": "doctor",
 }

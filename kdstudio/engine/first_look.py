@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from kdstudio.engine.arithmetic import make_accelerator
 from kdstudio.engine.cka import cka_matrix, gram
 from kdstudio.engine.data import ArraySplit, DataBundle, preprocess_for
 from kdstudio.engine.device import pick_device
@@ -20,7 +21,6 @@ from kdstudio.engine.networks import check_wiring, make_network
 from kdstudio.engine.objective import Objective
 from kdstudio.engine.pool import ask, gather, write_pool
 from kdstudio.engine.probes import balanced_order, spread
-from kdstudio.engine.run import make_accelerator
 from kdstudio.engine.student_io import load_student
 from kdstudio.engine.taps import Taps
 from kdstudio.engine.teacher import Teacher

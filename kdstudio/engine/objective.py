@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kdstudio.engine.taps import Taps
-from kdstudio.engine.terms import Facts, PairModule, StepOutputs, TermModule, make_term
+from kdstudio.engine.terms import Facts, PairModule, StandIn, StepOutputs, TermModule, make_term
 from kdstudio.engine.text.facts import IGNORED
 from kdstudio.engine.text.network import is_tagger, token_mask_of
 from kdstudio.project.schedules import weight_at
@@ -91,6 +91,18 @@ class Objective(nn.Module):
             if weight is not None:
                 found += term.student_layers if side == "student" else term.teacher_layers
         return list(dict.fromkeys(found))
+
+    def stand_ins(self) -> dict[str, StandIn]:
+        """What may be kept of the teacher's layers in place of all they give: where all terms on a layer agree."""
+        found: dict[str, list[StandIn | None]] = {}
+        for term in self.term_modules():
+            for layer in term.teacher_layers:
+                found.setdefault(layer, []).append(term.stand_in(layer))
+        agreed = {}
+        for layer, (first, *rest) in found.items():
+            if first is not None and all(each is not None and each.name == first.name for each in rest):
+                agreed[layer] = first
+        return agreed
 
     def forward(self, outputs: StepOutputs, epoch: int) -> tuple[Tensor, Tensor]:
         """The total and the parts.

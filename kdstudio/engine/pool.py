@@ -12,8 +12,8 @@ import torch
 from safetensors.numpy import load_file, save
 from torch import Tensor, nn
 
+from kdstudio.engine.counters import mix
 from kdstudio.engine.data import ArraySplit, DataBundle, Preprocess, load_data
-from kdstudio.engine.data.splits import mix
 from kdstudio.engine.evaluate import predict
 from kdstudio.engine.samples import thumbnails
 from kdstudio.engine.text.facts import IGNORED

@@ -8,11 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState, PartialState
 from filelock import FileLock, Timeout
 from torch import nn
 
+from kdstudio.engine.arithmetic import make_accelerator
 from kdstudio.engine.cache import AskingStopped, TeacherCache
 from kdstudio.engine.chain import Link, links_of
 from kdstudio.engine.control import Control, Interrupted, Parked, StoppedNow
@@ -377,6 +376,10 @@ class Session:
         shares = None
         if len(objective.terms) > 1:
             shares = GradientShares(self.bundle.taught(stage), self.preprocess, self.device, teacher, others)
+        batch = min(self.experiment.data.batch_size, len(self.bundle.taught(stage)))
+        accelerator = make_accelerator(self.device, spec, model, (batch, *self.bundle.input_shape))
+        cache = TeacherCache(self.root, self.experiment.cache, self._asking)
+        self.stack.callback(cache.close)
         # after the stages before it, so that a stage's dropout does not depend on whether they ran in this process
         seed_everything(spec.seed, spec.deterministic)
         trainer = Trainer(
@@ -390,13 +393,13 @@ class Session:
             recorder=self.recorder,
             control=self.control,
             checkpoints=self.run.checkpoints_dir,
-            accelerator=make_accelerator(self.device, spec),
+            accelerator=accelerator,
             validation=self._validation(teacher, teacher_logits, others),
             probes=probes,
             others=others,
             shares=shares,
             on_policy=self._on_policy(stage),
-            cache=TeacherCache(self.root, self.experiment.cache, self._asking),
+            cache=cache,
         )
         if not trainer.resume():
             if self.recorder.state.stage == stage:  # killed before its first checkpoint: what it recorded is void
@@ -434,15 +437,6 @@ class Session:
             root=self.root,
             tokenizer=self.bundle.tokenizer,
         )
-
-
-def make_accelerator(device: torch.device, spec: TrainSpec) -> Accelerator:
-    """accelerate's view of the device and precision. Its state is global, so what an earlier stage set is dropped."""
-    for state in (AcceleratorState, PartialState, GradientState):
-        state._reset_state()
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    return Accelerator(cpu=device.type == "cpu", mixed_precision=pick_precision(spec, device))
 
 
 def device_name(device: torch.device) -> str:

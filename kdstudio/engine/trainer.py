@@ -15,6 +15,7 @@ import torch
 from accelerate import Accelerator, DistributedType
 from torch import Tensor
 
+from kdstudio.engine.arithmetic import channels_last, suits_channels_last
 from kdstudio.engine.cache import AskingStopped, PlannedTeacher, TeacherCache
 from kdstudio.engine.checkpoint import load_checkpoint, save_checkpoint, telling_misfits
 from kdstudio.engine.control import Control, Interrupted, Parked
@@ -133,6 +134,10 @@ class Trainer:
         self.steps_per_epoch = len(self.batches)
         self.total_steps = self.steps_per_epoch * spec.epochs
         self.raw = module.to(self.device)
+        self.channels_last = len(bundle.input_shape) == 3 and suits_channels_last(module.student, self.device)
+        if self.channels_last:
+            for network in (self.raw, *(source.model for source in sources)):
+                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer: Any = build_optimizer(self.raw, spec)
         self.module, prepared = accelerator.prepare(self.raw, self.optimizer)
         if accelerator.distributed_type is not DistributedType.NO or accelerator.scaler is not None:
@@ -157,12 +162,13 @@ class Trainer:
             return list(teachers)
         epochs = [epoch for epoch in range(self.spec.epochs) if module.objective.needs_teacher(epoch)]
         layers = [module.objective.layers("teacher", epoch) for epoch in epochs]
+        stand_ins = module.objective.stand_ins()
         found: list[Teacher | PlannedTeacher] = []
         for place, teacher in enumerate(teachers):
             wanted = layers if place == 0 else [[] for _ in epochs]
             name = f"the teacher of the {self.stage}" if place == 0 else f"teacher {place + 1}"
             arithmetic = self.accelerator.mixed_precision, self.accelerator.autocast
-            found.append(cache.wrap(teacher, self.batches, self.preprocess, wanted, *arithmetic, name))
+            found.append(cache.wrap(teacher, self.batches, self.preprocess, wanted, stand_ins, *arithmetic, name))
         return found
 
     # -- checkpoints -----------------------------------------------------------------------------------------
@@ -313,8 +319,22 @@ class Trainer:
         for source, needed, layers in (wanted, *((other, objective.needs_others(epoch), []) for other in self.others)):
             if needed and isinstance(source, PlannedTeacher):
                 source.prepare(epoch, layers)
-        self.recorder.position(progress=None)
+        means = self.means()
+        if means != self.recorder.state.means:
+            logger.info("%s: %s", self.stage, ", ".join(f"{key} {said}" for key, said in means.items()))
+        self.recorder.position(progress=None, means=means)
         self._rate_began, self._samples = time.monotonic(), 0
+
+    def means(self) -> dict[str, str]:
+        """How the stage works: precision, order in memory, where samples lie and where answers come from."""
+        precision = self.accelerator.mixed_precision
+        found = {"precision": "fp32" if precision == "no" else precision}
+        if self.channels_last:
+            found["memory"] = "channels last"
+        found["data"] = f"on {self.device}" if self.batches.resident else "streamed from memory"
+        if isinstance(self.teacher, PlannedTeacher) and self.raw.objective.needs_teacher(self.progress.epoch):
+            found["teacher"] = self.teacher.means()
+        return found
 
     def _step(self, batch: Batch) -> None:
         """One optimizer step, in as many micro-batches as the spec says. The mean is over the whole batch."""
@@ -332,6 +352,8 @@ class Trainer:
             share = len(targets) / len(labels)
             known = None if batch.prompt else indices  # what the student wrote nobody has asked a teacher about
             inputs = self.preprocess(part)
+            if self.channels_last:
+                inputs = channels_last(inputs)
             if targets.ndim == 2:  # of language models and taggers a row for each position
                 targets = targets[:, : inputs.shape[1]].flatten()
             last = index == len(pieces) - 1

@@ -7,7 +7,7 @@ import time
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QStatusBar, QWidget
 
-from kdstudio.gui.language import tr
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.widgets.elided import ElidedLabel, Pill
 from kdstudio.gui.words import and_then, network_word, numbered, status_words
 from kdstudio.project.errors import KDStudioError
@@ -50,6 +50,25 @@ class Pace:
     def left(self, state: RunState) -> float | None:
         """Seconds to the end of the stage, None while nothing is known."""
         return (state.total_steps - state.step) / self.rate if self.rate and state.total_steps else None
+
+
+#: How a run works, beside its device.
+MEANS = {
+    "precision": mark("Precision"),
+    "memory": mark("Order in memory"),
+    "data": mark("Samples"),
+    "teacher": mark("Teacher"),
+    "compile": mark("Compiled"),
+}
+
+
+def _how(state: RunState) -> list[str]:
+    """How a run works, a line each."""
+    lines = []
+    for key, said in state.means.items():
+        word = MEANS.get(key, key)
+        lines.append(f"{tr(word)}: {said}")
+    return lines
 
 
 class StatusStrip:
@@ -148,6 +167,7 @@ class StatusStrip:
             memory += f" · GPU {state.device_memory_bytes / 1e9:.2f} GB"
         self.memory.setText(memory)
         self.device.setText(state.device)
+        self.device.explain("\n".join(_how(state)))
 
     def _coming(self, run: RunFolder) -> tuple[bool, int]:
         """Whether the run has a baseline, and how many assistants."""

@@ -60,7 +60,7 @@ def test_the_teacher_is_frozen_at_every_step(lab: Any, hints: list[Any], monkeyp
     watch(monkeypatch, look)
     teacher = {"model": "cnn", "widths": [4, 4], "dropout": 0.2, "train": {"epochs": 1}}
     objective = [*hints[:2], {**hints[2], "pairs": [{"teacher": "fc", "student": "hidden1"}]}]
-    run = lab.run(teacher=teacher, objective=objective)
+    run = lab.run(teacher=teacher, objective=objective, cache={"use": "off"})
     assert len(seen) == 15
     assert all(lab.same(state, seen[0]) for state in seen)
     assert all(modes), "the student was not in train mode at some step"

@@ -53,7 +53,7 @@ NAMES = {
     *("mlp", "cnn", "resnet", "wrn", "timm", "torchvision", "transformers"),
     *("experiments", "targets", "labels", "hints", "hidden", "stage", "nowhere", "fc", "net", "yaml", "photos"),
     *("bert", "encoder", "layer", "classifier", "as", "run"),
-    *("px", "s", "kB"),
+    *("px", "s", "kB", "GB"),
     *("drop_rate", "depth"),  # the example of arguments, which are YAML
 }
 

@@ -15,7 +15,7 @@ QUOTES = "; put it in quotes if it looks like a number, a date, yes or no"
 SOURCES = "choose one of: digits, mnist, fashion-mnist, cifar10, cifar100, folder, npz, table, tagged, corpus, hub"
 KEYS = (
     "batch_size, validation_fraction, split_seed, train_limit, labelled, leave_out, "
-    "augment, crop_padding, jitter_pixels"
+    "views, augment, crop_padding, jitter_pixels"
 )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from kdstudio.engine.arithmetic import make_accelerator
 from kdstudio.engine.bench.loop import Loop, Silent, synthetic_data
 from kdstudio.engine.control import Control
 from kdstudio.engine.data import Preprocess
@@ -23,7 +24,6 @@ from kdstudio.engine.models import build_model
 from kdstudio.engine.objective import DistillationModule, Objective
 from kdstudio.engine.probes import BUDGET, Probes
 from kdstudio.engine.recorder import Recorder
-from kdstudio.engine.run import make_accelerator
 from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.validate import Validation
 from kdstudio.project.figures import BenchResult, Figure, figure_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,10 @@ from kdstudio.engine.cache.key import cache_key
 from kdstudio.engine.cache.store import CacheStore
 from kdstudio.engine.cache.teacher import LOGITS, CachedTeacher, PrecisionTooLow, Row
 from kdstudio.engine.data import Batches, Preprocess
+from kdstudio.engine.taps import Taps
 from kdstudio.engine.teacher import Teacher
+from kdstudio.engine.terms import StandIn
+from kdstudio.engine.text.network import TextNetwork
 from kdstudio.project.amounts import size_text
 from kdstudio.project.cache import CACHE_DIR, make_room
 from kdstudio.project.errors import StorageError
@@ -43,7 +46,7 @@ class TeacherCache:
         self.root = root
         self.spec = spec
         self.tell = tell
-        self.said: dict[str, str] = {}
+        self._made: list[PlannedTeacher] = []
 
     def wrap(
         self,
@@ -51,6 +54,7 @@ class TeacherCache:
         batches: Batches,
         preprocess: Preprocess,
         layers: Sequence[list[str]],
+        stand_ins: Mapping[str, StandIn],
         precision: str,
         autocast: Callable[[], AbstractContextManager[object]],
         name: str = "the teacher",
@@ -61,13 +65,15 @@ class TeacherCache:
             teacher: The live one.
             batches, preprocess: The samples of the stage.
             layers: The layers that are wanted, for each epoch.
+            stand_ins: What may be kept of layers in place of what they give.
             precision, autocast: The arithmetic of its forward pass.
             name: How it is called in the log.
         """
         planned = PlannedTeacher(teacher, name)
+        self._made.append(planned)
         why = self._against(batches)
         if not why:
-            rows = rows_of(teacher, batches, preprocess, autocast)
+            rows = rows_of(teacher, batches, preprocess, autocast, stand_ins)
             wanted, why = self._affordable(rows, batches, layers)
         if why:
             logger.info("%s works at each step: %s", name, why)
@@ -87,10 +93,16 @@ class TeacherCache:
         planned.choices = [partial(made, kept) for kept in self._precisions()]
         return planned
 
+    def close(self) -> None:
+        """Lets go the arrays that are mapped: a disk with them cannot be taken off."""
+        for planned in self._made:
+            if planned.cached is not None:
+                planned.cached.close()
+
     def _against(self, batches: Batches) -> str:
         """Why nothing is kept, whatever it would take; empty where something may be."""
-        if self.spec.keep == "off":
-            return "cache.keep is off"
+        if self.spec.use == "off":
+            return "cache.use is off"
         if batches.text is not None and batches.text.is_language_model:
             return "it says something at each token, which takes too much"
         return ""
@@ -120,7 +132,7 @@ class TeacherCache:
         if cost > budget:
             return {}, f"its answers would take {size_text(cost)} of the {size_text(budget)} that there are"
         once = views == len(seen) and views > 1
-        if once and self.spec.keep == "auto" and cost > _ONCE_SHARE * self._limit:
+        if once and self.spec.use == "auto" and cost > _ONCE_SHARE * self._limit:
             return {}, "each epoch has new views, so that nothing would be read twice (data.views makes them few)"
         wanted, left = {LOGITS: views}, budget - cost
         for layer in dict.fromkeys(name for each in layers for name in each):
@@ -131,7 +143,7 @@ class TeacherCache:
                 why = "cache.features is off"
             elif cost > left:
                 why = f"it would take {size_text(cost)} of the {size_text(left)} that are left"
-            elif self.spec.keep == "auto" and count == len(here) and count > 1:
+            elif self.spec.use == "auto" and count == len(here) and count > 1:
                 why = "each epoch has new views"
             else:
                 wanted[layer] = count
@@ -165,6 +177,16 @@ class PlannedTeacher:
     def model(self) -> torch.nn.Module:
         return self.live.model
 
+    @property
+    def taps(self) -> Taps:
+        return self.live.taps
+
+    def means(self) -> str:
+        """Where its answers come from, in a few words."""
+        if self.cached is None or not self.cached.answers:
+            return f"works at each step: {self.why}" if self.why else "works at each step"
+        return f"answers are kept ({self.cached.kept}, {size_text(self.bytes)})"
+
     def prepare(self, epoch: int, layers: list[str]) -> None:
         """Makes an epoch's answers ready (see `CachedTeacher.prepare`). What fails makes it live, and is told."""
         while self.choices:
@@ -192,28 +214,31 @@ class PlannedTeacher:
 
 
 def rows_of(
-    teacher: Teacher, batches: Batches, preprocess: Preprocess, autocast: Callable[[], AbstractContextManager[object]]
+    teacher: Teacher,
+    batches: Batches,
+    preprocess: Preprocess,
+    autocast: Callable[[], AbstractContextManager[object]],
+    stand_ins: Mapping[str, StandIn],
 ) -> dict[str, Row]:
-    """What the logits and the tapped layers give for a sample, found with two of them."""
+    """What is kept for a sample of the logits and the tapped layers, found with two samples."""
     with torch.no_grad(), autocast():
         if batches.text is None:
             logits, features = teacher(preprocess(batches.rows(0, min(2, batches.count), 0).images))
             found = {LOGITS: logits, **features}
-            return {name: Row(tuple(each.shape[1:])) for name, each in found.items()}
+            rows = {}
+            for name, each in found.items():
+                stand_in = stand_ins.get(name)
+                kept = each if stand_in is None else stand_in.make(each)
+                rows[name] = Row(tuple(kept.shape[1:]), stand_in=stand_in)
+            return rows
         # texts of the full length, and a little shorter ones: what differs are tokens
-        length, token = batches.split.images.shape[1], _word(batches)
-        shapes = []
+        assert isinstance(teacher.model, TextNetwork)
+        length, shapes = batches.split.images.shape[1], []
         for size in (length, max(1, length - 1)):
-            logits, features = teacher(torch.full((2, size), token, dtype=torch.int64, device=batches.device))
+            logits, features = teacher(teacher.model.dummy(2, size, batches.device))
             shapes.append({name: tuple(each.shape[1:]) for name, each in {LOGITS: logits, **features}.items()})
     rows = {}
     for name, shape in shapes[0].items():
         other = shapes[1][name]
         rows[name] = Row(shape, tuple(place for place, size in enumerate(shape) if size != other[place]))
     return rows
-
-
-def _word(batches: Batches) -> int:
-    """A token that is no padding."""
-    assert batches.text is not None
-    return next(token for token in range(batches.text.vocabulary) if token != batches.text.pad)

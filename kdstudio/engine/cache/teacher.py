@@ -15,6 +15,7 @@ from kdstudio.engine.cache.pace import Pace
 from kdstudio.engine.cache.store import ArrayKind, CacheStore
 from kdstudio.engine.data import Batches, Preprocess
 from kdstudio.engine.teacher import Teacher
+from kdstudio.engine.terms import StandIn
 from kdstudio.project.cache import mark_used
 
 logger = logging.getLogger("kdstudio")
@@ -36,16 +37,26 @@ class PrecisionTooLow(Exception):
 
 
 class Row:
-    """What a tap or the logits give for one sample.
+    """What is kept of a tap or the logits for one sample.
 
     Attributes:
         shape: With the longest sample.
         tokens: The dimensions that are shorter for shorter texts.
+        stand_in: Something smaller that is kept in place of what the layer gives.
     """
 
-    def __init__(self, shape: tuple[int, ...], tokens: tuple[int, ...] = ()) -> None:
+    def __init__(self, shape: tuple[int, ...], tokens: tuple[int, ...] = (), stand_in: StandIn | None = None) -> None:
         self.shape = shape
         self.tokens = tokens
+        self.stand_in = stand_in
+
+    def array(self, name: str) -> str:
+        """How the array of a layer is called in the store."""
+        return name if self.stand_in is None else f"{name}~{self.stand_in.name}"
+
+    def of(self, answer: Tensor) -> Tensor:
+        """What is kept of an answer (B, ...)."""
+        return answer if self.stand_in is None else self.stand_in.make(answer)
 
 
 class CachedTeacher:
@@ -82,7 +93,7 @@ class CachedTeacher:
         self.store = store
         self.rows = rows
         self.kept = kept
-        self.kinds = {name: ArrayKind(row.shape, _TYPES[kept][1]) for name, row in rows.items()}
+        self.kinds = {row.array(name): ArrayKind(row.shape, _TYPES[kept][1]) for name, row in rows.items()}
         self._autocast = autocast
         self._tell = tell
         self._pace = Pace()
@@ -99,14 +110,14 @@ class CachedTeacher:
         return self.live.model
 
     @property
-    def taps(self) -> object:
-        return self.live.taps
+    def answers(self) -> bool:
+        """Whether the current epoch is answered from the cache."""
+        return self._view is not None
 
     def close(self) -> None:
-        """Removes the hooks, and lets the arrays go."""
+        """Lets the arrays go."""
         self._read.clear()
         self._view = None
-        self.live.close()
 
     def prepare(self, epoch: int, layers: list[str]) -> None:
         """Makes the answers of an epoch ready; asks the teacher for those that nobody has asked for.
@@ -125,14 +136,15 @@ class CachedTeacher:
             return
         names, view = [LOGITS, *layers], self.batches.view(epoch)
         if view == self._view and set(names) <= self._read.keys():
+            self._wanted = layers
             return
         if view != self._view:
             self._read.clear()
-        wanted = {name: self.kinds[name] for name in names}
-        self._fill(view, wanted)
-        for name, kind in wanted.items():
+        arrays = {self.rows[name].array(name): name for name in names}
+        self._fill(view, arrays)
+        for array, name in arrays.items():
             if name not in self._read:
-                self._read[name] = self._held(self.store.read(view, name, kind))
+                self._read[name] = self._held(self.store.read(view, array, self.kinds[array]))
         self._view, self._wanted = view, layers
         mark_used(self.store.folder)
 
@@ -175,7 +187,9 @@ class CachedTeacher:
 
     # -- filling ---------------------------------------------------------------------------------------------
 
-    def _fill(self, view: int, wanted: dict[str, ArrayKind]) -> None:
+    def _fill(self, view: int, arrays: dict[str, str]) -> None:
+        """Has all shards of some arrays filled; they are given with the layers that they are of."""
+        wanted = {array: self.kinds[array] for array in arrays}
         missing = self.store.missing(view, wanted)
         total, begin = self.store.shards, time.monotonic()
         asked = self.asked
@@ -188,7 +202,7 @@ class CachedTeacher:
                     worked = True
                     lacking = self.store.missing(view, wanted).get(shard)  # another process may have been here
                     if lacking:
-                        self.store.write(view, shard, self._asked(view, shard, lacking))
+                        self.store.write(view, shard, self._asked(view, shard, [arrays[each] for each in lacking]))
                 del missing[shard]
                 self._tell(total - len(missing), total)
             if missing and not worked:  # others fill what is left: wait for them, and take over if they end
@@ -213,7 +227,7 @@ class CachedTeacher:
             with torch.no_grad(), self._autocast():
                 logits, features = self.live(self.preprocess(batch.images))
             for name in names:
-                answer = (logits if name == LOGITS else features[name]).float().cpu()
+                answer = self.rows[name].of(logits if name == LOGITS else features[name]).float().cpu()
                 kept = answer.to(dtype)
                 self._check(name, answer, kept)
                 target = parts[name][place - start : after - start]
@@ -223,7 +237,7 @@ class CachedTeacher:
             self._pace.took(size, after - place, time.perf_counter() - begin)
             place = after
         self.asked += end - start
-        return {name: _array(part) for name, part in parts.items()}
+        return {self.rows[name].array(name): _array(part) for name, part in parts.items()}
 
     def _check(self, name: str, answer: Tensor, kept: Tensor) -> None:
         """What keeping fewer bits does to the answers is measured, not believed."""

@@ -9,29 +9,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from kdstudio.engine.counters import mix
 from kdstudio.engine.data.base import ArraySplit, DataBundle, statistics
 from kdstudio.project.class_bias import class_number
 from kdstudio.project.errors import DataError
 from kdstudio.project.spec import DataBase, PixelData, SplitData, suggestion
 
 _TEST, _VALIDATION, _LIMIT = 1, 2, 3
-_WORD = 2**64 - 1
-
-
-def splitmix64(value: int) -> int:
-    """One step of the splitmix64 hash: 64 bits in, 64 well-mixed bits out."""
-    value = (value + 0x9E3779B97F4A7C15) & _WORD
-    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
-    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _WORD
-    return value ^ (value >> 31)
-
-
-def mix(*parts: int) -> int:
-    """A 64-bit key from several whole numbers; the order matters."""
-    key = 0
-    for part in parts:
-        key = splitmix64(key ^ (part & _WORD))
-    return key
 
 
 def sort_keys(count: int, *parts: int) -> np.ndarray:

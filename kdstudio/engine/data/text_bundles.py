@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from kdstudio.engine.counters import mix
 from kdstudio.engine.data.base import ArraySplit, DataBundle, Progress
-from kdstudio.engine.data.splits import make_bundle, mix, sort_keys
+from kdstudio.engine.data.splits import make_bundle, sort_keys
 from kdstudio.engine.text.facts import TextFacts
 from kdstudio.engine.text.tokens import Tokenizer, load_tokenizer, make_tokenizer, padded
 from kdstudio.project.errors import DataError

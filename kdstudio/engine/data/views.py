@@ -14,11 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from kdstudio.engine.counters import mix, view_keys, whole_numbers
 from kdstudio.engine.data.base import ArraySplit, DataBundle
-from kdstudio.engine.data.counters import view_keys, whole_numbers
-from kdstudio.engine.data.splits import mix
 from kdstudio.engine.text.facts import TextFacts
-from kdstudio.project.spec import DataBase, PixelData
+from kdstudio.project.spec import DataBase, PixelData, ViewedData
 
 _ORDER, _VIEW = 11, 12
 _CROP, _JITTER, _FLIP = 21, 23, 25
@@ -196,7 +195,7 @@ class Batches:
         self.device = torch.device(device)
         self.batch_size = batch_size
         self.seed = seed
-        self.views = None if anew or spec is None else spec.views
+        self.views = spec.views if isinstance(spec, ViewedData) and not anew else None
         self.spec = spec if isinstance(spec, PixelData) else None
         self.text = text
         self.lengths: torch.Tensor | None = None

@@ -1,6 +1,6 @@
 """Terms: a loss with its weight, its pairs and whatever it learns. One file a family."""
 
-from kdstudio.engine.terms.base import Facts, StepOutputs, TermModule
+from kdstudio.engine.terms.base import Facts, StandIn, StepOutputs, TermModule
 from kdstudio.engine.terms.features import HintModule
 from kdstudio.engine.terms.outputs import HardModule, SoftModule
 from kdstudio.engine.terms.pairs import PairModule
@@ -16,6 +16,7 @@ __all__ = [
     "HintRegressor",
     "PairModule",
     "SoftModule",
+    "StandIn",
     "StepOutputs",
     "TermModule",
     "make_term",

@@ -63,6 +63,19 @@ class Facts:
     build: Callable[[ModelSpec, int], nn.Module] | None = None
 
 
+@dataclass(frozen=True)
+class StandIn:
+    """Something smaller than a layer's features that a term makes the same loss of.
+
+    Attributes:
+        name: Says what it is; the same name is the same function.
+        make: (B, ...) features to (B, ...).
+    """
+
+    name: str
+    make: Callable[[Tensor], Tensor]
+
+
 class TermModule(nn.Module):
     """One term of the objective. Its parameters (a regressor's, say) are trained with the student, not exported."""
 
@@ -92,6 +105,13 @@ class TermModule(nn.Module):
     def teacher_layers(self) -> list[str]:
         """Layers of the teacher that the term taps."""
         return []
+
+    def stand_in(self, layer: str) -> StandIn | None:
+        """What may be kept of a layer of the teacher in place of what it gives, because the loss is the same with it.
+
+        None where the term needs all of it.
+        """
+        return None
 
     def forward(self, outputs: StepOutputs) -> Tensor:
         """The unweighted loss, a scalar."""

@@ -15,9 +15,9 @@ from kdstudio.engine.losses import (
     hint_loss,
     neuron_selectivity_loss,
 )
-from kdstudio.engine.terms.base import StepOutputs
-from kdstudio.engine.terms.pairs import PairModule, RegressedModule
-from kdstudio.project.spec import AttentionTerm
+from kdstudio.engine.terms.base import StandIn, StepOutputs
+from kdstudio.engine.terms.pairs import PairModule, RegressedModule, Wiring
+from kdstudio.project.spec import AttentionTerm, PairTerm
 
 
 class HintModule(RegressedModule):
@@ -103,6 +103,21 @@ class AttentionModule(PairModule):
     """
 
     spec: AttentionTerm
+
+    def __init__(self, spec: PairTerm, name: str, wiring: Wiring) -> None:
+        super().__init__(spec, name, wiring)
+        # a larger map of the teacher is pooled before its attention is taken, and needs all its channels for that
+        shapes = {pair.teacher: wiring.shapes(pair) for pair in spec.pairs}
+        self._pooled = {layer for layer, (student, teacher) in shapes.items() if teacher[1:] > student[1:]}
+
+    def stand_in(self, layer: str) -> StandIn | None:
+        """One channel with the same attention, (mean over channels of |f|^p)^(1/p): for maps of 64, a 64th."""
+        if layer in self._pooled:
+            return None
+        power = self.spec.power
+        return StandIn(
+            f"attention-{power:g}", lambda f: f.float().abs().pow(power).mean(1, keepdim=True).pow(1 / power)
+        )
 
     def pair_loss(self, index: int, student: Tensor, teacher: Tensor) -> Tensor:
         return attention_transfer_loss(student, teacher, self.spec.power)

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdstudio.engine.counters import mix
 from kdstudio.engine.data import DataBundle
-from kdstudio.engine.data.splits import mix
 from kdstudio.engine.models.layers import count_parameters
 from kdstudio.engine.text.generate import plain_settings, settings
 from kdstudio.engine.text.language_eval import language_metrics

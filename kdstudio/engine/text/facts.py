@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdstudio.engine.data.counters import shares, token_keys, view_keys, whole_numbers
+from kdstudio.engine.counters import shares, token_keys, view_keys, whole_numbers
 from kdstudio.engine.text.tokens import Tokenizer
 
 #: Marks positions without a target, as PyTorch's cross-entropy does.

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import torch
 
-from kdstudio.engine.data.splits import mix
+from kdstudio.engine.counters import mix
 from kdstudio.engine.data.views import Batch
 from kdstudio.engine.objective import DistillationModule
 from kdstudio.engine.text.facts import IGNORED

@@ -18,8 +18,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from torch import nn
 
+from kdstudio.engine.counters import mix
 from kdstudio.engine.data import ArraySplit, DataBundle
-from kdstudio.engine.data.splits import mix, sort_keys
+from kdstudio.engine.data.splits import sort_keys
 from kdstudio.engine.text.generate import write
 from kdstudio.engine.text.network import TextNetwork
 from kdstudio.project.runs.folder import write_bytes

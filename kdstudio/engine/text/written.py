@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdstudio.engine.counters import mix
 from kdstudio.engine.data import DataBundle
-from kdstudio.engine.data.splits import mix
 from kdstudio.engine.student_io import TOKENIZER, Student
 from kdstudio.engine.text.generate import write
 from kdstudio.engine.text.network import TextNetwork

@@ -22,6 +22,7 @@ ELSEWHERE = (
     "objective",
     "train",
     "baseline",
+    "cache",
     "monitor",
     "evaluate",
 )

@@ -36,7 +36,7 @@ SECTIONS = (
     SectionSpec("student", mark("Student"), ("student",), StudentSection),
     SectionSpec("unlabelled", mark("Without labels"), ("unlabelled",), PoolSection),
     SectionSpec("objective", mark("Objective"), ("objective",), ObjectiveSection),
-    SectionSpec("training", mark("Training"), ("train", "baseline", "written", "on_policy"), TrainingSection),
+    SectionSpec("training", mark("Training"), ("train", "baseline", "cache", "written", "on_policy"), TrainingSection),
     SectionSpec("recording", mark("Recording"), ("monitor", "evaluate"), RecordingSection),
     SectionSpec("yaml", mark("YAML"), ("yaml",), YamlSection),
 )

@@ -7,6 +7,7 @@ from typing import Any
 from PySide6.QtWidgets import QLabel
 
 from kdstudio.gui.language import tr, trn
+from kdstudio.gui.setup.cache_card import CacheCard
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.curve_view import CurveView
 from kdstudio.gui.setup.form import ModelForm, NestedForm
@@ -83,7 +84,7 @@ class TrainingSection(Section):
 
     def __init__(self, context: Context) -> None:
         sentence = tr("How long and how the student is trained.")
-        super().__init__(context, tr("Training"), sentence, ("train", "baseline", "written", "on_policy"))
+        super().__init__(context, tr("Training"), sentence, ("train", "baseline", "cache", "written", "on_policy"))
         card = Card(tr("Budget and optimizer"))
         self.form = ModelForm(context, "train", TrainSpec)
         card.body.addWidget(self.form)
@@ -99,12 +100,15 @@ class TrainingSection(Section):
             self.writing.body.addWidget(form)
         self.columns.add(self.writing)
         self.columns.add(self.schedule, side=True)
+        self.cache = CacheCard(context)
+        self.columns.add(self.cache, side=True)
 
     def refresh(self) -> None:
         super().refresh()
         self.form.refresh()
         self.baseline.refresh()
         self.schedule.refresh()
+        self.cache.refresh()
         document = self.context.document
         used = any(document.get(name) is not None for name in ("written", "on_policy"))
         self.writing.setVisible(used or document.get("data.task", "") == "causal-lm")
@@ -125,6 +129,9 @@ class TrainingSection(Section):
         card.body.addWidget(self.baseline)
         card.body.addWidget(words)
         return card
+
+    def shown(self) -> None:
+        self.cache.show_held()
 
     def facts_changed(self, part: str) -> None:
         if part == "data":

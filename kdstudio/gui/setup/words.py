@@ -44,6 +44,11 @@ LABELS = {
     "rule": mark("Which layers"),
     "count": mark("How many"),
     "keep": mark("Layers by number"),
+    "views": mark("Views of a sample"),
+    "cache": mark("Kept answers"),
+    "use": mark("Keep the teacher's answers"),
+    "features": mark("Also what layers give"),
+    "limit_gb": mark("Room"),
     "embeddings": mark("Copy the embeddings"),
     "head": mark("Copy the head"),
     "slim": mark("Without token types and pooler"),
@@ -164,6 +169,7 @@ UNITS = {
     "latency_batch": mark("samples"),
     "alignment_samples": mark("samples"),
     "pool": mark("samples"),
+    "limit_gb": "GB",
 }
 
 CHOICES: dict[str, dict[str, str]] = {
@@ -213,6 +219,7 @@ CHOICES: dict[str, dict[str, str]] = {
         "bf16": mark("bfloat16"),
         "fp16": mark("float16"),
     },
+    "use": {"auto": mark("Where it saves work"), "on": mark("Whenever it fits"), "off": mark("Never")},
     "augment": {"crop": mark("Crop"), "flip": mark("Flip"), "jitter": mark("Jitter")},
     "unreadable": {"refuse": mark("Refuse the folder"), "leave_out": mark("Leave them out")},
 }
@@ -226,10 +233,12 @@ PAIR_FIELDS = ("weight", "from_epoch", "until_epoch", "pairs")
 #: What is shown before the Advanced fold, by model; models that are not here are shown whole.
 COMMON: dict[str, tuple[str, ...]] = {
     "Experiment": ("name", "notes", "baseline"),
-    "Digits": ("batch_size", "train_limit", "augment", "crop_padding", "jitter_pixels"),
-    "KnownImages": ("batch_size", "train_limit", "augment", "crop_padding", "jitter_pixels"),
-    "ImageFolder": ("path", "image_size", "grayscale", "batch_size", "augment", "crop_padding", "jitter_pixels"),
-    "NumpyFile": ("path", "batch_size", "augment", "crop_padding", "jitter_pixels"),
+    "Digits": ("batch_size", "train_limit", "augment", "crop_padding", "jitter_pixels", "views"),
+    "KnownImages": ("batch_size", "train_limit", "augment", "crop_padding", "jitter_pixels", "views"),
+    "ImageFolder": (
+        "path", "image_size", "grayscale", "batch_size", "augment", "crop_padding", "jitter_pixels", "views",
+    ),
+    "NumpyFile": ("path", "batch_size", "augment", "crop_padding", "jitter_pixels", "views"),
     "TextTable": ("path", "text", "label", "second", "tokenizer", "max_tokens", "batch_size"),
     "TaggedText": ("path", "words", "tags", "tokenizer", "max_tokens", "batch_size"),
     "TextCorpus": ("path", "task", "tokenizer", "max_tokens", "batch_size", "mask_share"),
@@ -354,6 +363,7 @@ def _family(*words: str) -> Callable[[dict[str, Any]], bool]:
 RELEVANT: dict[str, Callable[[dict[str, Any]], bool]] = {
     "crop_padding": _augment("crop"),
     "jitter_pixels": _augment("jitter"),
+    "views": lambda values: bool(values.get("augment")) or values.get("task") == "masked-lm",
     "momentum": _optimizer("sgd"),
     "nesterov": _optimizer("sgd"),
     "milestones": lambda values: values.get("schedule") == "multistep",

@@ -16,7 +16,7 @@ class ElidedLabel(QLabel):
 
     def __init__(self, text: str = "") -> None:
         super().__init__()
-        self._whole = ""
+        self._whole = self._details = ""
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setText(text)
 
@@ -29,7 +29,13 @@ class ElidedLabel(QLabel):
         self.updateGeometry()
 
     def clear(self) -> None:
+        self._details = ""
         self.setText("")
+
+    def explain(self, details: str) -> None:
+        """Says more in the tooltip, whether or not the text has room."""
+        self._details = details
+        self._elide()
 
     def sizeHint(self) -> QSize:
         hint, metrics = super().sizeHint(), self.fontMetrics()
@@ -57,7 +63,8 @@ class ElidedLabel(QLabel):
             shown = metrics.elidedText(shown, Qt.TextElideMode.ElideRight, room)
         if shown != super().text():
             super().setText(shown)
-        self.setToolTip(self._whole if shown != self._whole else "")
+        told = (self._whole if shown != self._whole else "", self._details)
+        self.setToolTip("\n".join(part for part in told if part))
 
 
 class Pill(QProgressBar):

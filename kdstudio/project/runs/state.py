@@ -19,7 +19,8 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=False):
     """The contents of `state.json`. Times are seconds since 1970, memory is in bytes.
 
     `threads` is how many PyTorch uses on the processor. It stays the same when a run is resumed, since sums in another
-    order end in other bits.
+    order end in other bits. `means` is how the stage works: `precision`, `memory` (the order of values in it), `data`
+    (where samples lie), `teacher` (where its answers come from) and `compile`, each in words.
     """
 
     phase: str = "created"
@@ -44,6 +45,7 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=False):
     device_memory_bytes: int = 0
     device: str = ""
     threads: int = 0
+    means: dict[str, str] = {}
     progress: dict[str, Any] | None = None
     message: str = ""
     error: dict[str, str] | None = None

@@ -3,7 +3,16 @@
 from kdstudio.project.spec.base import Strict, problems_of, suggestion, validate
 from kdstudio.project.spec.cache import CacheSpec
 from kdstudio.project.spec.chain import AssistantSpec, assistant_terms, assistant_train
-from kdstudio.project.spec.data import DataBase, Digits, ImageFolder, KnownImages, NumpyFile, PixelData, SplitData
+from kdstudio.project.spec.data import (
+    DataBase,
+    Digits,
+    ImageFolder,
+    KnownImages,
+    NumpyFile,
+    PixelData,
+    SplitData,
+    ViewedData,
+)
 from kdstudio.project.spec.experiment import SPEC_VERSION, EvaluateSpec, Experiment, MonitorSpec, ProjectFile
 from kdstudio.project.spec.feature_terms import (
     AttentionTerm,
@@ -126,6 +135,7 @@ __all__ = [
     "TextTable",
     "TrainSpec",
     "VariationalTerm",
+    "ViewedData",
     "WeightSchedule",
     "assistant_terms",
     "assistant_train",

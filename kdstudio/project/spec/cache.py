@@ -12,7 +12,7 @@ from kdstudio.project.spec.base import Strict
 class CacheSpec(Strict):
     """The teacher's answers, asked for once and kept in the project's `cache/` for all runs that ask the same."""
 
-    keep: Literal["auto", "on", "off"] = "auto"
+    use: Literal["auto", "on", "off"] = "auto"
     """auto: where it saves work and fits; on: also if each epoch has new views; off: the teacher works at each step."""
     features: bool = True
     """Also keep what the teacher's layers give, for hints and other terms on layers (where it fits)."""
@@ -21,7 +21,7 @@ class CacheSpec(Strict):
     limit_gb: float = Field(10.0, gt=0, le=100000)
     """Gigabytes that the project's cache may take: what was not used for longest makes room."""
 
-    @field_validator("keep", mode="before")
+    @field_validator("use", mode="before")
     @classmethod
     def _switch(cls, value: Any) -> Any:
         """YAML reads on and off as true and false."""

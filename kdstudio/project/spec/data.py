@@ -24,8 +24,6 @@ class DataBase(Strict):
     """Use at most this many training samples, chosen class-balanced by the split seed (empty: all)."""
     labelled: float | None = Field(None, gt=0, lt=1)
     """Share of the training samples whose labels are used, class-balanced; the rest is the pool (empty: all)."""
-    views: int | None = Field(None, ge=1, le=4096)
-    """Views of each sample that the student's epochs go through in turn (empty: new ones in each; usual 4 to 8)."""
     leave_out: list[str] = Field(default_factory=list)
     """Classes, by name or number, that the student's training samples lack (for example 3). The teacher learns all."""
 
@@ -37,7 +35,14 @@ class DataBase(Strict):
         return [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in value]
 
 
-class PixelData(DataBase):
+class ViewedData(DataBase):
+    """A source whose samples may look otherwise in each epoch."""
+
+    views: int | None = Field(None, ge=1, le=4096)
+    """Views of each sample that the student's epochs go through in turn (empty: new ones in each; usual 4 to 8)."""
+
+
+class PixelData(ViewedData):
     """A source of pictures, or of features in their place."""
 
     augment: list[Augmentation] = Field(default_factory=list)

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from kdstudio.project.spec.data import SplitData
+from kdstudio.project.spec.data import SplitData, ViewedData
 from kdstudio.project.spec.models import HUB_PREFIX, ModelSpec
 
 LanguageTask = Literal["masked-lm", "causal-lm"]
@@ -85,7 +85,7 @@ class TextTable(TextData):
         return self
 
 
-class TextCorpus(TextData):
+class TextCorpus(TextData, ViewedData):
     """Plain text for a language model: a file or a folder of .txt files, or a column of JSON lines; gzipped too."""
 
     source: Literal["corpus"] = "corpus"
@@ -121,7 +121,7 @@ class TaggedText(TextData):
         return "token-classification"
 
 
-class HubText(TextData):
+class HubText(TextData, ViewedData):
     """A dataset of the Hugging Face hub by its id, or one that was saved in a folder. Needs the package datasets."""
 
     source: Literal["hub"] = "hub"

@@ -52,12 +52,12 @@ def logged(run: Any) -> str:
 def test_cached_and_online_losses_agree(lab: Any, hints: list[Any]) -> None:
     objective = [*hints, {"term": "distance", "weight": 10, "pairs": hints[2]["pairs"]}]
     for data in (DATA, {**MOVED, "views": 2}):
-        runs = [lab.run(data=data, objective=objective, cache={"keep": keep}) for keep in ("on", "off")]
+        runs = [lab.run(data=data, objective=objective, cache={"use": use}) for use in ("on", "off")]
         cached, online = (losses(lab, run) for run in runs)
         assert "its answers are kept" in logged(runs[0])
-        assert "works at each step: cache.keep is off" in logged(runs[1])
+        assert "works at each step: cache.use is off" in logged(runs[1])
         assert cached == pytest.approx(online, rel=2e-3)
-        exact = lab.run(data=data, objective=objective, cache={"keep": "on", "precision": "fp32"})
+        exact = lab.run(data=data, objective=objective, cache={"use": "on", "precision": "fp32"})
         assert losses(lab, exact) == pytest.approx(online, rel=2e-6)
 
 
@@ -136,7 +136,7 @@ def test_a_full_disk_makes_the_teacher_work_at_each_step(lab: Any, monkeypatch: 
     def full(store: CacheStore, view: int, *_: Any) -> None:
         raise storage_error(store.folder, OSError(28, "No space left on device"))
 
-    online = lab.run(data=DATA, cache={"keep": "off"})
+    online = lab.run(data=DATA, cache={"use": "off"})
     monkeypatch.setattr(CacheStore, "write", full)
     run = lab.run(data=DATA)
     assert "works at each step: its answers cannot be kept" in logged(run)
@@ -188,17 +188,17 @@ def test_other_weights_samples_and_preprocessing_have_other_answers(lab: Any) ->
 
 def test_what_says_nothing_of_samples_stays_live(lab: Any) -> None:
     """A batch without sample numbers is asked of the teacher itself."""
+    answers: list[torch.Tensor] = []
+
+    def ask(trainer: Trainer) -> None:
+        planned = trainer.teacher
+        assert isinstance(planned, PlannedTeacher)
+        batch: Batch = trainer.batches.rows(0, 8, 0)
+        answers.extend(planned(trainer.preprocess(batch.images), which)[0] for which in (None, batch.indices))
+
+    lab.before_step("student", 1, ask)
     run = lab.run(data=DATA)
-    seen: list[Any] = []
-    lab.before_step("student", 1, lambda trainer: seen.append(trainer))
-    lab.run(data=DATA)
-    (trainer,) = seen
-    assert isinstance(trainer, Trainer)
-    planned = trainer.teacher
-    assert isinstance(planned, PlannedTeacher)
-    batch: Batch = trainer.batches.rows(0, 8, 0)
-    live, _ = planned(trainer.preprocess(batch.images))
-    kept, _ = planned(trainer.preprocess(batch.images), batch.indices)
+    live, kept = answers
     assert torch.allclose(live, kept, atol=0.05)
     assert torch.equal(kept, kept.half().float())
     assert run.state().phase == "finished"

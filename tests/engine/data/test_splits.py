@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from kdstudio.engine.counters import mix, splitmix64
 from kdstudio.engine.data import ArraySplit, DataBundle, load_data
-from kdstudio.engine.data.splits import hold_out, limit_balanced, make_bundle, mix, splitmix64
+from kdstudio.engine.data.splits import hold_out, limit_balanced, make_bundle
 from kdstudio.project.errors import DataError
 from kdstudio.project.spec import Digits, NumpyFile
 

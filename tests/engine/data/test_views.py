@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from kdstudio.engine.counters import view_keys
 from kdstudio.engine.data import ArraySplit, Batches, Preprocess, augment
-from kdstudio.engine.data.counters import view_keys
 from kdstudio.project.spec import Digits
 
 

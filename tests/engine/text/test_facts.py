@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from kdstudio.engine.data.counters import view_keys
+from kdstudio.engine.counters import view_keys
 from kdstudio.engine.text.facts import IGNORED, TextFacts
 
 FACTS = TextFacts(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from kdstudio.engine.data.counters import shares, token_keys, view_keys, whole_numbers
-from kdstudio.engine.data.splits import sort_keys, splitmix64
+from kdstudio.engine.counters import shares, splitmix64, token_keys, view_keys, whole_numbers
+from kdstudio.engine.data.splits import sort_keys
 
 #: Kept answers of earlier releases would not fit their pixels.
 KNOWN_KEYS = [5197578548964807871, -1547715641947990325, -6532078698267662205]
@@ -16,7 +16,7 @@ KEYS = view_keys(torch.arange(60_000), 7)
 
 def test_they_are_splitmix64() -> None:
     mixed = [splitmix64(number - 0x9E3779B97F4A7C15) for number in (0, 1, 2**63, 2**64 - 1, 123456789)]
-    from kdstudio.engine.data.counters import _hash, _signed
+    from kdstudio.engine.counters import _hash, _signed
 
     given = torch.tensor([_signed(number) for number in (0, 1, 2**63, 2**64 - 1, 123456789)])
     assert [int(value) % 2**64 for value in _hash(given)] == mixed
