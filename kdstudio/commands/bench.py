@@ -25,6 +25,8 @@ BENCHMARKS = {
     "live": "kdstudio.gui.bench.live",
     "memory": "kdstudio.gui.bench.memory",
     "recording": "kdstudio.engine.bench.recording",
+    "distil": "kdstudio.engine.bench.distil",
+    "pipeline": "kdstudio.engine.bench.pipeline",
     "vocabulary": "kdstudio.engine.bench.vocabulary",
 }
 NEED_SCREEN = {"start", "curves", "live", "memory"}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.state import AcceleratorState
 
 from kdstudio.engine.data import ArraySplit, Batch, DataBundle
 from kdstudio.engine.data.base import statistics
@@ -53,22 +54,28 @@ class Silent(Recorder):
 class Loop(Trainer):
     """A trainer whose epochs have no end: steps and what belongs to them, without validation and checkpoints.
 
-    Without probes it does not record either: `_measure` and `_report` do nothing then.
+    Args:
+        recording: Whether steps are recorded; without, `_measure` and `_report` do nothing. Left out: if it has probes.
+        parts: What a trainer takes.
     """
 
-    def __init__(self, **parts: Any) -> None:
+    def __init__(self, recording: bool | None = None, **parts: Any) -> None:
         super().__init__(**parts)
-        self.recording = self.probes is not None
+        self.recording = self.probes is not None if recording is None else recording
         self.snapshots = 0
         self._endless = self._batches()
+        # all that accelerate knows is global, and the loop that was made last would decide on everybody's precision
+        self._arithmetic = dict(AcceleratorState._shared_state)
         self.module.train()
 
     def _batches(self) -> Iterator[Batch]:
         while True:
-            yield from self.batches.epoch(0)
+            self._ask_teachers()
+            yield from self.batches.epoch(self.progress.epoch)
 
     def train(self, steps: int) -> None:
         """Takes some steps, in the order of `Trainer._epoch`."""
+        AcceleratorState._shared_state.update(self._arithmetic)
         for _ in range(steps):
             batch = next(self._endless)
             self.control.poll(self._on_hold)

@@ -50,10 +50,10 @@ class Preprocess(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """[B, C, H, W] in 0..255 (uint8, or float on that scale), or [B, D] features -> float32 of the same shape."""
-        values = images.float()
+        values = images.to(torch.float32, copy=True)  # then in place: new memory for each operation costs most
         if self.is_image:
-            values = values / 255
-        return (values - self.mean) / self.std
+            values.div_(255)
+        return values.sub_(self.mean).div_(self.std)
 
     def to_dict(self) -> dict[str, Any]:
         """A plain description that `from_dict` reads back: mean, std, input_shape and scale (255 or 1)."""
@@ -121,23 +121,30 @@ def augment(images: torch.Tensor, spec: PixelData, keys: torch.Tensor) -> torch.
     if not spec.augment or images.ndim != 4:
         return images
     batch, channels, height, width = images.shape
-    device = images.device
+    device, reach = images.device, 0
     across = torch.zeros(batch, dtype=torch.int64, device=device)
     down = across
-    for word, purpose, reach in (("crop", _CROP, spec.crop_padding), ("jitter", _JITTER, spec.jitter_pixels)):
+    for word, purpose, far in (("crop", _CROP, spec.crop_padding), ("jitter", _JITTER, spec.jitter_pixels)):
         if word in spec.augment:
-            down = down + whole_numbers(keys, purpose, -reach, reach)
-            across = across + whole_numbers(keys, purpose + 1, -reach, reach)
-    columns = torch.arange(width, device=device).expand(batch, width)
-    if "flip" in spec.augment:
-        mirrored = whole_numbers(keys, _FLIP, 0, 1).bool()[:, None]
-        columns = torch.where(mirrored, width - 1 - columns, columns)
-    rows = torch.arange(height, device=device) + down[:, None]
-    columns = columns + across[:, None]
-    inside = ((rows >= 0) & (rows < height))[:, None, :, None] & ((columns >= 0) & (columns < width))[:, None, None, :]
-    rows = rows.clamp(0, height - 1)[:, None, :, None].expand(batch, channels, height, width)
-    columns = columns.clamp(0, width - 1)[:, None, None, :].expand(batch, channels, height, width)
-    return images.gather(2, rows).gather(3, columns) * inside
+            down = down + whole_numbers(keys, purpose, -far, far)
+            across = across + whole_numbers(keys, purpose + 1, -far, far)
+            reach += far
+    # a view is a window into the padded image or into its mirror image: rows that are copied whole, at an offset
+    tall, wide = height + 2 * reach, width + 2 * reach
+    first = torch.arange(batch, device=device)
+    flips = "flip" in spec.augment
+    padded = images.new_zeros(1 + flips, batch, channels, tall, wide)
+    inner = padded[..., reach : reach + height, reach : reach + width]
+    inner[0] = images
+    if flips:
+        inner[1] = images.flip(3)
+        mirrored = whole_numbers(keys, _FLIP, 0, 1)
+        first = first + batch * mirrored
+        across = across * (1 - 2 * mirrored)  # the shift is made before the image is mirrored
+    starts = (first * channels * tall + down + reach) * wide + across + reach
+    lines = torch.arange(channels, device=device)[:, None] * tall + torch.arange(height, device=device)
+    windows = padded.view(-1).unfold(0, width, 1)  # index_select copies its rows as they are; indexing does not
+    return windows.index_select(0, (starts[:, None, None] + lines * wide).flatten()).view(images.shape)
 
 
 def fixed_view(preprocess: Preprocess, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
