@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -150,6 +150,15 @@ class DistillationModule(nn.Module):
         super().__init__()
         self.student = student
         self.objective = objective
+        #: Runs the student in the place of the plain way: `CompiledStudent`.
+        self.compiled: Callable[[Tensor, list[str]], tuple[Tensor, dict[str, Tensor]]] | None = None
+
+    def answer(self, inputs: Tensor, layers: list[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The student's logits, and what its layers give, by name."""
+        if self.compiled is not None:
+            return self.compiled(inputs, layers)
+        with Taps(self.student, layers, "the student") as taps:
+            return self.student(inputs), taps.take()
 
     def forward(
         self,
@@ -170,19 +179,18 @@ class DistillationModule(nn.Module):
         Returns:
             The total loss, the parts (see `Objective.forward`), and the logits (B, C) without a gradient.
         """
-        with Taps(self.student, self.objective.layers("student", epoch), "the student") as taps:
-            logits = self.student(inputs)
-            outputs = StepOutputs(
-                logits,
-                targets,
-                teacher_logits,
-                taps.take(),
-                teacher_taps,
-                inputs,
-                indices,
-                other_logits or [],
-                token_mask_of(self.student, inputs),
-            )
+        logits, features = self.answer(inputs, self.objective.layers("student", epoch))
+        outputs = StepOutputs(
+            logits,
+            targets,
+            teacher_logits,
+            features,
+            teacher_taps,
+            inputs,
+            indices,
+            other_logits or [],
+            token_mask_of(self.student, inputs),
+        )
         if prompt:
             outputs = written_only(outputs, len(inputs), prompt)
         told = outputs.student_logits.detach()

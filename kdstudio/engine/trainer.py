@@ -18,6 +18,7 @@ from torch import Tensor
 from kdstudio.engine.arithmetic import channels_last, suits_channels_last
 from kdstudio.engine.cache import AskingStopped, PlannedTeacher, TeacherCache
 from kdstudio.engine.checkpoint import load_checkpoint, save_checkpoint, telling_misfits
+from kdstudio.engine.compiling import CompiledStudent, against
 from kdstudio.engine.control import Control, Interrupted, Parked
 from kdstudio.engine.data import Batch, Batches, DataBundle, Preprocess
 from kdstudio.engine.device import memory_in_use, random_states, restore_random_states
@@ -153,6 +154,7 @@ class Trainer:
         self.progress = Progress()
         self._saved_at = time.monotonic()
         self._rate_began, self._samples = time.monotonic(), 0
+        self.uncompiled = ""
 
     def _sources(
         self, module: DistillationModule, teachers: Sequence[Teacher], cache: TeacherCache | None
@@ -246,6 +248,7 @@ class Trainer:
         )
         if progress.done:
             return Outcome.FINISHED
+        self._compile()
         try:
             if self.probes is not None:
                 self._snapshot()
@@ -261,6 +264,25 @@ class Trainer:
         if self.probes is not None:
             self._snapshot()
         return Outcome.FINISHED
+
+    def _compile(self) -> None:
+        """Compiles the student where that is asked for and pays; what fails is told, and the plain way is taken."""
+        texts = self.batches.text is not None
+        self.uncompiled = against(self.spec, self.device, self.total_steps, texts)
+        if self.uncompiled:
+            return
+        self.recorder.update(progress={"label": "compiling the student", "done": 0, "total": 0})
+        first = next(self.batches.epoch(self.progress.epoch))
+        inputs = self._inputs(self._pieces(first)[0][0])
+        compiled = CompiledStudent(self.raw.student, tuple(inputs.shape))
+        self.module.train()
+        layers = self.raw.objective.layers("student", self.progress.epoch)
+        self.uncompiled = compiled.warm_up(inputs, layers, self.accelerator.autocast)
+        if self.uncompiled:
+            logger.warning("the student of the %s is not compiled: %s", self.stage, self.uncompiled)
+        else:
+            self.raw.compiled = compiled
+        self.recorder.update(progress=None)
 
     def _stop(self) -> Outcome:
         self.save_last()
@@ -334,6 +356,7 @@ class Trainer:
         found["data"] = f"on {self.device}" if self.batches.resident else "streamed from memory"
         if isinstance(self.teacher, PlannedTeacher) and self.raw.objective.needs_teacher(self.progress.epoch):
             found["teacher"] = self.teacher.means()
+        found["compile"] = f"off: {self.uncompiled}" if self.uncompiled else "on"
         return found
 
     def _step(self, batch: Batch) -> None:
@@ -344,16 +367,13 @@ class Trainer:
             group["lr"] = lr
         objective = self.raw.objective
         asks_teacher = objective.needs_teacher(progress.epoch)
-        # no piece of a single sample: batch normalisation cannot work on one
-        count = max(1, min(self.spec.accumulate, len(labels) // 2))
-        pieces = list(zip(*(each.tensor_split(count) for each in (batch.images, labels, batch.indices))))
+        pieces = self._pieces(batch)
+        count = len(pieces)
         measured: list[Piece] = []
         for index, (part, targets, indices) in enumerate(pieces):
             share = len(targets) / len(labels)
             known = None if batch.prompt else indices  # what the student wrote nobody has asked a teacher about
-            inputs = self.preprocess(part)
-            if self.channels_last:
-                inputs = channels_last(inputs)
+            inputs = self._inputs(part)
             if targets.ndim == 2:  # of language models and taggers a row for each position
                 targets = targets[:, : inputs.shape[1]].flatten()
             last = index == len(pieces) - 1
@@ -377,6 +397,17 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._measure(lr, measured, norm)
+
+    def _pieces(self, batch: Batch) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """The micro-batches of a batch: images, labels, sample numbers."""
+        # no piece of a single sample: batch normalisation cannot work on one
+        count = max(1, min(self.spec.accumulate, len(batch.labels) // 2))
+        return list(zip(*(each.tensor_split(count) for each in (batch.images, batch.labels, batch.indices))))
+
+    def _inputs(self, part: Tensor) -> Tensor:
+        """What the networks are given of stored samples."""
+        inputs = self.preprocess(part)
+        return channels_last(inputs) if self.channels_last else inputs
 
     def _measure(self, lr: float, pieces: list[Piece], norm: Tensor | None) -> None:
         """Hands a step's values to the meter."""

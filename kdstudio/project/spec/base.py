@@ -26,6 +26,11 @@ class Strict(BaseModel):
     )
 
 
+def switch(value: Any) -> Any:
+    """The words `on` and `off`, which YAML reads as true and false."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`did you mean 'x'?` for the nearest known word, or the empty string."""
     match = difflib.get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.55)

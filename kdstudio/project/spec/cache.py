@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from kdstudio.project.spec.base import Strict
+from kdstudio.project.spec.base import Strict, switch
 
 
 class CacheSpec(Strict):
@@ -24,5 +24,4 @@ class CacheSpec(Strict):
     @field_validator("use", mode="before")
     @classmethod
     def _switch(cls, value: Any) -> Any:
-        """YAML reads on and off as true and false."""
-        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+        return switch(value)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from kdstudio.project.spec.base import Strict
+from kdstudio.project.spec.base import Strict, switch
 
 
 class TrainSpec(Strict):
@@ -37,7 +37,9 @@ class TrainSpec(Strict):
     accumulate: int = Field(1, ge=1, le=4096)
     """Split each batch into this many micro-batches to save memory; the result is the same."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Arithmetic: auto is bf16 on a CUDA device that has it and fp32 elsewhere."""
+    """Arithmetic: auto is bf16 where the device has it (a processor: for large batches of large networks), or fp32."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Compile the student with torch.compile: auto on a CUDA device in long trainings; on wherever it works; off."""
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     """auto, cpu, cuda, cuda:1 or mps."""
     seed: int = Field(0, ge=0, le=2**31 - 1)
@@ -48,6 +50,11 @@ class TrainSpec(Strict):
     """Stop after this many epochs without a better validation score (empty: never)."""
     checkpoint_seconds: float = Field(30, ge=0)
     """Save the last state at least this often while training, and at each epoch's end."""
+
+    @field_validator("compile", mode="before")
+    @classmethod
+    def _switch(cls, value: Any) -> Any:
+        return switch(value)
 
     @model_validator(mode="after")
     def _milestones(self) -> TrainSpec:
