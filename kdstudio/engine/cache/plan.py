@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -14,6 +15,7 @@ import torch
 from kdstudio.engine.cache.key import cache_key
 from kdstudio.engine.cache.store import CacheStore
 from kdstudio.engine.cache.teacher import LOGITS, CachedTeacher, PrecisionTooLow, Row
+from kdstudio.engine.cache.vocabulary import VocabularyCodec
 from kdstudio.engine.data import Batches, Preprocess
 from kdstudio.engine.taps import Taps
 from kdstudio.engine.teacher import Teacher
@@ -71,24 +73,26 @@ class TeacherCache:
         """
         planned = PlannedTeacher(teacher, name)
         self._made.append(planned)
-        why = self._against(batches)
+        why, codec = self._against(batches), None
         if not why:
             rows = rows_of(teacher, batches, preprocess, autocast, stand_ins)
+            codec = self._codec(rows, batches)
             wanted, why = self._affordable(rows, batches, layers)
         if why:
             logger.info("%s works at each step: %s", name, why)
             planned.why = why
             return planned
-        chosen = {each: rows[each] for each in wanted}
-        planned.bytes = sum(self._bytes(rows[each], len(batches.split), count) for each, count in wanted.items())
+        chosen = {each: rows[each] for each in wanted if each != LOGITS or codec is None}
+        planned.bytes = sum(self._bytes(each, rows, codec, len(batches.split), wanted[each]) for each in wanted)
 
         def made(kept: str) -> CachedTeacher:
-            key = cache_key(teacher.model, batches, preprocess, precision, kept)
+            way = kept if codec is None else f"{kept}, {codec.how} {codec.count}"
+            key = cache_key(teacher.model, batches, preprocess, precision, way)
             folder = self.root / CACHE_DIR / key
             make_room(self.root, planned.bytes, self._limit, folder)
             about = {"teacher": type(teacher.model).__name__, "precision": kept, "arithmetic": precision}
             store = CacheStore(folder, len(batches.split), about)
-            return CachedTeacher(teacher, batches, preprocess, store, chosen, kept, autocast, self.tell)
+            return CachedTeacher(teacher, batches, preprocess, store, chosen, kept, codec, autocast, self.tell)
 
         planned.choices = [partial(made, kept) for kept in self._precisions()]
         return planned
@@ -103,9 +107,20 @@ class TeacherCache:
         """Why nothing is kept, whatever it would take; empty where something may be."""
         if self.spec.use == "off":
             return "cache.use is off"
-        if batches.text is not None and batches.text.is_language_model:
-            return "it says something at each token, which takes too much"
+        text = batches.text
+        if text is not None and text.is_tagger:
+            return "it says something at each word of a text"
+        if text is not None and text.is_language_model and self.spec.vocabulary == "off":
+            return "it says something of all words at each token (cache.vocabulary keeps a part of it)"
         return ""
+
+    def _codec(self, rows: dict[str, Row], batches: Batches) -> VocabularyCodec | None:
+        """What stands for the logits of a language model."""
+        if batches.text is None or not batches.text.is_language_model:
+            return None
+        positions, vocabulary = rows[LOGITS].shape
+        count = min(self.spec.per_token, vocabulary) if self.spec.vocabulary == "top-k" else self.spec.per_token
+        return VocabularyCodec(self.spec.vocabulary, count, positions, vocabulary)
 
     @property
     def _limit(self) -> int:
@@ -114,11 +129,13 @@ class TeacherCache:
     def _precisions(self) -> list[str]:
         return ["fp16", "fp32"] if self.spec.precision == "auto" else [self.spec.precision]
 
-    def _bytes(self, row: Row, samples: int, views: int) -> int:
-        count = 1
-        for size in row.shape:
-            count *= size
-        return count * _BYTES[self._precisions()[0]] * samples * views
+    def _bytes(self, name: str, rows: dict[str, Row], codec: VocabularyCodec | None, samples: int, views: int) -> int:
+        """What the logits or a layer take on the disk."""
+        if name == LOGITS and codec is not None:
+            each = sum(kind.row_bytes for kind in codec.kinds.values())
+        else:
+            each = math.prod(rows[name].shape) * _BYTES[self._precisions()[0]]
+        return each * samples * views
 
     def _affordable(
         self, rows: dict[str, Row], batches: Batches, layers: Sequence[list[str]]
@@ -128,7 +145,8 @@ class TeacherCache:
         budget, samples = min(self._limit, free), len(batches.split)
         seen = [batches.view(epoch) for epoch in range(len(layers))]
         views = len(set(seen))
-        cost = self._bytes(rows[LOGITS], samples, views)
+        codec = self._codec(rows, batches)
+        cost = self._bytes(LOGITS, rows, codec, samples, views)
         if cost > budget:
             return {}, f"its answers would take {size_text(cost)} of the {size_text(budget)} that there are"
         once = views == len(seen) and views > 1
@@ -138,7 +156,7 @@ class TeacherCache:
         for layer in dict.fromkeys(name for each in layers for name in each):
             here = [view for view, names in zip(seen, layers) if layer in names]
             count = len(set(here))
-            cost = self._bytes(rows[layer], samples, count)
+            cost = self._bytes(layer, rows, codec, samples, count)
             if not self.spec.features:
                 why = "cache.features is off"
             elif cost > left:
@@ -236,6 +254,8 @@ def rows_of(
         length, shapes = batches.split.images.shape[1], []
         for size in (length, max(1, length - 1)):
             logits, features = teacher(teacher.model.dummy(2, size, batches.device))
+            if len(logits) != 2:  # a row for each token
+                logits = logits.unflatten(0, (2, -1))
             shapes.append({name: tuple(each.shape[1:]) for name, each in {LOGITS: logits, **features}.items()})
     rows = {}
     for name, shape in shapes[0].items():

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from kdstudio.engine.cache.pace import Pace
 from kdstudio.engine.cache.store import ArrayKind, CacheStore
+from kdstudio.engine.cache.vocabulary import VocabularyCodec
+from kdstudio.engine.counters import mix
 from kdstudio.engine.data import Batches, Preprocess
 from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.terms import StandIn
@@ -25,6 +27,7 @@ LOGITS = "logits"
 _RESIDENT_SHARE = 0.25
 #: The largest share of samples whose likeliest class may change by keeping fewer bits.
 CHANGED_LIMIT = 0.002
+_DTYPES = {"float16": torch.float16, "uint16": torch.bfloat16, "float32": torch.float32, "int32": torch.int32}
 _TYPES = {"fp16": (torch.float16, "float16"), "bf16": (torch.bfloat16, "uint16"), "fp32": (torch.float32, "float32")}
 
 
@@ -72,6 +75,7 @@ class CachedTeacher:
         store: Where answers are kept.
         rows: What is kept: `logits` and layers, by name.
         kept: fp16, bf16 or fp32.
+        codec: Of language models, what is kept in place of logits; their row is not in `rows` then.
         autocast: Makes the context of the teacher's forward pass.
         tell: Called as `tell(done, total)` while the teacher is asked; raises `AskingStopped` and the like to end it.
     """
@@ -84,6 +88,7 @@ class CachedTeacher:
         store: CacheStore,
         rows: dict[str, Row],
         kept: str,
+        codec: VocabularyCodec | None,
         autocast: Callable[[], AbstractContextManager[object]],
         tell: Callable[[int, int], None],
     ) -> None:
@@ -93,7 +98,9 @@ class CachedTeacher:
         self.store = store
         self.rows = rows
         self.kept = kept
+        self.codec = codec
         self.kinds = {row.array(name): ArrayKind(row.shape, _TYPES[kept][1]) for name, row in rows.items()}
+        self.kinds.update(codec.kinds if codec is not None else {})
         self._autocast = autocast
         self._tell = tell
         self._pace = Pace()
@@ -134,17 +141,15 @@ class CachedTeacher:
             self._read.clear()
             self._view = None
             return
-        names, view = [LOGITS, *layers], self.batches.view(epoch)
-        if view == self._view and set(names) <= self._read.keys():
-            self._wanted = layers
-            return
+        view = self.batches.view(epoch)
         if view != self._view:
             self._read.clear()
-        arrays = {self.rows[name].array(name): name for name in names}
-        self._fill(view, arrays)
-        for array, name in arrays.items():
-            if name not in self._read:
-                self._read[name] = self._held(self.store.read(view, array, self.kinds[array]))
+        arrays = [array for name in (LOGITS, *layers) for array in self._arrays(name)]
+        if not set(arrays) <= self._read.keys():
+            self._fill(view, arrays)
+        for array in arrays:
+            if array not in self._read:
+                self._read[array] = self._held(self.store.read(view, array, self.kinds[array]))
         self._view, self._wanted = view, layers
         mark_used(self.store.folder)
 
@@ -157,14 +162,22 @@ class CachedTeacher:
         """
         if indices is None or self._view is None:
             return self.live(inputs)
-        answers = {name: self._rows_of(name, indices, inputs) for name in (LOGITS, *self._wanted)}
-        return answers.pop(LOGITS), answers
+        answers = {name: self._answer(name, indices, inputs) for name in self._wanted}
+        if self.codec is None:
+            return self._answer(LOGITS, indices, inputs), answers
+        return self.codec.logits({array: self._rows_of(array, indices) for array in self.codec.kinds}), answers
 
     # -- reading ---------------------------------------------------------------------------------------------
 
+    def _arrays(self, name: str) -> list[str]:
+        """The arrays of the logits or of a layer."""
+        if name == LOGITS and self.codec is not None:
+            return list(self.codec.kinds)
+        return [self.rows[name].array(name)]
+
     def _held(self, array: np.ndarray) -> Tensor:
         tensor = torch.from_numpy(array)
-        if self.kept == "bf16":
+        if array.dtype == np.uint16:
             tensor = tensor.view(torch.bfloat16)
         device = self.batches.device
         if device.type == "cuda":
@@ -173,22 +186,26 @@ class CachedTeacher:
                 return tensor.to(device)
         return tensor
 
-    def _rows_of(self, name: str, indices: Tensor, inputs: Tensor) -> Tensor:
-        held = self._read[name]
+    def _answer(self, name: str, indices: Tensor, inputs: Tensor) -> Tensor:
+        rows = self._rows_of(self.rows[name].array(name), indices)
+        for dimension in self.rows[name].tokens:
+            rows = rows.narrow(dimension + 1, 0, inputs.shape[1])
+        return rows.float()
+
+    def _rows_of(self, array: str, indices: Tensor) -> Tensor:
+        held = self._read[array]
         if held.device == indices.device:
             rows = held[indices]
         else:
             rows = held[indices.cpu()]
             if indices.device.type == "cuda":
                 rows = rows.pin_memory().to(indices.device, non_blocking=True)
-        for dimension in self.rows[name].tokens:
-            rows = rows.narrow(dimension + 1, 0, inputs.shape[1])
-        return rows.float()
+        return rows
 
     # -- filling ---------------------------------------------------------------------------------------------
 
-    def _fill(self, view: int, arrays: dict[str, str]) -> None:
-        """Has all shards of some arrays filled; they are given with the layers that they are of."""
+    def _fill(self, view: int, arrays: list[str]) -> None:
+        """Has all shards of some arrays filled."""
         wanted = {array: self.kinds[array] for array in arrays}
         missing = self.store.missing(view, wanted)
         total, begin = self.store.shards, time.monotonic()
@@ -202,7 +219,7 @@ class CachedTeacher:
                     worked = True
                     lacking = self.store.missing(view, wanted).get(shard)  # another process may have been here
                     if lacking:
-                        self.store.write(view, shard, self._asked(view, shard, [arrays[each] for each in lacking]))
+                        self.store.write(view, shard, self._asked(view, shard, lacking))
                 del missing[shard]
                 self._tell(total - len(missing), total)
             if missing and not worked:  # others fill what is left: wait for them, and take over if they end
@@ -214,30 +231,39 @@ class CachedTeacher:
             count = self.asked - asked
             logger.info("asked the teacher about %d samples in %.1f s; its answers are kept", count, seconds)
 
-    def _asked(self, view: int, shard: int, names: list[str]) -> dict[str, np.ndarray]:
+    def _asked(self, view: int, shard: int, arrays: list[str]) -> dict[str, np.ndarray]:
         """A shard's answers by the teacher itself."""
         start, end = self.store.span(shard)
-        dtype = _TYPES[self.kept][0]
-        parts = {name: torch.zeros(end - start, *self.rows[name].shape, dtype=dtype) for name in names}
+        kinds = {array: self.kinds[array] for array in arrays}
+        parts = {
+            array: torch.zeros(end - start, *kind.shape, dtype=_DTYPES[kind.dtype]) for array, kind in kinds.items()
+        }
         place = start
         while place < end:
             begin, size = time.perf_counter(), self._pace.size()
             after = min(end, place + size)
             batch = self.batches.rows(place, after, view)
             with torch.no_grad(), self._autocast():
-                logits, features = self.live(self.preprocess(batch.images))
-            for name in names:
-                answer = self.rows[name].of(logits if name == LOGITS else features[name]).float().cpu()
-                kept = answer.to(dtype)
-                self._check(name, answer, kept)
-                target = parts[name][place - start : after - start]
-                for dimension in self.rows[name].tokens:
-                    target = target.narrow(dimension + 1, 0, answer.shape[dimension + 1])
-                target.copy_(kept)
+                answers = self.live(self.preprocess(batch.images))
+            for array, kept in self._kept(*answers, mix(view, place)).items():
+                if array in parts:
+                    target = parts[array][place - start : after - start]
+                    target[tuple(slice(0, size) for size in kept.shape)] = kept
             self._pace.took(size, after - place, time.perf_counter() - begin)
             place = after
         self.asked += end - start
-        return {self.rows[name].array(name): _array(part) for name, part in parts.items()}
+        return {array: _array(part) for array, part in parts.items()}
+
+    def _kept(self, logits: Tensor, features: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
+        """What is kept of the answers about some samples, on the CPU; shorter texts give fewer tokens."""
+        found = self.codec.kept(logits, seed) if self.codec is not None else {}
+        for name, row in self.rows.items():
+            answer = logits if name == LOGITS else features.get(name)
+            if answer is not None:
+                whole = row.of(answer).float().cpu()
+                found[row.array(name)] = whole.to(_TYPES[self.kept][0])
+                self._check(name, whole, found[row.array(name)])
+        return found
 
     def _check(self, name: str, answer: Tensor, kept: Tensor) -> None:
         """What keeping fewer bits does to the answers is measured, not believed."""

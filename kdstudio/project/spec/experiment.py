@@ -113,6 +113,11 @@ class Experiment(Strict):
             raise ValueError("the student is made of its teacher's layers, and there is no teacher; add 'teacher'")
         if isinstance(self.data, TextData):
             self.data.tokenizer_of(self.teacher, self.student)
+        if self.cache.vocabulary == "samples" and any(getattr(term, "temperature", 1) != 1 for term in self.objective):
+            raise ValueError(
+                "cache.vocabulary: words drawn stand for the teacher at temperature 1 only, and a term has another; "
+                "set its temperature to 1, or use top-k"
+            )
         self._check_teachers()
         self._check_unlabelled()
         check_language(self)
