@@ -26,6 +26,8 @@ from kdstudio.project.yaml_io import storage_error
 #: Rows of a shard.
 SHARD = 1024
 FORMAT = 1
+#: Keep what can be made again out of version control and of backups.
+_MARKS = {".gitignore": "*\n", "CACHEDIR.TAG": "Signature: 8a477f597d28d172789f06886806bc55\n"}
 
 
 class CacheStore:
@@ -45,6 +47,9 @@ class CacheStore:
         self.rows = rows
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            for name, content in _MARKS.items():
+                if not (folder.parent / name).exists():
+                    (folder.parent / name).write_text(content, encoding="utf-8")
         except OSError as error:
             raise storage_error(folder, error) from error
         if not (folder / DESCRIPTION).exists():

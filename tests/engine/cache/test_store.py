@@ -137,6 +137,12 @@ def test_what_was_not_used_for_longest_makes_room(tmp_path: Path) -> None:
     assert [entry.path.name for entry in entries(tmp_path)] == ["b", "c"]
 
 
+def test_version_control_and_backups_leave_it_out(tmp_path: Path) -> None:
+    CacheStore(tmp_path / "cache" / "entry", 10, {})
+    assert (tmp_path / "cache" / ".gitignore").read_text() == "*\n"
+    assert (tmp_path / "cache" / "CACHEDIR.TAG").exists()
+
+
 def test_the_cache_is_described_and_cleared(tmp_path: Path) -> None:
     made = filled(tmp_path)
     (entry,) = entries(tmp_path)
