@@ -317,6 +317,7 @@ def test_every_field_of_the_experiment_can_be_reached(setup: SetupKit) -> None:
         "student.model": "timm:x",
         "train.schedule": "multistep",
         "evaluate.latency": True,
+        "cache.vocabulary": "top-k",
     }
     setup.page.document.edit("x", always)
     hidden = {

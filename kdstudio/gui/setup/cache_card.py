@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMessageBox, QPushButton
 
-from kdstudio.gui.language import tr, trn
+from kdstudio.gui.language import tr
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.form import ModelForm
 from kdstudio.gui.setup.section import Card
@@ -52,13 +52,7 @@ class CacheCard(Card):
             self.held.setText(tr("This project keeps no answers yet."))
             return
         size = size_text(sum(entry.size for entry in held))
-        words = trn(
-            "This project keeps answers to {count} question: {size}.",
-            "This project keeps answers to {count} questions: {size}.",
-            len(held),
-            size=size,
-        )
-        self.held.setText(words)
+        self.held.setText(tr("This project keeps {size} of answers.", size=size))
 
     def _entries(self) -> list[CacheEntry]:
         return entries(self.context.project.root) if self.context.project else []
