@@ -23,6 +23,8 @@ from kdstudio.project.temperature_report import (
 )
 
 WIDTH = 96
+#: What is counted, by what the score is.
+SAMPLES = {"accuracy": "samples", "f1": "words", "perplexity": "tokens"}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -145,11 +147,21 @@ def _temperature(report: TemperatureReport) -> str:
     return "\n".join(lines)
 
 
+def _scores(report: CapacityReport) -> str:
+    if report.metric == "perplexity":
+        gap = f"the {report.guide}'s is lower by {100 * report.gap:.2f} %"
+        return f"  perplexity  {report.student_score:.2f} and {report.guide_score:.2f}: {gap}"
+    name = "F1" if report.metric == "f1" else report.metric
+    return (
+        f"  {name:10}  {100 * report.student_score:.2f} % and {100 * report.guide_score:.2f} %: a gap of "
+        f"{100 * report.gap:.2f} points, noise up to {100 * report.noise:.2f}"
+    )
+
+
 def _capacity(report: CapacityReport) -> str:
     lines = [
-        f"student and {report.guide} on {report.validation_samples} validation samples",
-        f"  accuracy    {100 * report.student_score:.2f} % and {100 * report.guide_score:.2f} %: a gap of "
-        f"{100 * report.gap:.2f} points, noise up to {100 * report.noise:.2f}",
+        f"student and {report.guide} on {report.validation_samples} validation {SAMPLES[report.metric]}",
+        _scores(report),
         f"  parameters  {report.student_parameters:,} and {report.guide_parameters:,}: {report.ratio:.2f} times",
         f"  agreement   {100 * report.validation_agreement:.2f} % over the last quarter",
     ]

@@ -16,7 +16,7 @@ from kdstudio.project.runs.snapshots import entropy, read_probes
 from kdstudio.project.spec import Experiment
 from kdstudio.project.temperature_report import ENOUGH, SHARE, TemperatureReport, second_share, temperature_report
 
-#: A gap in accuracy that is worth an effort.
+#: A gap in the score that is worth an effort.
 GAP = 0.01
 #: A student that agrees on this share of the training samples can copy what it learned from.
 COPIES = 0.95
@@ -53,7 +53,7 @@ class Statement:
     @property
     def thin(self) -> bool:
         """Whether the evidence is."""
-        return any(name != "of-assistant" for name in self.notes)
+        return any(name not in ("of-assistant", "alone") for name in self.notes)
 
     def told(self, translate: Callable[..., str] = str.format) -> tuple[str, str]:
         """The heading, and the reason with its figures and what makes it thin. `translate(text, **figures)`."""
@@ -92,9 +92,10 @@ def advice_of(run: RunFolder, share: float = SHARE) -> Advice:
 
 def capacity_statements(report: CapacityReport) -> list[Statement]:
     """What the gap, the agreement on training samples and the course of KL suggest."""
+    factor = 1 if report.metric == "perplexity" else 100
     figures = {
-        "student": 100 * report.student_score,
-        "guide": 100 * report.guide_score,
+        "student": factor * report.student_score,
+        "guide": factor * report.guide_score,
         "gap": 100 * report.gap,
         "noise": 100 * report.noise,
         "ratio": report.ratio,
@@ -106,12 +107,15 @@ def capacity_statements(report: CapacityReport) -> list[Statement]:
         "points": report.quarter.points if report.quarter is not None else 0,
     }
     notes = _notes(report)
+    kind = "" if report.metric == "accuracy" else f"-{report.metric}"
+    if report.gap < GAP and report.helped is False:
+        return [Statement(f"keeps-up-alone{kind}", figures, notes=("alone", *notes))]
     if report.gap < GAP:
-        return [Statement("keeps-up", figures, notes=notes)]
+        return [Statement(f"keeps-up{kind}", figures, notes=notes)]
     if report.gap <= report.noise:
-        return [Statement("noise", figures, notes=notes)]
+        return [Statement(f"noise{kind}", figures, notes=notes)]
     if report.quarter is None:
-        return [Statement("no-record", figures, notes=notes)]
+        return [Statement(f"no-record{kind}", figures, notes=notes)]
     figures |= _quarter_figures(report.quarter)
     notes += _thin_record(report, report.quarter)
     return [Statement(rule, figures, field, notes) for rule, field in _causes(report, report.quarter)]
