@@ -214,6 +214,12 @@ class CalibrationView(QualityView):
 
     title = mark("Calibration")
     hint = mark("Whether the networks are as often right as they are sure")
+    needs = ("reliability",)
+    reasons = {
+        "perplexity": mark(
+            "Calibration is that of classifiers. How sure a language model is of the right token is in its perplexity."
+        )
+    }
 
     def __init__(self, theme: Theme, state: QualityState) -> None:
         super().__init__(theme, state)

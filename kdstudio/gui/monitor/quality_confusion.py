@@ -43,6 +43,14 @@ class ConfusionView(QualityView):
 
     title = mark("Confusion")
     hint = mark("Which classes are taken for which")
+    needs = ("confusion",)
+    hints = {"f1": mark("Which tags are taken for which, word by word")}
+    reasons = {
+        "perplexity": mark(
+            "A language model chooses among thousands of tokens: a table of their confusions would have millions of "
+            "cells. Where it leaves its teacher is told token by token under Soft targets."
+        )
+    }
 
     def __init__(self, theme: Theme, state: QualityState) -> None:
         super().__init__(theme, state)
