@@ -13,7 +13,6 @@ from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.monitor.palettes import number, round_number, small_font
 from kdstudio.gui.monitor.soft_state import SoftState
-from kdstudio.gui.monitor.text_words import seen
 from kdstudio.gui.monitor.time_plot import Line, TimePlot
 from kdstudio.gui.monitor.views import View
 from kdstudio.gui.theme import Theme
@@ -198,15 +197,13 @@ class DivergenceView(View):
             return
         self.state.keep_choice()
         text, token = self.state.chosen
-        names = [seen(word) for word in data.token_words(text)]
-        values = [float("nan")] * data.texts.shift + data.shade[text].tolist()
-        self.bars.show_values(names, values, data.hidden(text), token)
+        self.bars.show_values(data.names(text), data.values(text), data.hidden(text), token)
         self.heading.setText(
             tr(
                 "Text {number}: {figure} in nats, mean {mean} · curve: mean of all texts",
                 number=text + 1,
                 figure=data.shade_name,
-                mean=number(float(np.mean(data.shade[text]))),
+                mean=number(data.mean(text)),
             )
         )
         infos = self.moment.infos
