@@ -106,9 +106,16 @@ class SoftTargetsPanel(ViewPanel):
         terms = experiment.objective if experiment is not None else []
         self.empty.set_text(self._coming(False))
         self.switch.offer(self.of_words if is_language(experiment) else self.of_classes)
-        hint = self.words.tag_hint if is_tagged(experiment) else self.words.hint
-        self.switch.switch.setTabToolTip(self.views.index(self.words), tr(hint))
+        self._name_tabs(is_tagged(experiment))
         self.temperature.set_objective(list(dict.fromkeys(term.temperature for term in terms if term.term == "soft")))
+
+    def _name_tabs(self, tagged: bool) -> None:
+        bar, words, divergence = self.switch.switch, self.words, self.divergence
+        title = divergence.tag_title if tagged else divergence.title
+        hints = (words.tag_hint, divergence.tag_hint) if tagged else (words.hint, divergence.hint)
+        bar.setTabText(self.views.index(divergence), tr(title))
+        for view, hint in zip((words, divergence), hints):
+            bar.setTabToolTip(self.views.index(view), tr(hint))
 
     def _coming(self, never: bool) -> str:
         """What will appear; or of a run that is over without it, that it never will."""

@@ -42,6 +42,15 @@ class TagTargets(TextTargets):
     def length(self, text: int) -> int:
         return len(self._begins[text])
 
+    def first(self, text: int) -> int:
+        """The first word at which the student is wrong, or else the first with another tag than most words have."""
+        wrong = self.hidden(text)
+        if any(wrong):
+            return wrong.index(True)
+        usual = np.bincount(self._all(self.texts.targets)).argmax()
+        others = np.flatnonzero(self.texts.targets[text][self._begins[text]] != usual)
+        return int(others[0]) if len(others) else self.length(text) // 2
+
     def _at(self, text: int, token: int) -> tuple[int, int]:
         return text, int(self._begins[text][token])
 
@@ -80,9 +89,9 @@ class TagTargets(TextTargets):
     def values(self, text: int) -> list[float]:
         return self.shade[text][: self.length(text)].tolist()
 
-    def _all(self, logs: np.ndarray) -> np.ndarray:
-        """(words of all texts, C) of (B, S, C)."""
-        return logs[self.texts.hidden]
+    def _all(self, each: np.ndarray) -> np.ndarray:
+        """What belongs to the words of all texts, (W, ...), of (B, S, ...)."""
+        return each[self.texts.hidden]
 
     def _entropy(self, logs: np.ndarray) -> np.ndarray:
         soft = log_soften(self._all(logs), self.temperature)

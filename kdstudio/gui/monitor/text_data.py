@@ -87,6 +87,11 @@ class TextTargets:
         """How many tokens a text has."""
         return self.texts.ids.shape[1]
 
+    def first(self, text: int) -> int:
+        """The token of a text to look at first: a hidden one, or the middle."""
+        hidden = self.hidden(text)
+        return hidden.index(True) if any(hidden) else self.length(text) // 2
+
     def place(self, token: int) -> int:
         """The place at which a token is said; below 0 for the first one of causal-lm, which nobody says."""
         return token - self.texts.shift

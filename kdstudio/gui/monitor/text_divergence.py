@@ -159,6 +159,9 @@ class DivergenceView(View):
 
     title = mark("KL per token")
     hint = mark("How far the student's words are from the teacher's at each token, and on the mean over time")
+    #: The same of taggers.
+    tag_title = mark("KL per word")
+    tag_hint = mark("How far the student's tags are from the teacher's at each word, and on the mean over time")
 
     def __init__(self, theme: Theme, state: SoftState, moment: Moment) -> None:
         super().__init__(theme)
