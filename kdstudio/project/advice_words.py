@@ -115,6 +115,25 @@ WORDS = {
         "At T = {temperature:g} the teacher's outputs are almost uniform: a mean entropy of {entropy:.2f} of at most "
         "{most:.2f} nats. At T = {found:.1f} the second class has {share:g} % ({samples} validation samples).",
     ),
+    "temperature-f1": (
+        "At T = {found:.1f} the second tag has {share:g} % on average",
+        "At T = {temperature:g}, as the soft term has it, it has {second:.1f} %, and the mean entropy is {entropy:.2f} "
+        "of at most {most:.2f} nats ({samples} words of validation sentences).",
+    ),
+    "temperature-alone-f1": (
+        "At T = {found:.1f} the second tag has {share:g} % on average",
+        "On {samples} words of validation sentences; at T = 1 it has {second:.1f} %. The objective has no soft term.",
+    ),
+    "sharp-f1": (
+        "A higher temperature is worth trying",
+        "At T = {temperature:g} the second tag has only {second:.1f} % on average, so that soft targets say little "
+        "more than tags do. At T = {found:.1f} it has {share:g} % ({samples} words of validation sentences).",
+    ),
+    "flat-f1": (
+        "A lower temperature is worth trying",
+        "At T = {temperature:g} the teacher's outputs are almost uniform: a mean entropy of {entropy:.2f} of at most "
+        "{most:.2f} nats. At T = {found:.1f} the second tag has {share:g} % ({samples} words of validation sentences).",
+    ),
 }
 
 #: What is said below a reason: whose figures these are, and why they are thin evidence.

@@ -14,6 +14,13 @@ from kdstudio.project.runs.snapshots import log_soften
 from kdstudio.project.runs.texts import SaidTags, Texts
 
 EXACT = mark("All tags are kept: the bars are exact at any temperature. Colours and KL are always those at T = 1.")
+DIVERGENCE = mark(
+    "How far the student's tags are from the teacher's: KL(teacher || student) at T = 1; 0 is the same. Dashed: the "
+    "student's likeliest tag is not the word's"
+)
+SURPRISE = mark(
+    "How little the student expects the word's tag: -log p at T = 1. Dashed: its likeliest tag is another one"
+)
 
 
 class TagTargets(TextTargets):
@@ -71,6 +78,10 @@ class TagTargets(TextTargets):
         begins = self._begins[text]
         said = self._student[text][begins].argmax(axis=1)
         return [bool(wrong) for wrong in said != self.texts.targets[text][begins]]
+
+    @property
+    def shade_tip(self) -> str:
+        return tr(SURPRISE) if self.said.kl is None else tr(DIVERGENCE)
 
     # -- figures ---------------------------------------------------------------------------------------------
 

@@ -18,6 +18,9 @@ EXACT = mark(
     "all other words of the vocabulary get. Colours and KL are always those at T = 1."
 )
 
+DIVERGENCE = mark("How far the student's words are from the teacher's: KL(teacher || student) at T = 1; 0 is the same")
+SURPRISE = mark("How little the student expects the word that stands there: -log p at T = 1")
+
 
 @dataclass(frozen=True)
 class Words:
@@ -64,6 +67,11 @@ class TextTargets:
     def shade_name(self) -> str:
         """What that figure is called."""
         return tr("surprise") if self.said.kl is None else tr("KL")
+
+    @property
+    def shade_tip(self) -> str:
+        """What that figure says."""
+        return tr(SURPRISE) if self.said.kl is None else tr(DIVERGENCE)
 
     def values(self, text: int) -> list[float]:
         """That figure of each token of a text; NaN where nothing is said."""

@@ -20,8 +20,6 @@ from kdstudio.gui.monitor.text_tokens import TokenField, first_words, heat
 from kdstudio.gui.monitor.views import View
 from kdstudio.gui.theme import Theme
 
-DIVERGENCE = mark("How far the student's words are from the teacher's: KL(teacher || student) at T = 1; 0 is the same")
-SURPRISE = mark("How little the student expects the word that stands there: -log p at T = 1")
 #: Below this height the text stands beside the bars.
 LOW = 260
 ENDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -140,7 +138,7 @@ class TextView(View):
         self.tokens.choose(token)
         low = tr("{figure} in nats", figure=data.shade_name)
         self.legend.setText(data.legend if self.height() >= LOW else low)
-        self.legend.setToolTip(tr(SURPRISE) if data.said.kl is None else tr(DIVERGENCE))
+        self.legend.setToolTip(data.shade_tip)
         self.bar.show_scale(scale, [(0.0, "0"), (scale.high / 2, round_number(scale.high / 2)), _end(scale)])
         self._show_words(data, text, token)
 
