@@ -165,6 +165,8 @@ class ProjectActions:
             self._offer(paths[0], text)
         elif paths and (is_table(paths[0]) or is_plain_text(paths[0]) or looks_tagged(paths[0])):
             why = tr("{name} is a file of texts.", name=paths[0].name)
+            if looks_tagged(paths[0]):
+                why = tr("{name} is a file of words with tags.", name=paths[0].name)
             button = tr("Learn from these texts")
             self.window.message.tell(text, why, button=button, then=partial(self.from_texts, paths[0]))
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -259,8 +260,30 @@ def test_a_tab_without_anything_behind_it_says_why(quality: Shown, tmp_path: Pat
     assert classes.isVisible()
     assert classes.note.words.text() == reasons[0]
     assert not classes.bars.isVisible()
+    assert not classes.options.isVisible()
     evaluated(run)
     draw(quality.panel)
     assert all(tabs(quality))
     assert classes.bars.isVisible()
     assert not classes.note.isVisible()
+
+
+def test_a_tagger_that_was_evaluated_by_an_earlier_version(quality: Shown, tmp_path: Path) -> None:
+    """It has F1 of each kind, and no confusions; nothing breaks where a tall panel shows that view."""
+    run = write_run(tmp_path / "runs" / "made" / "002")
+    card = evaluated_as(run, "f1")
+    for network in card["networks"].values():
+        for key in ("confusion", "reliability", "per_class"):
+            del network["test"][key]
+            network["validation"].pop(key, None)
+    run.scorecard_path.write_text(json.dumps(card))
+    quality.follow(run)
+    assert tabs(quality) == [True, True, False, False, False]
+    assert "kdstudio evaluate" in quality.panel.switch.switch.tabToolTip(2)
+    quality.panel.window().resize(900, 760)
+    quality.panel.switch.switch.setCurrentIndex(2)
+    draw(quality.panel)
+    assert quality.panel.confusion.note.isVisible()
+    quality.panel.save(tmp_path / "panel.csv", "csv")
+    assert "F1" not in (tmp_path / "panel.csv").read_text(encoding="utf-8")
+    assert quality.choose("classes").bars.facts.classes == ["LOC", "PER"]

@@ -125,6 +125,7 @@ class QualityPanel(Panel):
             bar.setTabToolTip(index, why or tr(hint))
         if self.switch.tall:  # Qt leaves a tab that cannot be chosen any more, and its view would not say why
             bar.setCurrentIndex(chosen)
+        self._place_options()
 
     def _fill_sources(self, sources: list[str]) -> None:
         if [self.source.itemData(index) for index in range(self.source.count())] != sources:
@@ -136,12 +137,14 @@ class QualityPanel(Panel):
 
     def _place_options(self) -> None:
         """The head holds what belongs to the views that are shown."""
-        shown = self.switch.shown() if self.stack.currentIndex() == 1 else []
+        on_panel = self.switch.shown() if self.stack.currentIndex() == 1 else []
+        shown = [view for view in self.views if view in on_panel and not view.explained]
         for view in self.views:
             view.options.setVisible(view in shown)
         self.source.setVisible(any(view is not self.curves for view in shown))
 
     def table(self) -> Sequence[Sequence[object]]:
         """What the chosen view shows."""
-        shown = self.switch.shown()[-1]
-        return next(view for view in self.views if view is shown).table()
+        on_panel = self.switch.shown()
+        shown = [view for view in self.views if view in on_panel and not view.explained]
+        return shown[-1].table() if shown else self.curves.table()

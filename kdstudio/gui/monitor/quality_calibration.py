@@ -245,7 +245,7 @@ class CalibrationView(QualityView):
         self.diagram.update()
 
     def redraw(self) -> None:
-        facts = self.state.facts()
+        facts = self.usable()
         if facts is not None:
             errors = {name: entry["ece"] for name, entry in facts.networks.items()}
             words = {name: f"ECE {error:.3f}" if error is not None else "–" for name, error in errors.items()}
@@ -253,7 +253,7 @@ class CalibrationView(QualityView):
             self.diagram.show_facts(facts)
 
     def table(self) -> Sequence[Sequence[object]]:
-        facts = self.state.facts()
+        facts = self.usable()
         rows: list[Sequence[object]] = [("samples", "network", "ece", "from", "count", "confidence", "accuracy")]
         for name, entry in facts.networks.items() if facts is not None else ():
             for found in entry["reliability"]:

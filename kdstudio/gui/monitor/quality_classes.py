@@ -250,7 +250,7 @@ class ClassesView(QualityView):
 
     def facts(self) -> Facts | None:
         """The facts in force; of taggers with the kinds of tags as classes."""
-        facts = self.state.facts()
+        facts = self.usable()
         kinds = facts is not None and any("per_tag" in entry for entry in facts.networks.values())
         self.measure.setVisible(kinds)
         return of_kinds(facts, str(self.measure.currentData())) if facts is not None and kinds else facts

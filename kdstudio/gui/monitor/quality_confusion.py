@@ -112,7 +112,7 @@ class ConfusionView(QualityView):
         return found[self.pair.currentIndex()]
 
     def redraw(self) -> None:
-        facts = self.state.facts()
+        facts = self.usable()
         if facts is None or not facts.networks:
             return
         network, against = self._choose_pairs(facts)
@@ -178,7 +178,7 @@ class ConfusionView(QualityView):
         return tr(form, row=names[row], column=names[column], network=network_word(network), figures=figures)
 
     def table(self) -> Sequence[Sequence[object]]:
-        facts = self.state.facts()
+        facts = self.usable()
         if facts is None or self._counts is None:
             return []
         network, against = self.pair.currentData()

@@ -176,6 +176,8 @@ class QualityView(View):
         self.options = QWidget()
         self.note = EmptyState("", "", parent=self)
         self.note.hide()
+        #: Whether it says why there is nothing, and its controls are of no use.
+        self.explained = False
         self._put_away: list[QWidget] = []
 
     def why_empty(self) -> str:
@@ -186,6 +188,12 @@ class QualityView(View):
         if not self.state.shown():
             return tr(WAITING[kind])
         return "" if self.state.has(self.needs) else tr(EARLIER)
+
+    def usable(self) -> Facts | None:
+        """The facts in force; None where there are none, or none that it can be drawn from."""
+        facts = self.state.facts()
+        entries = facts.networks.values() if facts is not None else ()
+        return facts if entries and all(any(key in entry for key in self.needs) for entry in entries) else None
 
     def explain(self, words: str) -> None:
         """Shows a sentence in the place of everything else; without words everything else again."""
@@ -199,6 +207,7 @@ class QualityView(View):
             self._put_away = [widget for widget in others if not widget.isHidden()]
             for widget in self._put_away:
                 widget.hide()
+        self.explained = bool(words)
         self.note.set_text(words)
         self.note.setVisible(bool(words))
 
