@@ -23,6 +23,8 @@ from kdstudio.project.temperature_report import (
 )
 
 WIDTH = 96
+#: What is counted, by what the score is.
+SAMPLES = {"accuracy": "samples", "f1": "words", "perplexity": "tokens"}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -86,7 +88,10 @@ def _of_experiment(target: Path, share: float) -> Advice:
     if logits.shape[-1] < 2:
         raise InputError(f"{target}: the data have one class only", fix="use data with two classes or more")
     report = temperature_report(logits, share)
-    return Advice(report, None, tuple(temperature_statements(report, logits, experiment)))
+    metric = "accuracy"
+    if bundle.text is not None and bundle.is_language:
+        metric = "f1" if bundle.text.is_tagger else "perplexity"
+    return Advice(report, None, tuple(temperature_statements(report, logits, experiment, metric)), metric)
 
 
 # -- as data ---------------------------------------------------------------------------------------------------
@@ -117,7 +122,7 @@ def _statement(statement: Statement) -> dict[str, Any]:
 def _text(advice: Advice) -> str:
     parts = []
     if advice.temperature is not None:
-        parts.append(_temperature(advice.temperature))
+        parts.append(_temperature(advice.temperature, SAMPLES[advice.metric]))
     if advice.capacity is not None:
         parts.append(_capacity(advice.capacity))
     for statement in advice.statements:
@@ -129,8 +134,8 @@ def _text(advice: Advice) -> str:
     return "\n\n".join(parts)
 
 
-def _temperature(report: TemperatureReport) -> str:
-    lines = [f"teacher on {report.samples} validation samples", "    T  entropy  second class"]
+def _temperature(report: TemperatureReport, counted: str) -> str:
+    lines = [f"teacher on {report.samples} validation {counted}", "    T  entropy  second class"]
     for degree, nats, second in zip(report.temperatures, report.entropies, report.second_shares):
         lines.append(f"{degree:5g}  {nats:7.3f}  {100 * second:10.1f} %")
     share = f"{100 * report.share:g} %"
@@ -141,15 +146,25 @@ def _temperature(report: TemperatureReport) -> str:
     else:
         lines.append(f"the second class has {share} on average at T = {report.found:.2f}")
     if report.thin:
-        lines.append(f"{report.samples} samples are few: this is thin evidence")
+        lines.append(f"{report.samples} {counted} are few: this is thin evidence")
     return "\n".join(lines)
+
+
+def _scores(report: CapacityReport) -> str:
+    if report.metric == "perplexity":
+        gap = f"the {report.guide}'s is {'lower' if report.gap >= 0 else 'higher'} by {100 * abs(report.gap):.2f} %"
+        return f"  perplexity  {report.student_score:.2f} and {report.guide_score:.2f}: {gap}"
+    name = "F1" if report.metric == "f1" else report.metric
+    return (
+        f"  {name:10}  {100 * report.student_score:.2f} % and {100 * report.guide_score:.2f} %: a gap of "
+        f"{100 * report.gap:.2f} points, noise up to {100 * report.noise:.2f}"
+    )
 
 
 def _capacity(report: CapacityReport) -> str:
     lines = [
-        f"student and {report.guide} on {report.validation_samples} validation samples",
-        f"  accuracy    {100 * report.student_score:.2f} % and {100 * report.guide_score:.2f} %: a gap of "
-        f"{100 * report.gap:.2f} points, noise up to {100 * report.noise:.2f}",
+        f"student and {report.guide} on {report.validation_samples} validation {SAMPLES[report.metric]}",
+        _scores(report),
         f"  parameters  {report.student_parameters:,} and {report.guide_parameters:,}: {report.ratio:.2f} times",
         f"  agreement   {100 * report.validation_agreement:.2f} % over the last quarter",
     ]

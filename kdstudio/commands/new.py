@@ -20,8 +20,8 @@ def add_parser(subparsers: Any) -> None:
         "--from",
         dest="source",
         metavar="DATA",
-        help="your data: a table of texts (.csv, .tsv, .jsonl), a text (.txt), or a folder with a sub-folder of "
-        "images for each class; they stay where they are",
+        help="your data: a table of texts (.csv, .tsv, .jsonl), words with tags (.conll, or .jsonl with lists), a text "
+        "(.txt), or a folder with a sub-folder of images for each class; they stay where they are",
     )
     parser.add_argument("--text", metavar="COLUMN", help="of a table: the column with the text (default: guessed)")
     parser.add_argument("--second", metavar="COLUMN", help="of a table: the column with a second text")

@@ -26,6 +26,8 @@ from kdstudio.engine.taps import Taps
 from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.teacher_store import load_teacher, teacher_folder, teacher_key
 from kdstudio.engine.terms import Facts
+from kdstudio.engine.text.facts import IGNORED, TextFacts
+from kdstudio.engine.text.language_eval import views
 from kdstudio.project.errors import InputError
 from kdstudio.project.pairing import Likeness
 from kdstudio.project.pool import AskedPool, read_pool
@@ -38,14 +40,16 @@ LEAST_ALIGNED = 4
 #: So many validation samples a teacher is asked about, where there are as many.
 POOL = 1024
 ASKED = 128
+#: So many numbers a teacher may answer with where each token has logits: 80 MB.
+MOST_LOGITS = 20_000_000
 
 
 @dataclass(frozen=True)
 class TeacherAnswers:
-    """What a trained teacher says of validation samples, classes in turn.
+    """What a trained teacher says of validation samples, classes in turn; of taggers samples are words, tags classes.
 
     Attributes:
-        split: The samples, at most `POOL`.
+        split: The samples, at most `POOL`; of a word its sentence and its tag.
         logits: (N, C) float32.
         score: Its accuracy on the validation split, where it is known.
     """
@@ -78,9 +82,40 @@ def teacher_answers(
         preprocess = preprocess_for(bundle)
     else:
         return None
-    chosen = torch.from_numpy(balanced_order(bundle.validation.labels.numpy())[:POOL])
-    split = bundle.validation.select(chosen)
+    split = bundle.validation.select(_in_turn(bundle.validation, _most_asked(bundle)))
+    if bundle.text is not None and bundle.text.is_tagger:
+        return TeacherAnswers(*_words(model, split, bundle.text, progress), score)
     return TeacherAnswers(split, predict(model, preprocess, split, "cpu", ASKED, progress), score)
+
+
+def _most_asked(bundle: DataBundle) -> int:
+    """How many samples a teacher is asked about: where each token has logits, no more than fit into memory."""
+    if bundle.text is None or not bundle.is_language:
+        return POOL
+    return max(1, min(POOL, MOST_LOGITS // (bundle.text.max_tokens * bundle.outputs)))
+
+
+def _in_turn(split: ArraySplit, most: int) -> Tensor:
+    """Places of samples with classes in turn; sentences, which have a tag for each word, evenly over the split."""
+    if split.labels.ndim == 1:
+        return torch.from_numpy(balanced_order(split.labels.numpy())[:most])
+    return torch.linspace(0, len(split) - 1, min(most, len(split))).round().long()
+
+
+def _words(
+    model: nn.Module, split: ArraySplit, facts: TextFacts, progress: Callable[[int, int], None] | None
+) -> tuple[ArraySplit, Tensor]:
+    """At most `POOL` words of sentences, tags in turn, and a tagger's logits (P, C) of them."""
+    said, marks = [], []
+    model.eval()
+    with torch.no_grad():
+        for inputs, targets in views(split.images, facts, torch.device("cpu"), progress, split.labels):
+            said.append(model(inputs).float())
+            marks.append(targets)
+    tags = torch.cat(marks)
+    places = (tags != IGNORED).nonzero().flatten()
+    places = places[torch.from_numpy(balanced_order(tags[places].numpy())[:POOL])]
+    return ArraySplit(split.images[places // split.images.shape[1]], tags[places]), torch.cat(said)[places]
 
 
 def shares_at_start(experiment: Experiment, bundle: DataBundle, root: Path, trusted: bool) -> Shares:
@@ -139,7 +174,7 @@ def likeness_at_start(experiment: Experiment, bundle: DataBundle, root: Path, tr
         raise InputError("there is no teacher to be like", fix="add one")
     device = pick_device(experiment.train.device)
     preprocess = preprocess_for(bundle).to(device)
-    chosen = torch.from_numpy(balanced_order(bundle.validation.labels.numpy())[: experiment.monitor.alignment_samples])
+    chosen = _in_turn(bundle.validation, experiment.monitor.alignment_samples)
     if len(chosen) < LEAST_ALIGNED:
         raise InputError(f"{len(chosen)} validation samples are too few to compare layers", fix="use four or more")
     inputs = preprocess(bundle.validation.select(chosen).images.to(device))

@@ -198,7 +198,6 @@ def _sections(
     """Title, explanation and picture of each plot that has data, in pairs that belong together."""
     classes = scorecard["classes"]
     student = networks["student"][split]
-    text = f"Rows: label. Columns: the student's answer on {split} data. Colour: share of the row."
     plots: Plots = [
         ("Losses", "Each term of the objective as it was optimised (weighted), and the sum; smoothed.", _losses(store)),
         ("Validation accuracy", "Per epoch; the best student epoch is the one that was kept.", _accuracy(store)),
@@ -211,6 +210,7 @@ def _sections(
         plots[1] = ("Validation F1 score", text, _accuracy(store, "f1"))
     if "confusion" not in student:
         return [{"title": title, "text": text, "svg": svg} for title, text, svg in plots if svg]
+    text = f"Rows: label. Columns: the student's answer on {split} data. Colour: share of the row."
     plots.append(("Confusion of the student", text, matrix(student["confusion"], classes, counts=True)))
     if "fidelity" in student:
         text = "Rows: the teacher's answer. Columns: the student's. Colour: share of the row."

@@ -34,6 +34,7 @@ from kdstudio.engine.terms import Facts
 from kdstudio.engine.text.check import check_tokenizers
 from kdstudio.engine.text.on_policy import OnPolicy
 from kdstudio.engine.text.probes import LanguageProbes
+from kdstudio.engine.text.tag_probes import TagProbes
 from kdstudio.engine.text.validation import LanguageValidation, TagValidation
 from kdstudio.engine.trainer import Outcome, Trainer
 from kdstudio.engine.validate import Validation
@@ -285,12 +286,9 @@ class Session:
             if not self._first_stages(link, objective, teacher):
                 return student, None
         probes = None
-        tagger = self.bundle.text is not None and self.bundle.text.is_tagger
-        if stage == "student" and not tagger:
-            kind = LanguageProbes if self.bundle.is_language else Probes
-            probes = kind(
-                experiment.monitor, self.bundle, self.preprocess, self.recorder, self.device, teacher_model, logits
-            )
+        if stage == "student":
+            place = self.preprocess, self.recorder, self.device
+            probes = self._probes_kind()(experiment.monitor, self.bundle, *place, teacher_model, logits)
         others = [Teacher(model, []) for model in self.others]
         trainer = self.trainer(stage, student, objective, teacher, experiment.train, logits, probes, others)
         outcome = trainer.run()
@@ -299,6 +297,12 @@ class Session:
         if outcome is Outcome.FINISHED or stage == "student":
             self.keep(self.run.path / stage, student, experiment.student, meta)
         return student, outcome
+
+    def _probes_kind(self) -> type[Probes]:
+        """What is looked at while the student trains."""
+        if self.bundle.text is None or not self.bundle.is_language:
+            return Probes
+        return TagProbes if self.bundle.text.is_tagger else LanguageProbes
 
     def _learn_from_pool(self, stage: str, teacher: nn.Module) -> None:
         """Has the teacher of a stage label the pool."""

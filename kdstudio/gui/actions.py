@@ -46,7 +46,7 @@ SPECS = (
         "texts",
         mark("Your &texts..."),
         FILE,
-        mark("Make a project from a table of texts with labels, or from a plain text"),
+        mark("Make a project from a table of texts with labels, words with tags, or a plain text"),
     ),
     ActionSpec("close-project", mark("&Close project"), FILE, mark("Back to the welcome page; runs go on"), "Ctrl+W"),
     ActionSpec(

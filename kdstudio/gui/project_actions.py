@@ -16,13 +16,17 @@ from kdstudio.gui.setup.columns_dialog import ColumnsDialog
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.folder import Project, adopt_folder
 from kdstudio.project.own_images import free_folder, image_project, is_image_folder
-from kdstudio.project.own_texts import corpus_project, is_plain_text, is_table, table_project
+from kdstudio.project.own_texts import corpus_project, is_plain_text, is_table, table_project, tagged_project
+from kdstudio.project.tagged import looks_tagged
 
 if TYPE_CHECKING:
     from kdstudio.gui.main_window import MainWindow
 
 
-OWN_TEXTS = mark("Texts (*.csv *.tsv *.jsonl *.ndjson *.txt *.csv.gz *.tsv.gz *.jsonl.gz *.txt.gz);;All files (*)")
+OWN_TEXTS = mark(
+    "Texts (*.csv *.tsv *.jsonl *.ndjson *.txt *.csv.gz *.tsv.gz *.jsonl.gz *.txt.gz *.conll *.bio *.iob *.iob2);;"
+    "All files (*)"
+)
 
 
 class ProjectActions:
@@ -87,7 +91,10 @@ class ProjectActions:
     def ask_texts(self) -> None:
         """Asks for a file of texts and makes a project that learns from them."""
         chosen, _ = QFileDialog.getOpenFileName(
-            self.window, tr("A table of texts with labels, or a plain text"), str(Path.home()), tr(OWN_TEXTS)
+            self.window,
+            tr("A table of texts with labels, words with tags, or a plain text"),
+            str(Path.home()),
+            tr(OWN_TEXTS),
         )
         if chosen:
             self.from_texts(Path(chosen))
@@ -98,7 +105,9 @@ class ProjectActions:
             return
         target = free_folder(projects_home(), file.name.split(".")[0] or "texts")
         try:
-            if is_table(file):
+            if looks_tagged(file):
+                project = tagged_project(target, file)
+            elif is_table(file):
                 dialog = ColumnsDialog(self.window.theme, file, parent=self.window)
                 accepted = dialog.exec() == QDialog.DialogCode.Accepted
                 columns, encoding, gaps = dialog.columns, dialog.encoding.currentText().strip(), dialog.gaps
@@ -117,7 +126,10 @@ class ProjectActions:
         except KDStudioError as error:
             self.window.tell_error(error)
             return
-        self._opened(project, tr("It learns from the texts in {file}.", file=file))
+        words = tr("It learns from the texts in {file}.", file=file)
+        if looks_tagged(file):
+            words = tr("It learns the tag of each word in {file}.", file=file)
+        self._opened(project, words)
         self.window.setup_page.show_section("data")
 
     def make_here(self, folder: Path) -> None:
@@ -151,8 +163,10 @@ class ProjectActions:
         text = tr("What was dropped is no KD Studio project and lies in none.")
         if paths and paths[0].is_dir():
             self._offer(paths[0], text)
-        elif paths and (is_table(paths[0]) or is_plain_text(paths[0])):
+        elif paths and (is_table(paths[0]) or is_plain_text(paths[0]) or looks_tagged(paths[0])):
             why = tr("{name} is a file of texts.", name=paths[0].name)
+            if looks_tagged(paths[0]):
+                why = tr("{name} is a file of words with tags.", name=paths[0].name)
             button = tr("Learn from these texts")
             self.window.message.tell(text, why, button=button, then=partial(self.from_texts, paths[0]))
         else:

@@ -22,12 +22,14 @@ EXPERIMENT_MENU = ("run", "new-experiment", "duplicate", "rename", "delete")
 RUN_MENU = ("resume", "stop", "report", "marks", "open-folder", "delete")
 
 
-#: What the number beside a run is: of a language model or not, and final or not.
+#: What the number beside a run is: its kind, and whether it is final.
 SCORES = {
-    (False, True): mark("accuracy on test samples"),
-    (False, False): mark("best validation accuracy so far"),
-    (True, True): mark("perplexity on test samples"),
-    (True, False): mark("best validation perplexity so far"),
+    ("accuracy", True): mark("accuracy on test samples"),
+    ("accuracy", False): mark("best validation accuracy so far"),
+    ("f1", True): mark("F1 score on test samples"),
+    ("f1", False): mark("best validation F1 score so far"),
+    ("perplexity", True): mark("perplexity on test samples"),
+    ("perplexity", False): mark("best validation perplexity so far"),
 }
 
 
@@ -112,7 +114,8 @@ class ProjectTree(QTreeWidget):
         name = status_icon(summary.status)
         item.setIcon(0, icon(name, status_colour(summary.status, self.theme.tokens)))
         words = status_words(summary.status, summary.state)
-        what = tr(SCORES[summary.is_language, summary.scorecard is not None])
+        final = summary.scorecard is not None
+        what = tr(SCORES[summary.metric, final])
         unit = "" if summary.is_language else " %"
         lines = [f"{summary.run.name}: {words}", f"{score}{unit}: {what}" if score else ""]
         item.setToolTip(0, "\n".join(line for line in lines if line))

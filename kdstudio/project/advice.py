@@ -8,15 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from kdstudio.project.advice_words import NOTES, WORDS
 from kdstudio.project.capacity_report import FEWEST, CapacityReport, Quarter, capacity_report
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.snapshots import entropy, read_probes
+from kdstudio.project.runs.texts import read_texts
 from kdstudio.project.spec import Experiment
 from kdstudio.project.temperature_report import ENOUGH, SHARE, TemperatureReport, second_share, temperature_report
 
-#: A gap in accuracy that is worth an effort.
+#: A gap in the score that is worth an effort.
 GAP = 0.01
 #: A student that agrees on this share of the training samples can copy what it learned from.
 COPIES = 0.95
@@ -53,7 +56,7 @@ class Statement:
     @property
     def thin(self) -> bool:
         """Whether the evidence is."""
-        return any(name != "of-assistant" for name in self.notes)
+        return any(name not in ("of-assistant", "alone") for name in self.notes)
 
     def told(self, translate: Callable[..., str] = str.format) -> tuple[str, str]:
         """The heading, and the reason with its figures and what makes it thin. `translate(text, **figures)`."""
@@ -64,17 +67,18 @@ class Statement:
 
 @dataclass(frozen=True)
 class Advice:
-    """What a run says; parts that it has no figures for are None."""
+    """What a run says; parts that it has no figures for are None. `metric` tells what its samples are: of taggers (f1)
+    words, of language models (perplexity) tokens."""
 
     temperature: TemperatureReport | None
     capacity: CapacityReport | None
     statements: tuple[Statement, ...]
+    metric: str = "accuracy"
 
 
 def advice_of(run: RunFolder, share: float = SHARE) -> Advice:
     """Reads a run's figures and applies the rules to them."""
-    probes = read_probes(run)
-    logits = probes.pool_teacher_logits if probes is not None else None
+    logits, metric = _teacher_logits(run)
     temperature = None
     statements: list[Statement] = []
     try:
@@ -86,15 +90,27 @@ def advice_of(run: RunFolder, share: float = SHARE) -> Advice:
         statements += capacity_statements(capacity)
     if logits is not None and len(logits) and logits.shape[-1] > 1:
         temperature = temperature_report(logits, share)
-        statements += temperature_statements(temperature, logits, experiment)
-    return Advice(temperature, capacity, tuple(statements))
+        statements += temperature_statements(temperature, logits, experiment, metric)
+    return Advice(temperature, capacity, tuple(statements), metric)
+
+
+def _teacher_logits(run: RunFolder) -> tuple[np.ndarray | None, str]:
+    """What the teacher says of the pool, or of the words of a tagger's probe sentences, and what the score is."""
+    probes = read_probes(run)
+    if probes is not None:
+        return probes.pool_teacher_logits, "accuracy"
+    texts = read_texts(run)
+    if texts is None or not texts.tags:
+        return None, "accuracy"
+    return (None if texts.teacher_tags is None else texts.teacher_tags[texts.hidden]), "f1"
 
 
 def capacity_statements(report: CapacityReport) -> list[Statement]:
     """What the gap, the agreement on training samples and the course of KL suggest."""
+    factor = 1 if report.metric == "perplexity" else 100
     figures = {
-        "student": 100 * report.student_score,
-        "guide": 100 * report.guide_score,
+        "student": factor * report.student_score,
+        "guide": factor * report.guide_score,
         "gap": 100 * report.gap,
         "noise": 100 * report.noise,
         "ratio": report.ratio,
@@ -106,12 +122,15 @@ def capacity_statements(report: CapacityReport) -> list[Statement]:
         "points": report.quarter.points if report.quarter is not None else 0,
     }
     notes = _notes(report)
+    kind = "" if report.metric == "accuracy" else f"-{report.metric}"
+    if report.gap < GAP and report.helped is False:
+        return [Statement(f"keeps-up-alone{kind}", figures, notes=("alone", *notes))]
     if report.gap < GAP:
-        return [Statement("keeps-up", figures, notes=notes)]
+        return [Statement(f"keeps-up{kind}", figures, notes=notes)]
     if report.gap <= report.noise:
-        return [Statement("noise", figures, notes=notes)]
+        return [Statement(f"noise{kind}", figures, notes=notes)]
     if report.quarter is None:
-        return [Statement("no-record", figures, notes=notes)]
+        return [Statement(f"no-record{kind}", figures, notes=notes)]
     figures |= _quarter_figures(report.quarter)
     notes += _thin_record(report, report.quarter)
     return [Statement(rule, figures, field, notes) for rule, field in _causes(report, report.quarter)]
@@ -157,11 +176,14 @@ def _thin_record(report: CapacityReport, quarter: Quarter) -> tuple[str, ...]:
     return tuple(name for name, thin in found.items() if thin)
 
 
-def temperature_statements(report: TemperatureReport, logits: Any, experiment: Experiment | None) -> list[Statement]:
+def temperature_statements(
+    report: TemperatureReport, logits: Any, experiment: Experiment | None, metric: str = "accuracy"
+) -> list[Statement]:
     """What the teacher's outputs say of the soft term's temperature. None where no T gives the share."""
     if report.advised is None:
         return []
     notes = ("few-samples",) if report.thin else ()
+    kind = "-f1" if metric == "f1" else ""
     figures: dict[str, float] = {"found": report.advised, "share": 100 * report.share, "samples": report.samples}
     place, degree = _soft_term(experiment)
     figures |= {
@@ -171,13 +193,13 @@ def temperature_statements(report: TemperatureReport, logits: Any, experiment: E
         "most": math.log(logits.shape[-1]),
     }
     if place < 0:
-        return [Statement("temperature-alone", figures, notes=notes)]
+        return [Statement(f"temperature-alone{kind}", figures, notes=notes)]
     field = f"objective.{place}.temperature"
     if figures["second"] < 100 * SHARP and report.advised > degree:
-        return [Statement("sharp", figures, field, notes)]
+        return [Statement(f"sharp{kind}", figures, field, notes)]
     if figures["entropy"] > FLAT * figures["most"] and report.advised < degree:
-        return [Statement("flat", figures, field, notes)]
-    return [Statement("temperature", figures, notes=notes)]
+        return [Statement(f"flat{kind}", figures, field, notes)]
+    return [Statement(f"temperature{kind}", figures, notes=notes)]
 
 
 def _soft_term(experiment: Experiment | None) -> tuple[int, float]:

@@ -61,6 +61,41 @@ WORDS = {
         "What holds the student back is not recorded in this run",
         "It lacks {gap:.1f} points on validation samples. A new run records how near it comes on training samples.",
     ),
+    "keeps-up-alone": (
+        "The student keeps up with its teacher, but would without it",
+        "On {validation_samples} validation samples it reaches {student:.1f} %, its teacher {guide:.1f} %.",
+    ),
+    "keeps-up-f1": (
+        "Nothing to mend: the student keeps up with its teacher",
+        "On {validation_samples} validation words it reaches F1 {student:.1f} %, its teacher {guide:.1f} %.",
+    ),
+    "keeps-up-alone-f1": (
+        "The student keeps up with its teacher, but would without it",
+        "On {validation_samples} validation words it reaches F1 {student:.1f} %, its teacher {guide:.1f} %.",
+    ),
+    "noise-f1": (
+        "The gap is within the noise",
+        "The student reaches F1 {student:.1f} %, its teacher {guide:.1f} % on {validation_samples} validation words: "
+        "with so few, chance alone may move the difference by up to {noise:.1f} points.",
+    ),
+    "no-record-f1": (
+        "The student lacks {gap:.1f} points of its teacher's F1",
+        "On {validation_samples} validation words it reaches F1 {student:.1f} %, its teacher {guide:.1f} %. What holds "
+        "it back is not told of taggers: how near they come on training samples is not recorded.",
+    ),
+    "keeps-up-perplexity": (
+        "Nothing to mend: the student keeps up with its teacher",
+        "On {validation_samples} validation tokens its perplexity is {student:.2f}, its teacher's {guide:.2f}.",
+    ),
+    "keeps-up-alone-perplexity": (
+        "The student keeps up with its teacher, but would without it",
+        "On {validation_samples} validation tokens its perplexity is {student:.2f}, its teacher's {guide:.2f}.",
+    ),
+    "no-record-perplexity": (
+        "The teacher's perplexity is {gap:.1f} % lower than the student's",
+        "On {validation_samples} validation tokens the student's is {student:.2f}, its teacher's {guide:.2f}. What "
+        "holds it back is not told of language models: how near they come on training samples is not recorded.",
+    ),
     "temperature": (
         "At T = {found:.1f} the second class has {share:g} % on average",
         "At T = {temperature:g}, as the soft term has it, it has {second:.1f} %, and the mean entropy is {entropy:.2f} "
@@ -80,10 +115,30 @@ WORDS = {
         "At T = {temperature:g} the teacher's outputs are almost uniform: a mean entropy of {entropy:.2f} of at most "
         "{most:.2f} nats. At T = {found:.1f} the second class has {share:g} % ({samples} validation samples).",
     ),
+    "temperature-f1": (
+        "At T = {found:.1f} the second tag has {share:g} % on average",
+        "At T = {temperature:g}, as the soft term has it, it has {second:.1f} %, and the mean entropy is {entropy:.2f} "
+        "of at most {most:.2f} nats ({samples} words of validation sentences).",
+    ),
+    "temperature-alone-f1": (
+        "At T = {found:.1f} the second tag has {share:g} % on average",
+        "On {samples} words of validation sentences; at T = 1 it has {second:.1f} %. The objective has no soft term.",
+    ),
+    "sharp-f1": (
+        "A higher temperature is worth trying",
+        "At T = {temperature:g} the second tag has only {second:.1f} % on average, so that soft targets say little "
+        "more than tags do. At T = {found:.1f} it has {share:g} % ({samples} words of validation sentences).",
+    ),
+    "flat-f1": (
+        "A lower temperature is worth trying",
+        "At T = {temperature:g} the teacher's outputs are almost uniform: a mean entropy of {entropy:.2f} of at most "
+        "{most:.2f} nats. At T = {found:.1f} the second tag has {share:g} % ({samples} words of validation sentences).",
+    ),
 }
 
 #: What is said below a reason: whose figures these are, and why they are thin evidence.
 NOTES = {
+    "alone": "From hard labels alone the same student reached as much or more: distillation did not help in this run.",
     "of-assistant": "Its teacher is the last assistant here.",
     "few-samples": "Thin evidence: {samples} samples are few.",
     "few-validation": "Thin evidence: {validation_samples} validation samples are few.",

@@ -59,14 +59,17 @@ class CapacityReport:
 
     Attributes:
         guide: The network that the student learned from: `teacher`, or the last assistant.
-        guide_score, student_score: Accuracy on the validation split.
+        guide_score, student_score: On the validation split, by `metric`.
         guide_parameters, student_parameters: Their sizes.
-        validation_samples: Size of the validation split.
+        validation_samples: Size of the validation split: of taggers in words, of language models in tokens.
         validation_agreement: With the guide, mean over the same epochs as `quarter`.
-        noise: Two standard errors of the gap at most, from the share of samples on which the two differ.
         train_samples: How many training samples were looked at.
         quarter: None where nothing was recorded on training samples.
         epochs: How many the student was trained.
+        metric: What scores are: accuracy, f1 of taggers, or perplexity of language models.
+        evidence: As many samples of accuracy tell a gap as surely; None for `validation_samples`.
+        helped: Whether the student is better than the same one from hard labels alone, as the scorecard says it; None
+            where that was not trained.
     """
 
     guide: str
@@ -79,16 +82,27 @@ class CapacityReport:
     train_samples: int
     quarter: Quarter | None
     epochs: int
+    metric: str = "accuracy"
+    evidence: float | None = None
+    helped: bool | None = None
 
     @property
     def gap(self) -> float:
-        """Accuracy that the student lacks; below 0 it is better."""
+        """What the student lacks, below 0 it is better: of perplexities the share by which the guide's is lower."""
+        if self.metric == "perplexity":
+            return 1 - self.guide_score / self.student_score
         return self.guide_score - self.student_score
 
     @property
     def noise(self) -> float:
-        """See above. Only samples on which the two differ make a gap, so its variance is at most their share / N."""
-        return 2 * math.sqrt(max(1 - self.validation_agreement, 0.0) / max(self.validation_samples, 1))
+        """Two standard errors of the gap at most; 0 of perplexities, of which it is not known.
+
+        Only samples on which the two differ make a gap, so its variance is at most their share / N.
+        """
+        if self.metric == "perplexity":
+            return 0.0
+        count = self.validation_samples if self.evidence is None else self.evidence
+        return 2 * math.sqrt(max(1 - self.validation_agreement, 0.0) / max(count, 1.0))
 
     @property
     def ratio(self) -> float:
@@ -132,11 +146,13 @@ def report_of(scorecard: dict[str, Any], metrics: MetricStore) -> CapacityReport
         teacher, student = networks[guide[0]], networks["student"]
         counts = scorecard["data"]["counts"]
         steps = metrics.series(STAGE, "validation", "agreement").steps
+        metric = str(scorecard.get("metric", "accuracy"))
+        gain = scorecard.get("headline", {}).get("gain")
         quarter = _quarter(metrics, steps)
         return CapacityReport(
             guide=guide[0],
-            guide_score=float(teacher["validation"]["accuracy"]),
-            student_score=float(student["validation"]["accuracy"]),
+            guide_score=float(teacher["validation"][metric]),
+            student_score=float(student["validation"][metric]),
             guide_parameters=int(teacher["parameters"]),
             student_parameters=int(student["parameters"]),
             validation_samples=int(student["validation"]["count"]),
@@ -144,9 +160,25 @@ def report_of(scorecard: dict[str, Any], metrics: MetricStore) -> CapacityReport
             train_samples=sample_count(int(counts["train"]), int(counts["validation"])),
             quarter=quarter,
             epochs=len(steps),
+            metric=metric,
+            evidence=_evidence(student["validation"]) if metric == "f1" else None,
+            helped=None if gain is None else gain > 0,
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None  # a scorecard of another version, or one that was damaged
+
+
+def _evidence(measured: dict[str, Any]) -> float:
+    """How many samples of accuracy tell a gap as surely as a tagger's words tell one in F1.
+
+    D words on which two taggers differ move the number of right spans by sqrt(D) at most, and F1 by that over the
+    number of spans. F1 of tags without spans is a mean over tags, and rare ones move it as much as others.
+    """
+    counts = [entry["count"] for entry in measured["per_tag"].values() if entry["count"]]
+    words = int(measured["count"])
+    if sum(counts) == words:  # every word has a tag that counts: there are no spans
+        return len(counts) ** 2 / sum(1 / count for count in counts)
+    return float(sum(counts) ** 2 / words)
 
 
 def quarter_start(epochs: int) -> int:

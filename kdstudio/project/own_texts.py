@@ -1,7 +1,9 @@
-"""A project from a file of a person's own texts: a table with labels, or plain text for a language model."""
+"""A project from a file of a person's own texts: a table with labels, words with tags, or plain text for a language
+model."""
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 from kdstudio.project.errors import DataError, InputError
@@ -16,6 +18,7 @@ from kdstudio.project.spec import (
     LayersSpec,
     SoftTerm,
     StudentSpec,
+    TaggedText,
     TeacherSpec,
     TextCorpus,
     TextTable,
@@ -23,6 +26,7 @@ from kdstudio.project.spec import (
 )
 from kdstudio.project.table_head import Columns, TableHead, guess_columns, read_head, what_comes
 from kdstudio.project.tables import BROKEN, open_text, suffix_of, wrong_encoding
+from kdstudio.project.tagged import CONLL, looks_tagged, read_tagged
 
 TABLES, TEXTS = (".csv", ".tsv", ".jsonl"), (".txt",)
 EXPERIMENT = "half-the-layers"
@@ -34,6 +38,10 @@ FIRST_TOKENS, BLOCK = 300_000, 64
 PACKED = 3
 #: About so many letters make a token.
 LETTERS = 4
+#: So many sentences of a tagged file are looked at before a project is made of it.
+SENTENCES = 5000
+#: Fewer sentences than these are learned in smaller batches and more epochs: else there are too few steps.
+FEW, FEWEST = 3000, 3
 #: So many characters of a text are looked at before a project is made of it.
 HEAD = 200_000
 TASKS: tuple[LanguageTask, ...] = ("causal-lm", "masked-lm")
@@ -122,6 +130,38 @@ def corpus_project(target: Path, file: Path, encoding: str = "utf-8", task: Lang
     return _project(target, data, "gpt2", sizes, ("transformer.ln_f", "transformer.ln_f"), 2e-3, 1.0)
 
 
+def tagged_project(target: Path, file: Path, encoding: str = "utf-8") -> Project:
+    """Makes a project that distils a tagger of a file of tagged words: a small encoder, and half of its layers.
+
+    Args:
+        target: The new folder.
+        file: CoNLL or JSON lines; it stays where it is.
+        encoding: Of the file.
+
+    Raises:
+        KDStudioError: The file cannot be read, or the folder cannot be written.
+    """
+    sentences = list(islice(read_tagged(file, encoding), SENTENCES))
+    if len(sentences) < FEWEST:
+        raise DataError(
+            f"data.path: {file.name} has {len(sentences)} sentences",
+            "an empty line ends a sentence of a CoNLL file; some are held out to validate and to test",
+            "give a file with more sentences",
+        )
+    letters = sorted(sum(len(word) + 1 for word in each.words) for each in sentences)
+    tokens = _room(letters)
+    most, few = FIRST_TOKENS // tokens, len(sentences) < FEW
+    data = TaggedText(
+        path=str(file.resolve()),
+        encoding=encoding,
+        tokenizer="bpe:2000",
+        max_tokens=tokens,
+        batch_size=16 if few else 32,
+        train_limit=None if len(sentences) < SENTENCES and len(sentences) <= most else most,
+    )
+    return _project(target, data, "bert", BERT, BERT_ENDS, 5e-4, 2.0, 2 if few else 1)
+
+
 def own_project(
     target: Path,
     source: Path,
@@ -136,6 +176,13 @@ def own_project(
     Raises:
         KDStudioError: The file is none that is known here, or the columns do not do.
     """
+    if looks_tagged(source):
+        if text or second or label or task:
+            raise InputError(
+                f"{source.name} holds words with tags, and each word's tag is learned",
+                fix="leave out --text, --second, --label and --task",
+            )
+        return tagged_project(target, source, encoding)
     if is_plain_text(source):
         if text or second or label:
             raise InputError(f"{source.name} is plain text and has no columns", fix="leave out --text and --label")
@@ -143,7 +190,8 @@ def own_project(
     if not is_table(source):
         raise InputError(
             f"{source}: nothing is known to be made of this",
-            fix="give a .csv, .tsv, .jsonl or .txt file (.gz too), or a folder with a sub-folder of images a class",
+            fix=f"give a .csv, .tsv, .jsonl or .txt file (.gz too), words with tags ({', '.join(CONLL)}), or a folder "
+            "with a sub-folder of images a class",
         )
     if task is not None:
         raise InputError(
@@ -175,19 +223,27 @@ def _tokens(head: TableHead, columns: Columns) -> int:
     """A length that most texts fit into; of long texts their beginning."""
     names = [name for name in (columns.text, columns.second) if name]
     letters = sorted(sum(len(str(row.values.get(name) or "")) for name in names) for row in head.rows)
+    return _room(letters)
+
+
+def _room(letters: list[int]) -> int:
+    """A length in tokens that most of the texts with so many letters fit into; the numbers are sorted."""
     common = letters[int(0.9 * (len(letters) - 1))] / LETTERS
     return next((size for size in (32, 64) if common <= size), 128)
 
 
 def _project(
     target: Path,
-    data: TextTable | TextCorpus,
+    data: TextTable | TaggedText | TextCorpus,
     kind: str,
     sizes: dict[str, int],
     ends: tuple[str, str],
     rate: float,
     temperature: float,
+    times: int = 1,
 ) -> Project:
+    """Makes the project, with `times` as many epochs as usual."""
+
     def train(epochs: int, lr: float) -> TrainSpec:
         return TrainSpec(epochs=epochs, optimizer="adamw", lr=lr, weight_decay=0.01, warmup_epochs=0.5, clip_norm=1)
 
@@ -196,14 +252,14 @@ def _project(
         Experiment(
             name=EXPERIMENT,
             data=data,
-            teacher=TeacherSpec(model=f"transformers:{kind}", args=sizes, train=train(6, rate)),
+            teacher=TeacherSpec(model=f"transformers:{kind}", args=sizes, train=train(6 * times, rate)),
             student=StudentSpec(model="from-teacher", layers=LayersSpec(count=2)),
             objective=[
                 HardTerm(weight=0.5),
                 SoftTerm(weight=0.5, temperature=temperature),
                 CosineTerm(weight=1, pairs=[LayerPair(teacher=ends[0], student=ends[1])]),
             ],
-            train=train(4, rate / 2),
+            train=train(4 * times, rate / 2),
             evaluate=EvaluateSpec(latency_batch=32),
             baseline=True,
         )

@@ -8,7 +8,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from kdstudio.cli import main
+from kdstudio.engine.run import execute
 from kdstudio.project.folder import create_project
+from kdstudio.project.own_texts import own_project
+from kdstudio.project.spec import Experiment
+from tests.engine.text_kit import write_tagged
 from tests.project.test_advice import card, recorded
 
 
@@ -81,3 +85,29 @@ def test_an_experiment_is_advised_once_its_teacher_is_trained(
     assert [each["rule"] for each in found["statements"]] == ["temperature"]
     assert main(["advise", str(tmp_path / "nothing")]) == 2
     assert "no experiment" in capsys.readouterr().err
+
+
+def test_a_taggers_samples_are_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a run and of its experiment; and a run that distillation did not help is not told to be good."""
+    file = write_tagged(tmp_path / "names.conll")
+    project = own_project(tmp_path / "project", file, None, None, None)
+    plain = project.load("half-the-layers").model_dump(mode="json")
+    plain["teacher"]["args"] |= {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    plain["teacher"]["train"]["epochs"] = plain["train"]["epochs"] = 1
+    plain["student"]["layers"] = {"count": 1}
+    plain["objective"] = plain["objective"][:2]
+    experiment = Experiment.model_validate(plain)
+    project.save(experiment)
+    run = project.create_run(experiment)
+    execute(run)
+    for target in (run.path, project.path_of("half-the-layers")):
+        capsys.readouterr()
+        assert main(["advise", str(target)]) == 0
+        said = capsys.readouterr().out
+        assert "tag " in said
+        assert " validation words\n" in said
+    assert main(["advise", str(run.path)]) == 0
+    said = capsys.readouterr().out
+    card = run.scorecard()
+    assert card is not None
+    assert card["headline"]["gain"] > 0 or "Nothing to mend" not in said

@@ -19,6 +19,7 @@ from kdstudio.gui.setup.columns_dialog import COLUMNS, ColumnsDialog
 from kdstudio.gui.theme import Theme
 from kdstudio.project.folder import create_project
 from kdstudio.project.table_head import Columns
+from tests.engine.text_kit import write_tagged
 from tests.gui.setup_kit import SilentEngine
 
 LEFT = Qt.MouseButton.LeftButton
@@ -210,6 +211,29 @@ def test_a_dropped_file_of_texts_becomes_a_project(
     assert experiment.data.source == ("table" if name.endswith("csv") else "corpus")
     assert name.endswith("csv") or experiment.data.task == "masked-lm"  # type: ignore[union-attr]
     assert window.setup_page.context.problems == {}
+
+
+@pytest.mark.parametrize("name", ["names.conll", "names.jsonl"])
+def test_a_dropped_file_of_tagged_words_becomes_a_project(
+    qtbot: QtBot, make_window: Callable[..., MainWindow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("kdstudio.gui.setup.page.EngineClient", SilentEngine)
+    monkeypatch.setattr("kdstudio.gui.project_actions.projects_home", lambda: tmp_path / "home")
+    window = make_window()
+    drop(window, write_tagged(tmp_path / name))
+    assert window.message.button.text() == "Learn from these texts"
+    qtbot.mouseClick(window.message.button, LEFT)
+    assert window.project is not None
+    experiment = window.setup_page.experiment
+    assert experiment is not None
+    assert experiment.data.source == "tagged"
+    assert "the tag of each word" in window.message.why.text()
+    window.close_project()
+    bad = tmp_path / "bad.conll"
+    bad.write_text("Ann O\nwent\n", encoding="utf-8")
+    window.projects.from_texts(bad)
+    assert window.project is None
+    assert "the word 'went' has no tag" in window.message.what.text()
 
 
 def test_a_file_that_is_none_is_told(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pytestqt.qtbot import QtBot
 from kdstudio.project.runs.folder import RunFolder
 from tests.gui.metric_runs import Story, write_run
 from tests.gui.panels import draw, read
-from tests.gui.quality_kit import VIEWS, Shown, evaluated
+from tests.gui.quality_kit import VIEWS, Shown, evaluated, evaluated_as
 from tests.gui.snapshot_runs import Recipe, make_run
 
 
@@ -208,3 +209,81 @@ def test_every_view_is_saved_in_both_themes(
     rows = list(csv.reader((tmp_path / "x.csv").open()))
     assert len(rows) > 3
     assert len({len(row) for row in rows}) == 1
+
+
+def tabs(quality: Shown) -> list[bool]:
+    return [quality.panel.switch.switch.isTabEnabled(index) for index in range(5)]
+
+
+def test_of_taggers_classes_are_kinds_of_tags(quality: Shown, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs" / "made" / "002")
+    evaluated_as(run, "f1")
+    quality.follow(run)
+    assert tabs(quality) == [True, True, True, True, False]
+    assert "The evaluation keeps no single sentences" in quality.panel.switch.switch.tabToolTip(4)
+    view = quality.choose("classes")
+    assert view.bars.facts.classes == ["LOC", "PER"]
+    assert "60 words of the test samples" in view.legend.text()
+    assert "80.0 %" in view.legend.text(), "F1 of the student"
+    assert view.bars.words(1).startswith("PER, F1: teacher 44.0 %")
+    quality.pick(view.measure, "Precision")
+    draw(quality.panel)
+    assert view.bars.words(0).startswith("LOC, Precision: teacher 90.0 %")
+    heads, first, _ = view.table()
+    assert first[heads.index("student recall")] == 0.8
+    quality.choose("confusion")
+    quality.choose("calibration")
+    run = write_run(tmp_path / "runs" / "made" / "003")
+    evaluated(run)
+    quality.follow(run)
+    view = quality.choose("classes")
+    assert view.measure.isHidden()
+    assert "class 3: teacher" in view.bars.words(3)
+
+
+def test_a_tab_without_anything_behind_it_says_why(quality: Shown, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs" / "made" / "002")
+    quality.follow(run)
+    assert not any(tabs(quality)[1:])
+    bar = quality.panel.switch.switch
+    assert "with the first snapshot" in bar.tabToolTip(1)
+    evaluated_as(run, "perplexity")
+    draw(quality.panel)
+    assert tabs(quality) == [True, False, False, False, False]
+    reasons = [bar.tabToolTip(index) for index in range(1, 5)]
+    assert len(set(reasons)) == 4
+    assert all("anguage model" in reason for reason in reasons)
+    assert not quality.panel.source.isVisible()
+    quality.panel.window().resize(900, 760)
+    draw(quality.panel)
+    classes = quality.panel.classes
+    assert classes.isVisible()
+    assert classes.note.words.text() == reasons[0]
+    assert not classes.bars.isVisible()
+    assert not classes.options.isVisible()
+    evaluated(run)
+    draw(quality.panel)
+    assert all(tabs(quality))
+    assert classes.bars.isVisible()
+    assert not classes.note.isVisible()
+
+
+def test_a_tagger_that_was_evaluated_by_an_earlier_version(quality: Shown, tmp_path: Path) -> None:
+    """It has F1 of each kind, and no confusions; nothing breaks where a tall panel shows that view."""
+    run = write_run(tmp_path / "runs" / "made" / "002")
+    card = evaluated_as(run, "f1")
+    for network in card["networks"].values():
+        for key in ("confusion", "reliability", "per_class"):
+            del network["test"][key]
+            network["validation"].pop(key, None)
+    run.scorecard_path.write_text(json.dumps(card))
+    quality.follow(run)
+    assert tabs(quality) == [True, True, False, False, False]
+    assert "kdstudio evaluate" in quality.panel.switch.switch.tabToolTip(2)
+    quality.panel.window().resize(900, 760)
+    quality.panel.switch.switch.setCurrentIndex(2)
+    draw(quality.panel)
+    assert quality.panel.confusion.note.isVisible()
+    quality.panel.save(tmp_path / "panel.csv", "csv")
+    assert "F1" not in (tmp_path / "panel.csv").read_text(encoding="utf-8")
+    assert quality.choose("classes").bars.facts.classes == ["LOC", "PER"]

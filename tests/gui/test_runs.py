@@ -114,3 +114,30 @@ def test_language_models_have_their_perplexity(make_window: Callable[..., MainWi
     window.runs.show_runs(Catalogue().read(digits))
     assert not header.isSectionHidden(STUDENT)
     assert texts(window, titles.index("Perplexity")) == ["–", "12.50"]
+
+
+def test_words_follow_the_score(make_window: Callable[..., MainWindow], digits: Project) -> None:
+    """Of taggers it is F1; beside classifiers the column says both, and each cell its own."""
+    run = finished_run(digits)
+    card = json.loads(run.scorecard_path.read_text())
+    card["metric"] = "f1"
+    for network in card["networks"].values():
+        network["test"]["f1"] = 0.75
+    run.scorecard_path.write_text(json.dumps(card))
+    window = make_window(digits)
+    window.show_page("runs")
+    model, tip = window.runs.model, Qt.ItemDataRole.ToolTipRole
+
+    def heading(role: Qt.ItemDataRole = Qt.ItemDataRole.DisplayRole) -> str:
+        return str(model.headerData(STUDENT, Qt.Orientation.Horizontal, role))
+
+    assert texts(window, STUDENT) == ["75.00"]
+    assert heading() == "Student F1"
+    assert heading(tip) == "The student's F1 score on test samples, in per cent"
+    assert "Student F1" in [action.text() for action in window.runs.columns_menu().actions()]
+    finished_run(digits)
+    window.runs.show_runs(Catalogue().read(digits))
+    assert heading() == "Student %"
+    assert "the F1 score of taggers" in heading(tip)
+    tips = [str(model.index(row, STUDENT).data(tip)) for row in range(2)]
+    assert [("F1" in text, "accuracy" in text) for text in tips] == [(False, True), (True, False)]

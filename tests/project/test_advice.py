@@ -67,6 +67,31 @@ def test_each_rule(changes: dict[str, Any], expected: list[tuple[str, str]]) -> 
     assert rules(**changes) == expected
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected", "said"),
+    [
+        ({"student_score": 0.945, "helped": True}, "keeps-up", "Nothing to mend"),
+        ({"student_score": 0.945, "helped": False}, "keeps-up-alone", "distillation did not help"),
+        ({"metric": "f1", "student_score": 0.945}, "keeps-up-f1", "1000 validation words it reaches F1 94.5 %"),
+        ({"metric": "f1", "student_score": 0.945, "helped": False}, "keeps-up-alone-f1", "did not help"),
+        ({"metric": "f1", "evidence": 50.0}, "noise-f1", "up to 12.0 points"),
+        ({"metric": "f1", "quarter": None}, "no-record-f1", "lacks 10.0 points of its teacher's F1"),
+        (
+            {"metric": "perplexity", "guide_score": 20.0, "student_score": 25.0, "quarter": None},
+            "no-record-perplexity",
+            "20.0 % lower than the student's",
+        ),
+        ({"metric": "perplexity", "guide_score": 20.0, "student_score": 19.0}, "keeps-up-perplexity", "19.00"),
+    ],
+)
+def test_the_score_is_what_the_run_is_judged_by(changes: dict[str, Any], expected: str, said: str) -> None:
+    (statement,) = capacity_statements(dataclasses.replace(FAR, **changes))
+    assert statement.rule == expected
+    assert said in " ".join(statement.told())
+    assert ("Nothing to mend" in statement.told()[0]) is (changes.get("helped") is not False and "keeps" in expected)
+    assert not statement.thin
+
+
 def test_every_statement_shows_its_figures() -> None:
     (statement,) = capacity_statements(FAR)
     head, reason = statement.told()
@@ -136,6 +161,23 @@ def test_the_figures_of_a_run(tmp_path: Path) -> None:
     assert found.kl == pytest.approx(np.mean([2.0, *kl[15:]]))
     slope = np.polyfit(range(15, 22), [2.0, *kl[15:]], 1)[0]
     assert found.change == pytest.approx(6 * slope / found.kl)
+
+
+def test_of_taggers_f1_counts(tmp_path: Path) -> None:
+    """A word in ten differs: of 20 spans in 300 words five or six may be others, of three even tags fewer."""
+    tagged = card(metric="f1", headline={"gain": -0.01})
+    for entry, score in zip(tagged["networks"].values(), (0.9, 0.8, 0.6)):
+        entry["validation"] |= {"f1": score, "per_tag": {"LOC": {"count": 12}, "PER": {"count": 8}}}
+        entry["validation"]["fidelity"]["agreement"] = 0.9
+    found = report_of(tagged, read_epochs(tmp_path / "none.jsonl"))
+    assert found is not None
+    assert (found.metric, found.helped, found.gap) == ("f1", False, pytest.approx(0.3))
+    assert found.noise == pytest.approx(2 * np.sqrt(0.1 * 300) / 20)
+    for entry in tagged["networks"].values():
+        entry["validation"]["per_tag"] = {"A": {"count": 100}, "B": {"count": 100}, "C": {"count": 100}}
+    found = report_of(tagged, read_epochs(tmp_path / "none.jsonl"))
+    assert found is not None
+    assert found.noise == pytest.approx(2 * np.sqrt(0.1 / 300))
 
 
 def test_of_a_chain_the_last_assistant_counts(tmp_path: Path) -> None:

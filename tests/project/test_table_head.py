@@ -11,7 +11,9 @@ import pytest
 from kdstudio.cli import main
 from kdstudio.project.errors import DataError, InputError
 from kdstudio.project.own_texts import FIRST_TOKENS, own_project
+from kdstudio.project.spec import TaggedText
 from kdstudio.project.table_head import MOST_ROWS, Columns, guess_columns, read_head, what_comes
+from tests.engine.text_kit import write_tagged
 
 REVIEWS = (
     "id,Review,stars,Sentiment\n1,a fine long day out,5,pos\n2,a dull day at home,1,neg\n3,so very kind of you,4,pos\n"
@@ -151,6 +153,35 @@ def test_a_project_of_ones_own_text(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is no text file"):
         own_project(tmp_path / "other", write(tmp_path / "b.txt", b"a\0b"), None, None, None)
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("name", ["names.conll", "names.jsonl"])
+def test_a_project_of_ones_own_tagged_words(tmp_path: Path, name: str) -> None:
+    file = write_tagged(tmp_path / name)
+    experiment = own_project(tmp_path / "project", file, None, None, None).load("half-the-layers")
+    data = experiment.data
+    assert isinstance(data, TaggedText)
+    assert (Path(data.path), data.max_tokens, data.batch_size, data.train_limit) == (file, 32, 16, None)
+    assert experiment.teacher is not None
+    assert experiment.teacher.model == "transformers:bert"
+    with pytest.raises(InputError, match="each word's tag is learned"):
+        own_project(tmp_path / "other", file, None, None, "tags")
+    with pytest.raises(InputError, match="each word's tag is learned"):
+        own_project(tmp_path / "other", file, None, None, None, task="causal-lm")
+    for content, said in (("Ann O\nwent\n", "line 2: the word 'went' has no tag"), ("Ann O\n", "has 1 sentences")):
+        with pytest.raises(DataError, match=said):
+            own_project(tmp_path / "other", write(tmp_path / "bad.conll", content), None, None, None)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_first_experiment_takes_only_so_many_tagged_sentences(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdstudio.project.own_texts.SENTENCES", 50)
+    file = write_tagged(tmp_path / "names.conll")
+    data = own_project(tmp_path / "project", file, None, None, None).load("half-the-layers").data
+    assert isinstance(data, TaggedText)
+    assert data.train_limit == FIRST_TOKENS // data.max_tokens
 
 
 def test_what_cannot_be_made_is_told(tmp_path: Path) -> None:

@@ -23,12 +23,27 @@ def layers_of(model: nn.Module) -> list[str]:
     if not isinstance(model, TextNetwork):
         return names
     path = model.blocks
+    if f"{path}.0" not in names:  # a single block is not seen to be one
+        names = _around(model, path) + [name for name in names if not path.startswith(f"{name}.")]
     kept = [name for name in names if not f"{path}.".startswith(f"{name}.")]
     kept = [name for name in kept if not any(part in name.rpartition(".")[2] for part in _POSITIONS)]
     if model.facts.is_language_model:
         base = str(model.inner.base_model_prefix)
         kept = [name for name in kept if name.partition(".")[0] == base]
     return kept
+
+
+def _around(model: TextNetwork, path: str) -> list[str]:
+    """The parts of a body and, in the place of what holds them, its blocks."""
+    base = path.partition(".")[0]
+    found: list[str] = []
+    for name, child in model.get_submodule(base).named_children():
+        full = f"{base}.{name}"
+        if path == full or path.startswith(f"{full}."):
+            found += [f"{path}.{number}" for number in range(int(model.config.num_hidden_layers))]
+        elif not isinstance(child, nn.Dropout):
+            found.append(full)
+    return found
 
 
 def mean_of_real(features: Tensor, mask: Tensor | None) -> Tensor:

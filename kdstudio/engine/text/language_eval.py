@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kdstudio.engine.evaluate import classification_metrics, fidelity
 from kdstudio.engine.text.facts import IGNORED, TextFacts
 from kdstudio.engine.text.tagging import tag_scores
 
@@ -154,11 +155,13 @@ def language_metrics(
     """Scores a language model on blocks int (N, S); see `metrics`. Both networks are left in eval mode.
 
     A tagger is scored at the words, by `labels` (N, S), and has what `tag_scores` says in the place of a perplexity.
+    As classifiers it has `confusion`, `per_class`, `ece` and `reliability`, with words as samples and tags as classes.
     """
     model.eval()
     if teacher is not None:
         teacher.eval()
     sums, answers = Tally(device), Answers(facts)
+    words: list[tuple[Tensor, Tensor, Tensor | None]] = []
     with torch.no_grad():
         for inputs, targets in views(blocks, facts, device, progress, labels):
             logits = model(inputs)
@@ -166,4 +169,20 @@ def language_metrics(
             there, (ours, theirs) = at_targets(facts, targets, logits, teacher(inputs) if teacher is not None else None)
             assert ours is not None
             tally(ours, there, theirs, sums)
-    return answers.told(metrics(sums.values()))
+            if facts.is_tagger:
+                words.append((ours.float().cpu(), there.cpu(), None if theirs is None else theirs.float().cpu()))
+    found = answers.told(metrics(sums.values()))
+    if words:
+        _add_words(found, words, facts)
+    return found
+
+
+def _add_words(found: dict[str, Any], words: list[tuple[Tensor, Tensor, Tensor | None]], facts: TextFacts) -> None:
+    """Adds what is counted tag by tag: logits (P, C) of the network, tags (P) and logits of the teacher, in parts."""
+    ours, targets = torch.cat([part[0] for part in words]), torch.cat([part[1] for part in words])
+    theirs = [part[2] for part in words if part[2] is not None]
+    counted = classification_metrics(ours, targets, list(facts.tags))
+    for name in ("confusion", "per_class", "ece", "reliability", "not_finite"):
+        found[name] = counted[name]
+    if theirs:
+        found["fidelity"]["confusion"] = fidelity(ours, torch.cat(theirs))["confusion"]

@@ -14,6 +14,8 @@ from kdstudio.engine.looks import Pair
 from kdstudio.engine.probes import Probes
 from kdstudio.engine.taps import Taps
 from kdstudio.engine.text.facts import IGNORED, TextFacts
+from kdstudio.engine.text.families import is_causal
+from kdstudio.engine.text.network import TextNetwork
 from kdstudio.project.runs.texts import BETAS
 
 #: At most so many tokens of a text, and of all texts together: with 240 bytes a place 61 kB a snapshot.
@@ -69,7 +71,9 @@ class LanguageProbes(Probes):
         kept = torch.ones(inputs.shape, dtype=torch.bool)
         for token in facts.special:
             kept &= inputs != token
-        if facts.task == "causal-lm":
+        if facts.pad is not None:
+            kept &= inputs != facts.pad
+        if isinstance(self.teacher, TextNetwork) and is_causal(self.teacher.config):
             kept[:, 0] = False
         places = kept.flatten().nonzero().flatten()
         most = min(len(places), TOKENS_A_SAMPLE * self.spec.alignment_samples)

@@ -113,7 +113,7 @@ def _title(name: str) -> str:
 
 
 def chain_rows(scorecard: dict[str, Any]) -> list[list[str]]:
-    """The chain as rows of text: its networks, then the accuracy at each link on each split; none without one."""
+    """The chain as rows of text: its networks, then the score at each link on each split; none without one."""
     links, networks = scorecard.get("chain") or [], scorecard["networks"]
     if not links:
         return []
@@ -121,7 +121,9 @@ def chain_rows(scorecard: dict[str, Any]) -> list[list[str]]:
     for split in ("validation", "test"):
         if split in networks["student"]:
             label = tr("Accuracy on {split} samples", split=split_word(split))
-            if is_language(scorecard):
+            if scorecard.get("metric") == "f1":
+                label = tr("F1 score on {split} samples", split=split_word(split))
+            elif is_language(scorecard):
                 label = tr("Perplexity on {split} samples", split=split_word(split))
             rows.append([label, *(_score(networks[name][split]) for name in links)])
     return [*rows, [tr("Parameters"), *(f"{networks[name]['parameters']:,}" for name in links)]]

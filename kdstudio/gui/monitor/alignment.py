@@ -10,7 +10,7 @@ from kdstudio.gui.monitor.align_layers import LayersView
 from kdstudio.gui.monitor.align_pairs import PairsView, pair_names
 from kdstudio.gui.monitor.align_relations import RelationsView
 from kdstudio.gui.monitor.align_state import AlignState, pair_name
-from kdstudio.gui.monitor.language_runs import TAGGED, is_tagged
+from kdstudio.gui.monitor.language_runs import NO_TAGS, is_tagged
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.monitor.text_attention import TokenAttentionView
 from kdstudio.gui.monitor.views import View, ViewPanel
@@ -71,7 +71,8 @@ class AlignmentPanel(ViewPanel):
 
     def redraw(self) -> None:
         if self.moment.info is None:
-            self.empty.set_text(tr(TAGGED) if is_tagged(self.moment.experiment) else tr(EMPTY))
+            over = self.worker is not None and self.worker.run_folder.state().phase == "finished"
+            self.empty.set_text(tr(NO_TAGS) if over and is_tagged(self.moment.experiment) else tr(EMPTY))
             return
         if self.state.now() is None:
             self.show_empty(True)

@@ -15,8 +15,13 @@ NONE_RECORDED = mark(
 )
 
 
-TAGGED = mark(
-    "Runs on tagged words keep no snapshots of their networks. Their F1 score, agreement and KL are under Quality."
+EMPTY_TAGS = mark(
+    "What teacher and student say of each word of a few sentences appears here, as soon as the student trains."
+)
+#: Of a run of an earlier version.
+NO_TAGS = mark(
+    "This run on tagged words kept no snapshots of its networks: those from this version on do. Its F1 score, "
+    "agreement and KL are under Quality."
 )
 
 

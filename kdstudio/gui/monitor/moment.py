@@ -20,7 +20,7 @@ from kdstudio.project.runs.snapshots import (
     read_probes,
     read_snapshot,
 )
-from kdstudio.project.runs.texts import Said, Texts, read_said, read_texts
+from kdstudio.project.runs.texts import Said, SaidTags, Texts, read_said, read_texts
 from kdstudio.project.spec import Experiment
 
 KEPT = 48
@@ -49,7 +49,7 @@ class Moment(QObject):
         self._texts: Texts | None = None
         self._experiment: Experiment | None = None
         self._kept: OrderedDict[int, Snapshot | None] = OrderedDict()
-        self._heard: OrderedDict[int, Said | None] = OrderedDict()
+        self._heard: OrderedDict[int, Said | SaidTags | None] = OrderedDict()
         self._player = QTimer(self)
         self._player.timeout.connect(self._play_on)
 
@@ -92,13 +92,13 @@ class Moment(QObject):
 
     @property
     def texts(self) -> Texts | None:
-        """The probe texts of a language model, None of other runs, and while they have not been written."""
+        """The probe texts of a language model or a tagger, None of other runs, and while they have not been written."""
         if self._texts is None and self.infos and self.run_folder is not None:
             self._texts = read_texts(self.run_folder)
         return self._texts
 
-    def said(self) -> Said | None:
-        """What a language model's student says at the shown moment, or before it where the file is damaged."""
+    def said(self) -> Said | SaidTags | None:
+        """What a student that reads texts says at the shown moment, or before it where the file is damaged."""
         for index in range(self.index, max(-1, self.index - KEPT), -1):
             info = self.infos[index]
             if info.number not in self._heard:

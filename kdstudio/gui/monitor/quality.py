@@ -20,7 +20,20 @@ from kdstudio.gui.theme import Theme
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.runs.state import RunState
 
-EMPTY = mark("Validation accuracy appears here after the first epoch, and with the student its classes and confusions.")
+#: What will appear, by kind of run.
+EMPTY = {
+    "accuracy": mark(
+        "Validation accuracy appears here after the first epoch, and with the student its classes and confusions."
+    ),
+    "f1": mark(
+        "The F1 score on validation sentences appears here after the first epoch; F1, precision and recall of each "
+        "kind of tag, confusions and calibration when the run is finished."
+    ),
+    "perplexity": mark(
+        "Perplexity on validation text appears here after the first epoch. Classes, confusions, calibration and "
+        "samples are those of classifiers; the words of a language model are under Soft targets."
+    ),
+}
 SOURCES = {AUTO: mark("Latest"), MOMENT: mark("Shown moment"), "validation": mark("Validation"), "test": mark("Test")}
 
 
@@ -28,7 +41,7 @@ class QualityPanel(Panel):
     """Curves over epochs; and at a moment, or on a whole split once it was measured, everything else."""
 
     def __init__(self, theme: Theme, moment: Moment) -> None:
-        super().__init__("quality", tr("Quality"), tr(EMPTY), theme)
+        super().__init__("quality", tr("Quality"), tr(EMPTY["accuracy"]), theme)
         self.moment = moment
         moment.changed.connect(self.mark_stale)
         self.state = QualityState(moment)
@@ -94,11 +107,25 @@ class QualityPanel(Panel):
             return
         measured = any(split == "validation" for _, split, _ in self.worker.series_keys())
         sources = self.state.sources()
+        self.empty.set_text(tr(EMPTY[self.state.kind()]))
         self.show_empty(not measured and not sources)
         self._fill_sources([AUTO, *sources] if sources else [])
-        for index, view in enumerate(self.views):
-            self.switch.switch.setTabEnabled(index, bool(sources) or view is self.curves)
+        self._explain()
         self.switch.redraw()
+
+    def _explain(self) -> None:
+        """A tab without anything behind it cannot be chosen, and says why; so does its view in a tall panel."""
+        bar, kind = self.switch.switch, self.state.kind()
+        chosen = bar.currentIndex()
+        for index, view in enumerate(self.views):
+            why = "" if view is self.curves else view.why_empty()
+            view.explain(why)
+            bar.setTabEnabled(index, not why)
+            hint = view.hints.get(kind, view.hint)
+            bar.setTabToolTip(index, why or tr(hint))
+        if self.switch.tall:  # Qt leaves a tab that cannot be chosen any more, and its view would not say why
+            bar.setCurrentIndex(chosen)
+        self._place_options()
 
     def _fill_sources(self, sources: list[str]) -> None:
         if [self.source.itemData(index) for index in range(self.source.count())] != sources:
@@ -110,12 +137,14 @@ class QualityPanel(Panel):
 
     def _place_options(self) -> None:
         """The head holds what belongs to the views that are shown."""
-        shown = self.switch.shown() if self.stack.currentIndex() == 1 else []
+        on_panel = self.switch.shown() if self.stack.currentIndex() == 1 else []
+        shown = [view for view in self.views if view in on_panel and not view.explained]
         for view in self.views:
             view.options.setVisible(view in shown)
         self.source.setVisible(any(view is not self.curves for view in shown))
 
     def table(self) -> Sequence[Sequence[object]]:
         """What the chosen view shows."""
-        shown = self.switch.shown()[-1]
-        return next(view for view in self.views if view is shown).table()
+        on_panel = self.switch.shown()
+        shown = [view for view in self.views if view in on_panel and not view.explained]
+        return shown[-1].table() if shown else self.curves.table()

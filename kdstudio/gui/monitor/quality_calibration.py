@@ -214,6 +214,12 @@ class CalibrationView(QualityView):
 
     title = mark("Calibration")
     hint = mark("Whether the networks are as often right as they are sure")
+    needs = ("reliability",)
+    reasons = {
+        "perplexity": mark(
+            "Calibration is that of classifiers. How sure a language model is of the right token is in its perplexity."
+        )
+    }
 
     def __init__(self, theme: Theme, state: QualityState) -> None:
         super().__init__(theme, state)
@@ -239,7 +245,7 @@ class CalibrationView(QualityView):
         self.diagram.update()
 
     def redraw(self) -> None:
-        facts = self.state.facts()
+        facts = self.usable()
         if facts is not None:
             errors = {name: entry["ece"] for name, entry in facts.networks.items()}
             words = {name: f"ECE {error:.3f}" if error is not None else "–" for name, error in errors.items()}
@@ -247,7 +253,7 @@ class CalibrationView(QualityView):
             self.diagram.show_facts(facts)
 
     def table(self) -> Sequence[Sequence[object]]:
-        facts = self.state.facts()
+        facts = self.usable()
         rows: list[Sequence[object]] = [("samples", "network", "ece", "from", "count", "confidence", "accuracy")]
         for name, entry in facts.networks.items() if facts is not None else ():
             for found in entry["reliability"]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QComboBox, QFrame, QScrollArea, QSizePolicy, QToolTip, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QScrollArea, QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
 from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.palettes import small_font
@@ -17,6 +18,8 @@ from kdstudio.gui.monitor.words import percent
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.words import network_word
 
+#: What can be drawn of kinds of tags.
+MEASURES = {"f1": mark("F1"), "precision": mark("Precision"), "recall": mark("Recall")}
 ORDERS = {"class": mark("In order"), "worst": mark("Worst first"), "gap": mark("Largest gap to the teacher")}
 GAP = 6
 NARROWEST_BAR = 7
@@ -63,10 +66,19 @@ class ClassBars(QWidget):
         label = self.order[place]
         parts = []
         for name, entry in self.facts.networks.items():
-            found = entry["per_class"][label]["accuracy"]
+            found = entry["per_class"][label][self.facts.measure]
             parts.append(f"{network_word(name)} {percent(found) if found is not None else '–'}")
-        count = next(iter(self.facts.networks.values()))["per_class"][label]["count"]
+        count = max(entry["per_class"][label]["count"] for entry in self.facts.networks.values())
         name, shares = self.facts.classes[label], ", ".join(parts)
+        if self.facts.measure != "accuracy":
+            measure = tr(MEASURES[self.facts.measure])
+            return tr(
+                "{name}, {measure}: {shares}; there are {count:,}",
+                name=name,
+                measure=measure,
+                shares=shares,
+                count=count,
+            )
         return tr("{name}: {shares} of {count:,} samples", name=name, shares=shares, count=count)
 
     def _tell(self) -> None:
@@ -126,11 +138,11 @@ class ClassBars(QWidget):
         networks = self.facts.networks
         width = (spot.width() - 2 * GAP) / len(networks)
         for index, (name, entry) in enumerate(networks.items()):
-            accuracy = entry["per_class"][label]["accuracy"]
+            share = entry["per_class"][label][self.facts.measure]
             left = spot.left() + GAP + index * width
-            if accuracy is None:
+            if share is None:
                 continue
-            height = accuracy * area.height()
+            height = share * area.height()
             bar = QRectF(left, area.bottom() - height, max(1.0, width - 1), height)
             painter.fillRect(bar, QColor(colour_of(name, tokens)))
             if height < 1:  # nothing right is something to see too
@@ -180,6 +192,14 @@ class ClassesView(QualityView):
 
     title = mark("Classes")
     hint = mark("Accuracy of each network on each class")
+    needs = ("per_tag", "per_class")
+    hints = {"f1": mark("F1, precision and recall of each network on each kind of tag")}
+    reasons = {
+        "perplexity": mark(
+            "A language model has no classes: it chooses among thousands of tokens. The likeliest ones are under "
+            "Soft targets."
+        )
+    }
 
     def __init__(self, theme: Theme, state: QualityState) -> None:
         super().__init__(theme, state)
@@ -189,7 +209,23 @@ class ClassesView(QualityView):
         for key, words in ORDERS.items():
             self.order.addItem(tr(words), key)
         self.order.activated.connect(lambda _: self.redraw())
-        self.options = self.order
+        self.measure = QComboBox()
+        self.measure.setAccessibleName(tr("Measure of the kinds of tags"))
+        self.measure.setToolTip(
+            tr(
+                "Precision: how much of what is said is right. Recall: how much of what is there is found. F1: their "
+                "harmonic mean."
+            )
+        )
+        for key, words in MEASURES.items():
+            self.measure.addItem(tr(words), key)
+        self.measure.activated.connect(lambda _: self.redraw())
+        self.measure.hide()
+        row = QHBoxLayout(self.options)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        row.addWidget(self.measure)
+        row.addWidget(self.order)
         self.legend = NetworkLegend(theme)
         self.bars = ClassBars(theme)
         self.area = QScrollArea()
@@ -212,21 +248,30 @@ class ClassesView(QualityView):
         self.legend.recolour()
         self.bars.update()
 
+    def facts(self) -> Facts | None:
+        """The facts in force; of taggers with the kinds of tags as classes."""
+        facts = self.usable()
+        kinds = facts is not None and any("per_tag" in entry for entry in facts.networks.values())
+        self.measure.setVisible(kinds)
+        return of_kinds(facts, str(self.measure.currentData())) if facts is not None and kinds else facts
+
     def redraw(self) -> None:
-        facts = self.state.facts()
+        facts = self.facts()
         if facts is None:
             return
         has_teacher = "teacher" in facts.networks
         self.order.model().item(list(ORDERS).index("gap")).setEnabled(has_teacher)  # type: ignore[attr-defined]
         if not has_teacher and self.order.currentData() == "gap":
             self.order.setCurrentIndex(0)
-        self.legend.show_facts(facts, {name: percent(entry["accuracy"]) for name, entry in facts.networks.items()})
+        self.legend.show_facts(facts, {name: percent(entry[facts.measure]) for name, entry in facts.networks.items()})
         self.bars.show_facts(facts, ordered(facts, str(self.order.currentData())))
 
     def table(self) -> Sequence[Sequence[object]]:
-        facts = self.state.facts()
+        facts = self.facts()
         if facts is None:
             return []
+        if facts.measure != "accuracy":
+            return _kind_rows(facts, ordered(facts, str(self.order.currentData())))
         rows: list[Sequence[object]] = [("samples", "class", "count", *facts.networks)]
         for label in ordered(facts, str(self.order.currentData())):
             entries = [entry["per_class"][label] for entry in facts.networks.values()]
@@ -239,12 +284,34 @@ class ClassesView(QualityView):
         self.area.ensureVisible(int(spot.center().x()), 0, int(spot.width()), 0)
 
 
+def of_kinds(facts: Facts, measure: str) -> Facts:
+    """The facts of taggers with kinds of spans as classes, or of tags without spans these; see `Facts.measure`."""
+    kinds = sorted(set().union(*(entry.get("per_tag", {}) for entry in facts.networks.values())))
+    none = {"count": 0, **dict.fromkeys(MEASURES)}
+    networks = {
+        name: {**entry, "per_class": [entry.get("per_tag", {}).get(kind, none) for kind in kinds]}
+        for name, entry in facts.networks.items()
+    }
+    return replace(facts, classes=kinds, networks=networks, measure=measure)
+
+
+def _kind_rows(facts: Facts, order: list[int]) -> list[Sequence[object]]:
+    """All three measures of each kind of tag."""
+    heads = [f"{name} {measure}" for name in facts.networks for measure in MEASURES]
+    rows: list[Sequence[object]] = [("samples", "kind", "count", *heads)]
+    for label in order:
+        entries = [entry["per_class"][label] for entry in facts.networks.values()]
+        figures = [entry[measure] for entry in entries for measure in MEASURES]
+        rows.append((facts.words, facts.classes[label], max(entry["count"] for entry in entries), *figures))
+    return rows
+
+
 def ordered(facts: Facts, order: str) -> list[int]:
     """The classes in an order; those without samples come last."""
 
     def share(network: str, label: int) -> float | None:
         entry: dict[str, Any] = facts.networks.get(network, {})
-        return entry["per_class"][label]["accuracy"] if entry else None
+        return entry["per_class"][label][facts.measure] if entry else None
 
     def rank(label: int) -> tuple[float, int]:
         own = share("student", label)

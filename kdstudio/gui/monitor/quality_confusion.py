@@ -43,6 +43,14 @@ class ConfusionView(QualityView):
 
     title = mark("Confusion")
     hint = mark("Which classes are taken for which")
+    needs = ("confusion",)
+    hints = {"f1": mark("Which tags are taken for which, word by word")}
+    reasons = {
+        "perplexity": mark(
+            "A language model chooses among thousands of tokens: a table of their confusions would have millions of "
+            "cells. Where it leaves its teacher is told token by token under Soft targets."
+        )
+    }
 
     def __init__(self, theme: Theme, state: QualityState) -> None:
         super().__init__(theme, state)
@@ -104,7 +112,7 @@ class ConfusionView(QualityView):
         return found[self.pair.currentIndex()]
 
     def redraw(self) -> None:
-        facts = self.state.facts()
+        facts = self.usable()
         if facts is None or not facts.networks:
             return
         network, against = self._choose_pairs(facts)
@@ -170,7 +178,7 @@ class ConfusionView(QualityView):
         return tr(form, row=names[row], column=names[column], network=network_word(network), figures=figures)
 
     def table(self) -> Sequence[Sequence[object]]:
-        facts = self.state.facts()
+        facts = self.usable()
         if facts is None or self._counts is None:
             return []
         network, against = self.pair.currentData()

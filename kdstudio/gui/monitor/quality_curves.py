@@ -42,6 +42,11 @@ TIPS = {
 }
 
 
+#: Of what the finished networks are lines.
+FINISHED = {
+    "f1": mark("Validation F1 score of the finished network: {figure}"),
+    "accuracy": mark("Validation accuracy of the finished network: {figure}"),
+}
 PEER_TIP = mark("A student that learned beside this one; it is not kept")
 
 
@@ -61,6 +66,10 @@ class CurvesView(QualityView):
 
     title = mark("Curves")
     hint = mark("Accuracy, agreement and KL on validation samples, epoch by epoch")
+    hints = {
+        "f1": mark("F1 score, accuracy, agreement and KL on validation sentences, epoch by epoch"),
+        "perplexity": mark("Perplexity, agreement and KL on validation text, epoch by epoch"),
+    }
 
     def __init__(self, theme: Theme, state: QualityState) -> None:
         super().__init__(theme, state)
@@ -187,14 +196,14 @@ class CurvesView(QualityView):
 
     def _lines(self, key: str) -> list[Line]:
         """What teacher and baseline reached on validation samples."""
-        if key != "accuracy":
+        if key not in FINISHED:
             return []
         entries = self.state.scorecard().get("networks", {})
         lines = []
         for network in ("teacher", "baseline"):
-            value = entries.get(network, {}).get("validation", {}).get("accuracy")
+            value = entries.get(network, {}).get("validation", {}).get(key)
             if value is not None:
-                tip = tr("Validation accuracy of the finished network: {accuracy}", accuracy=percent(value))
+                tip = tr(FINISHED[key], figure=percent(value))
                 colour = functools.partial(colour_of, network)
                 lines.append(Line(float(value), tr("{network}, finished", network=network_word(network)), colour, tip))
         return lines

@@ -45,6 +45,15 @@ class SamplesView(QualityView):
 
     title = mark("Samples")
     hint = mark("The samples that are most wrong, or furthest from the teacher")
+    needs = ("worst",)
+    reasons = {
+        "f1": mark(
+            "The evaluation keeps no single sentences. A few, with the tags of each word, are under Soft targets."
+        ),
+        "perplexity": mark(
+            "A language model has no labelled samples. A few texts, token by token, are under Soft targets."
+        ),
+    }
 
     def __init__(self, theme: Theme, state: QualityState) -> None:
         super().__init__(theme, state)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
-from kdstudio.gui.language import tr
+from kdstudio.gui.language import mark, tr
+from kdstudio.gui.monitor.language_runs import is_language, is_tagged
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.monitor.views import View
 from kdstudio.gui.theme import Theme, Tokens
+from kdstudio.gui.widgets.empty import EmptyState
 from kdstudio.gui.words import split_word
 from kdstudio.gui.worker import TrainingWorker
 from kdstudio.project.runs.evaluation import (
@@ -29,6 +33,15 @@ NETWORKS = ("teacher", "student", "baseline")
 DASHES = {"teacher": "solid", "student": "solid", "baseline": "dash"}
 AUTO, MOMENT = "auto", "moment"
 SPLITS = ("validation", "test")
+#: Why there is nothing to show yet, by kind of run; and of a scorecard that lacks what is asked for.
+WAITING = {
+    "accuracy": mark("This appears with the first snapshot of the student."),
+    "f1": mark(
+        "Tags are counted one by one when the run is finished; until then, Curves has the F1 score of each epoch."
+    ),
+    "perplexity": mark("This is not measured of language models."),
+}
+EARLIER = mark("This run was evaluated without these figures. kdstudio evaluate RUN measures it again.")
 
 
 def colour_of(network: str, tokens: Tokens) -> str:
@@ -44,12 +57,14 @@ class Facts:
         words: What these samples are.
         networks: For each network an entry as the scorecard has it, in the order of `NETWORKS`.
         samples: Those to look at; None where there are none.
+        measure: What `per_class` has of each class: accuracy; of kinds of tags f1, precision or recall.
     """
 
     words: str
     classes: list[str]
     networks: dict[str, dict[str, Any]]
     samples: Samples | None = None
+    measure: str = "accuracy"
 
 
 @dataclass
@@ -76,10 +91,19 @@ class QualityState:
     def scorecard(self) -> dict[str, Any]:
         return (self.evaluations.scorecard(self.worker.run_folder) if self.worker is not None else None) or {}
 
+    def kind(self) -> str:
+        """What the networks learn: `accuracy` stands for classes, `f1` for tags of words, `perplexity` for tokens."""
+        experiment = self.moment.experiment
+        found = "f1" if is_tagged(experiment) else "perplexity" if is_language(experiment) else "accuracy"
+        return str(self.scorecard().get("metric", found))
+
     def sources(self) -> list[str]:
-        """What can be chosen."""
+        """What can be chosen: of tokens nothing is counted class by class, of tags only at the end of a run."""
         measured = self.scorecard().get("networks", {}).get("student", {})
         found = [name for name in SPLITS if name in measured]
+        kind = self.kind()
+        if kind != "accuracy":
+            return found if kind == "f1" else []
         return [MOMENT, *found] if self.moment.info is not None else found
 
     def shown(self) -> str:
@@ -91,6 +115,14 @@ class QualityState:
         if reported in sources and (self.moment.following or MOMENT not in sources):
             return reported
         return MOMENT if MOMENT in sources else next(iter(sources), "")
+
+    def has(self, keys: Sequence[str]) -> bool:
+        """Whether what is in force has one of these figures."""
+        source = self.shown()
+        if source == MOMENT:
+            return True
+        entry = self.scorecard().get("networks", {}).get("student", {}).get(source, {})
+        return any(key in entry for key in keys)
 
     def facts(self) -> Facts | None:
         """The facts in force, None where there are none yet."""
@@ -118,8 +150,11 @@ class QualityState:
         entries = card.get("networks", {})
         networks = {name: entries[name][split] for name in NETWORKS if split in entries.get(name, {})}
         count = next((entry["count"] for entry in networks.values()), 0)
+        words = tr("{count:,} {split} samples", count=count, split=split_word(split))
+        if self.kind() == "f1":
+            words = tr("{count:,} words of the {split} samples", count=count, split=split_word(split))
         return Facts(
-            tr("{count:,} {split} samples", count=count, split=split_word(split)),
+            words,
             list(card.get("classes", [])),
             networks,
             self._samples(split),
@@ -129,10 +164,56 @@ class QualityState:
 class QualityView(View):
     """A view of the panel. `options` are its controls, which stand in the panel's head while it is shown."""
 
+    #: The figures of a network that it can be drawn from: one of these.
+    needs: tuple[str, ...] = ()
+    #: By kind of run, what its tab says, and why it has nothing to show.
+    hints: Mapping[str, str] = {}
+    reasons: Mapping[str, str] = {}
+
     def __init__(self, theme: Theme, state: QualityState) -> None:
         super().__init__(theme)
         self.state = state
         self.options = QWidget()
+        self.note = EmptyState("", "", parent=self)
+        self.note.hide()
+        #: Whether it says why there is nothing, and its controls are of no use.
+        self.explained = False
+        self._put_away: list[QWidget] = []
+
+    def why_empty(self) -> str:
+        """Why there is nothing to show; empty where there is."""
+        kind = self.state.kind()
+        if kind in self.reasons:
+            return tr(self.reasons[kind])
+        if not self.state.shown():
+            return tr(WAITING[kind])
+        return "" if self.state.has(self.needs) else tr(EARLIER)
+
+    def usable(self) -> Facts | None:
+        """The facts in force; None where there are none, or none that it can be drawn from."""
+        facts = self.state.facts()
+        entries = facts.networks.values() if facts is not None else ()
+        return facts if entries and all(any(key in entry for key in self.needs) for entry in entries) else None
+
+    def explain(self, words: str) -> None:
+        """Shows a sentence in the place of everything else; without words everything else again."""
+        if not words:
+            for widget in self._put_away:
+                widget.show()
+            self._put_away = []
+        elif not self._put_away:
+            direct = Qt.FindChildOption.FindDirectChildrenOnly
+            others = [each for each in self.findChildren(QWidget, options=direct) if each is not self.note]
+            self._put_away = [widget for widget in others if not widget.isHidden()]
+            for widget in self._put_away:
+                widget.hide()
+        self.explained = bool(words)
+        self.note.set_text(words)
+        self.note.setVisible(bool(words))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.note.setGeometry(self.rect())
 
     def table(self) -> Sequence[Sequence[object]]:
         """What is shown, as rows for a CSV file; the first row names the columns."""

@@ -77,18 +77,24 @@ class EntropyView(View):
         """How many classes or words there are, and the entropies of teacher and student."""
         data, text = self.state.data, self.state.text
         if text is not None:
-            return len(text.texts.words), text.teacher_entropy, text.student_entropy
+            return text.answers, text.teacher_entropy, text.student_entropy
         if data is None:
             return None
         taught = None if data.teacher is None else data.teacher.pool_entropy
         return len(data.names), taught, data.student.pool_entropy
+
+    def _counted(self) -> str:
+        text = self.state.text
+        if text is None:
+            return tr("samples")
+        return tr("words") if text.texts.tags else tr("tokens")
 
     def redraw(self) -> None:
         entropies, tokens = self._entropies(), self.theme.tokens
         if entropies is None:
             return
         classes, taught, own = entropies
-        self.plot.getPlotItem().setLabel("left", tr("tokens") if self.state.text is not None else tr("samples"))
+        self.plot.getPlotItem().setLabel("left", self._counted())
         edges = np.linspace(0, np.log(max(classes, 2)), BINS + 1)
         words, highest = [], 1
         for name, line, colour, side in (

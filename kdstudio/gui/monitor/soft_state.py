@@ -32,13 +32,12 @@ class SoftState:
             listener()
 
     def keep_choice(self) -> None:
-        """Sees to it that the chosen token is there: at first a hidden one, or the middle of the text."""
+        """Sees to it that the chosen token is there: at first one that tells something."""
         data = self.text
         if data is None:
             return
-        count, length = data.texts.ids.shape
-        text, token = max(0, min(self.chosen[0], count - 1)), self.chosen[1]
+        text, token = max(0, min(self.chosen[0], len(data.texts.ids) - 1)), self.chosen[1]
+        length = data.length(text)
         if token < 0:
-            hidden = data.hidden(text)
-            token = hidden.index(True) if any(hidden) else length // 2
+            token = data.first(text)
         self.chosen = (text, max(data.texts.shift, min(token, length - 1)))

@@ -9,7 +9,14 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from kdstudio.gui.language import mark, tr
-from kdstudio.gui.monitor.language_runs import EMPTY_LANGUAGE, NONE_RECORDED, TAGGED, is_language, is_tagged
+from kdstudio.gui.monitor.language_runs import (
+    EMPTY_LANGUAGE,
+    EMPTY_TAGS,
+    NO_TAGS,
+    NONE_RECORDED,
+    is_language,
+    is_tagged,
+)
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.monitor.palettes import number
 from kdstudio.gui.monitor.soft_dark import DarkView
@@ -17,14 +24,16 @@ from kdstudio.gui.monitor.soft_data import Softened, SoftTargets
 from kdstudio.gui.monitor.soft_entropy import EntropyView
 from kdstudio.gui.monitor.soft_sample import SampleView
 from kdstudio.gui.monitor.soft_state import SoftState
+from kdstudio.gui.monitor.tag_data import TagTargets
 from kdstudio.gui.monitor.temperature import TemperatureControl
 from kdstudio.gui.monitor.text_data import TextTargets
 from kdstudio.gui.monitor.text_divergence import DivergenceView
 from kdstudio.gui.monitor.text_table import text_rows
-from kdstudio.gui.monitor.text_targets import EXACT, TextView
+from kdstudio.gui.monitor.text_targets import TextView
 from kdstudio.gui.monitor.views import View, ViewPanel
 from kdstudio.gui.theme import Theme
 from kdstudio.gui.worker import TrainingWorker
+from kdstudio.project.runs.texts import Said, SaidTags, Texts
 
 EMPTY = mark("What teacher and student say of a few samples appears here, as soon as the student trains.")
 DAMAGED = mark("The snapshots of this run cannot be read; a run that goes on writes new ones.")
@@ -32,6 +41,11 @@ FIGURES = mark("Over the pool of validation samples: same first class, mean KL(t
 TEXT_FIGURES = mark(
     "Over all tokens of the probe texts: same likeliest word, mean KL(teacher || student) and entropy in nats"
 )
+TAG_FIGURES = mark(
+    "Over all words of the probe sentences: same likeliest tag, mean KL(teacher || student) and entropy in nats"
+)
+SAME_WORD = mark("Same word {agreement} · KL {divergence} · entropy: teacher {taught}, student {own}")
+SAME_TAG = mark("Same tag {agreement} · KL {divergence} · entropy: teacher {taught}, student {own}")
 
 
 class SoftTargetsPanel(ViewPanel):
@@ -90,12 +104,27 @@ class SoftTargetsPanel(ViewPanel):
         super().set_worker(worker)
         experiment = self.moment.experiment if worker is not None else None
         terms = experiment.objective if experiment is not None else []
-        if is_tagged(experiment):
-            self.empty.set_text(tr(TAGGED))
-        else:
-            self.empty.set_text(tr(EMPTY_LANGUAGE) if is_language(experiment) else tr(EMPTY))
+        self.empty.set_text(self._coming(False))
         self.switch.offer(self.of_words if is_language(experiment) else self.of_classes)
+        self._name_tabs(is_tagged(experiment))
         self.temperature.set_objective(list(dict.fromkeys(term.temperature for term in terms if term.term == "soft")))
+
+    def _name_tabs(self, tagged: bool) -> None:
+        bar, words, divergence = self.switch.switch, self.words, self.divergence
+        title = divergence.tag_title if tagged else divergence.title
+        hints = (words.tag_hint, divergence.tag_hint) if tagged else (words.hint, divergence.hint)
+        bar.setTabText(self.views.index(divergence), tr(title))
+        for view, hint in zip((words, divergence), hints):
+            bar.setTabToolTip(self.views.index(view), tr(hint))
+
+    def _coming(self, never: bool) -> str:
+        """What will appear; or of a run that is over without it, that it never will."""
+        experiment = self.moment.experiment
+        if is_tagged(experiment):
+            return tr(NO_TAGS) if never else tr(EMPTY_TAGS)
+        if is_language(experiment):
+            return tr(NONE_RECORDED) if never else tr(EMPTY_LANGUAGE)
+        return tr(EMPTY)
 
     def clear(self) -> None:
         self.state.data, self.state.text, self.state.chosen = None, None, (0, -1)
@@ -124,24 +153,21 @@ class SoftTargetsPanel(ViewPanel):
         texts, said = self.moment.texts, self.moment.said()
         if texts is None or said is None:
             over = self.worker is not None and self.worker.run_folder.state().phase == "finished"
-            if is_tagged(self.moment.experiment):
-                self.empty.set_text(tr(TAGGED))
-            else:
-                self.empty.set_text(tr(NONE_RECORDED) if over and not self.moment.infos else tr(EMPTY_LANGUAGE))
+            self.empty.set_text(self._coming(over and not self.moment.infos))
             if self.moment.info is not None:
                 self.empty.set_text(tr(DAMAGED))
             self.show_empty(True)
             return
         before = self.state.text
         if before is None or before.said is not said or before.texts is not texts:
-            self.state.text = TextTargets(texts, said, self.temperature.value)
+            self.state.text = _targets(texts, said, self.temperature.value)
         self.show_empty(False)
         self._draw()
 
     def _recompute(self) -> None:
         text = self.state.text
         if text is not None:
-            self.state.text = TextTargets(text.texts, text.said, self.temperature.value)
+            self.state.text = _targets(text.texts, text.said, self.temperature.value)
             self._draw()
         before = self.state.data
         if before is not None:
@@ -154,7 +180,7 @@ class SoftTargetsPanel(ViewPanel):
 
     def _draw(self) -> None:
         self.switch.redraw()
-        self.figures.setToolTip(tr(FIGURES) if self.state.text is None else f"{tr(TEXT_FIGURES)}. {tr(EXACT)}")
+        self.figures.setToolTip(tr(FIGURES) if self.state.text is None else self._text_tip(self.state.text))
         if self.state.text is not None:
             self.figures.setText(self._text_figures(self.state.text))
             return
@@ -182,17 +208,23 @@ class SoftTargetsPanel(ViewPanel):
         )
 
     @staticmethod
+    def _text_tip(data: TextTargets) -> str:
+        words = tr(TAG_FIGURES) if data.texts.tags else tr(TEXT_FIGURES)
+        return f"{words}. {tr(data.exact)}"
+
+    @staticmethod
     def _text_figures(data: TextTargets) -> str:
         own = number(float(np.mean(data.student_entropy)))
         if data.teacher_entropy is None:
-            surprise = number(float(np.mean(data.shade)))
+            surprise = number(data.mean())
             return tr(
                 "No teacher · surprise {surprise} · entropy of the student {entropy}", surprise=surprise, entropy=own
             )
+        form = SAME_TAG if data.texts.tags else SAME_WORD
         return tr(
-            "Same word {agreement} · KL {divergence} · entropy: teacher {taught}, student {own}",
+            form,
             agreement=_percent(data.agreement),
-            divergence=number(float(np.mean(data.shade))),
+            divergence=number(data.mean()),
             taught=number(float(np.mean(data.teacher_entropy))),
             own=own,
         )
@@ -235,6 +267,13 @@ class SoftTargetsPanel(ViewPanel):
             for row, label in enumerate(side.labels)
         ]
         return rows
+
+
+def _targets(texts: Texts, said: Said | SaidTags, temperature: float) -> TextTargets:
+    """The sums for a language model, or for a tagger."""
+    if isinstance(said, SaidTags):
+        return TagTargets(texts, said, temperature)
+    return TextTargets(texts, said, temperature)
 
 
 def _percent(share: float) -> str:

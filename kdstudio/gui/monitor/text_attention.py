@@ -94,7 +94,7 @@ class TokenAttentionView(View):
         """The tokens of each probe text, as the networks see them."""
         moment = self.state.moment
         if moment.texts is not None:
-            return [[moment.texts.word(int(number)) for number in row] for row in moment.texts.ids]
+            return [moment.texts.tokens(text) for text in range(len(moment.texts.ids))]
         probes = moment.probes
         return [] if probes is None or probes.tokens is None else probes.tokens
 

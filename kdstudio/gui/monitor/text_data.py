@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 
 import numpy as np
 
-from kdstudio.gui.language import tr
+from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.palettes import number
 from kdstudio.gui.monitor.text_words import seen
-from kdstudio.project.runs.texts import Said, Spoken, Texts, entropy_at, mass_at
+from kdstudio.project.runs.texts import Said, SaidTags, Spoken, Texts, entropy_at, mass_at
+
+EXACT = mark(
+    "At T = 0.5, 1, 2, 4, 8 and 16 the bars are exact to half a per cent, between them to 2 %; the last row is what "
+    "all other words of the vocabulary get. Colours and KL are always those at T = 1."
+)
+
+DIVERGENCE = mark("How far the student's words are from the teacher's: KL(teacher || student) at T = 1; 0 is the same")
+SURPRISE = mark("How little the student expects the word that stands there: -log p at T = 1")
 
 
 @dataclass(frozen=True)
@@ -38,9 +47,12 @@ class Words:
 class TextTargets:
     """Teacher and student of a language model at one moment and one temperature."""
 
+    #: How exact the figures are.
+    exact = EXACT
+
     def __init__(self, texts: Texts, said: Said, temperature: float) -> None:
         self.texts = texts
-        self.said = said
+        self.said: Said | SaidTags = said
         self.temperature = temperature
         self.student = said.student
         self.teacher = texts.teacher(said)
@@ -56,6 +68,38 @@ class TextTargets:
         """What that figure is called."""
         return tr("surprise") if self.said.kl is None else tr("KL")
 
+    @property
+    def shade_tip(self) -> str:
+        """What that figure says."""
+        return tr(SURPRISE) if self.said.kl is None else tr(DIVERGENCE)
+
+    def values(self, text: int) -> list[float]:
+        """That figure of each token of a text; NaN where nothing is said."""
+        return [float("nan")] * self.texts.shift + self.shade[text].tolist()
+
+    def mean(self, text: int | None = None) -> float:
+        """Its mean over a text, or over all."""
+        chosen = range(len(self.texts.ids)) if text is None else [text]
+        return float(np.mean([value for each in chosen for value in self.values(each)[self.texts.shift :]]))
+
+    @property
+    def answers(self) -> int:
+        """Among how many words, or tags, the networks choose."""
+        return len(self.texts.words)
+
+    def label(self, word: int) -> str:
+        """One of these by its number."""
+        return self.texts.word(word)
+
+    def length(self, text: int) -> int:
+        """How many tokens a text has."""
+        return self.texts.ids.shape[1]
+
+    def first(self, text: int) -> int:
+        """The token of a text to look at first: a hidden one, or the middle."""
+        hidden = self.hidden(text)
+        return hidden.index(True) if any(hidden) else self.length(text) // 2
+
     def place(self, token: int) -> int:
         """The place at which a token is said; below 0 for the first one of causal-lm, which nobody says."""
         return token - self.texts.shift
@@ -66,6 +110,10 @@ class TextTargets:
         numbers = texts.ids[text].tolist()
         numbers[texts.shift :] = texts.targets[text].tolist()
         return [texts.word(int(number)) for number in numbers]
+
+    def names(self, text: int) -> list[str]:
+        """The same with signs for what cannot be seen."""
+        return [seen(word) for word in self.token_words(text)]
 
     def hidden(self, text: int) -> list[bool]:
         """Which tokens of a masked-lm text are hidden; none of a causal one is."""
@@ -126,6 +174,24 @@ class TextTargets:
         if self.teacher is None:
             return float("nan")
         return float(np.mean(self.teacher.ids[..., 0] == self.student.ids[..., 0]))
+
+    @property
+    def legend(self) -> str:
+        """What colours and frames of tokens say."""
+        if self.texts.task == "masked-lm":
+            return tr("{figure} in nats; dashed: hidden", figure=self.shade_name)
+        return tr("{figure} in nats", figure=self.shade_name)
+
+    def head(self, text: int, token: int) -> str:
+        """A token and what stands before it, as rich text."""
+        word = escape(seen(self.token_words(text)[token]))
+        if self.texts.task == "causal-lm":
+            before = escape(seen(self.token_words(text)[token - 1]))
+            return tr("<b>{word}</b> after {before}", word=word, before=before)
+        if self.hidden(text)[token]:
+            given = escape(seen(self.given(text, token)))
+            return tr("<b>{word}</b>, hidden behind {given}", word=word, given=given)
+        return tr("<b>{word}</b>, not hidden", word=word)
 
     def tell(self, text: int, token: int) -> str:
         """A token in words."""

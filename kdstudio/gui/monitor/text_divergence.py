@@ -13,7 +13,6 @@ from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.moment import Moment
 from kdstudio.gui.monitor.palettes import number, round_number, small_font
 from kdstudio.gui.monitor.soft_state import SoftState
-from kdstudio.gui.monitor.text_words import seen
 from kdstudio.gui.monitor.time_plot import Line, TimePlot
 from kdstudio.gui.monitor.views import View
 from kdstudio.gui.theme import Theme
@@ -160,6 +159,9 @@ class DivergenceView(View):
 
     title = mark("KL per token")
     hint = mark("How far the student's words are from the teacher's at each token, and on the mean over time")
+    #: The same of taggers.
+    tag_title = mark("KL per word")
+    tag_hint = mark("How far the student's tags are from the teacher's at each word, and on the mean over time")
 
     def __init__(self, theme: Theme, state: SoftState, moment: Moment) -> None:
         super().__init__(theme)
@@ -198,15 +200,13 @@ class DivergenceView(View):
             return
         self.state.keep_choice()
         text, token = self.state.chosen
-        names = [seen(word) for word in data.token_words(text)]
-        values = [float("nan")] * data.texts.shift + data.shade[text].tolist()
-        self.bars.show_values(names, values, data.hidden(text), token)
+        self.bars.show_values(data.names(text), data.values(text), data.hidden(text), token)
         self.heading.setText(
             tr(
                 "Text {number}: {figure} in nats, mean {mean} · curve: mean of all texts",
                 number=text + 1,
                 figure=data.shade_name,
-                mean=number(float(np.mean(data.shade[text]))),
+                mean=number(data.mean(text)),
             )
         )
         infos = self.moment.infos

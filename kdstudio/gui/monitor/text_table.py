@@ -26,7 +26,9 @@ def text_rows(data: TextTargets, infos: Sequence[SnapshotInfo]) -> list[Sequence
             rows.append(("token", *start, figure, "", "", ""))
             for index, number in enumerate(words.ids):
                 taught = "" if words.teacher is None else float(words.teacher[index])
-                rows.append(("word", *start, figure, data.texts.word(number), taught, float(words.student[index])))
+                rows.append(("word", *start, figure, data.label(number), taught, float(words.student[index])))
+            if not words.others:
+                continue
             left = "" if words.teacher_rest is None else words.teacher_rest
             rows.append(("other words", *start, figure, "", left, words.student_rest))
     key = "nll" if data.said.kl is None else "kl"

@@ -17,16 +17,9 @@ from kdstudio.gui.monitor.palettes import Scale, number, round_number
 from kdstudio.gui.monitor.soft_state import SoftState
 from kdstudio.gui.monitor.text_data import TextTargets
 from kdstudio.gui.monitor.text_tokens import TokenField, first_words, heat
-from kdstudio.gui.monitor.text_words import seen
 from kdstudio.gui.monitor.views import View
 from kdstudio.gui.theme import Theme
 
-EXACT = mark(
-    "At T = 0.5, 1, 2, 4, 8 and 16 the bars are exact to half a per cent, between them to 2 %; the last row is what "
-    "all other words of the vocabulary get. Colours and KL are always those at T = 1."
-)
-DIVERGENCE = mark("How far the student's words are from the teacher's: KL(teacher || student) at T = 1; 0 is the same")
-SURPRISE = mark("How little the student expects the word that stands there: -log p at T = 1")
 #: Below this height the text stands beside the bars.
 LOW = 260
 ENDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -66,6 +59,7 @@ class TextView(View):
 
     title = mark("Words")
     hint = mark("The likeliest words of teacher and student at a token of a text")
+    tag_hint = mark("The tags that teacher and student give a word of a sentence")
 
     def __init__(self, theme: Theme, state: SoftState) -> None:
         super().__init__(theme)
@@ -86,7 +80,6 @@ class TextView(View):
         self.caption = QLabel()
         self.caption.setTextFormat(Qt.TextFormat.RichText)
         self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.caption.setToolTip(tr(EXACT))
         self.bars = ClassBars(theme)
         self.bars.setAccessibleName(tr("Teacher and student by word"))
         scale = QHBoxLayout()
@@ -133,7 +126,7 @@ class TextView(View):
         self.state.keep_choice()
         text, token = self.state.chosen
         tokens = data.token_words(text)
-        values = [float("nan")] * data.texts.shift + data.shade[text].tolist()
+        values = data.values(text)
         count = len(data.texts.ids)
         names = [
             tr("Text {number}: {words}", number=index + 1, words=first_words(data.token_words(index)))
@@ -143,31 +136,21 @@ class TextView(View):
         scale = shade_scale(data)
         self.tokens.show_tokens(tokens, values, data.hidden(text), scale)
         self.tokens.choose(token)
-        words = tr("{figure} in nats", figure=data.shade_name)
-        if data.texts.task == "masked-lm" and self.height() >= LOW:
-            words = tr("{figure} in nats; dashed: hidden", figure=data.shade_name)
-        self.legend.setText(words)
-        self.legend.setToolTip(tr(SURPRISE) if data.said.kl is None else tr(DIVERGENCE))
+        low = tr("{figure} in nats", figure=data.shade_name)
+        self.legend.setText(data.legend if self.height() >= LOW else low)
+        self.legend.setToolTip(data.shade_tip)
         self.bar.show_scale(scale, [(0.0, "0"), (scale.high / 2, round_number(scale.high / 2)), _end(scale)])
         self._show_words(data, text, token)
 
     def _show_words(self, data: TextTargets, text: int, token: int) -> None:
         place = data.place(token)
         words = data.words(text, place)
-        rest = (words.teacher_rest, words.student_rest, words.others)
+        rest = (words.teacher_rest, words.student_rest, words.others) if words.others else None
         names, there, logarithmic = words.names, words.there, self.state.logarithmic
         self.bars.show_sample(names, words.teacher, words.student, there, logarithmic, rest)
-        word = escape(seen(data.token_words(text)[token]))
         figure, value = escape(data.shade_name), number(float(data.shade[text, place]))
-        if data.texts.task == "causal-lm":
-            before = escape(seen(data.token_words(text)[token - 1]))
-            head = tr("<b>{word}</b> after {before}", word=word, before=before)
-        elif data.hidden(text)[token]:
-            given = escape(seen(data.given(text, token)))
-            head = tr("<b>{word}</b>, hidden behind {given}", word=word, given=given)
-        else:
-            head = tr("<b>{word}</b>, not hidden", word=word)
-        self.caption.setText(f"{figure} <b>{value}</b> &nbsp; {head}")
+        self.caption.setText(f"{figure} <b>{value}</b> &nbsp; {data.head(text, token)}")
+        self.caption.setToolTip(tr(data.exact))
 
     def _take_text(self, text: int) -> None:
         self.state.choose(text, self.state.chosen[1])

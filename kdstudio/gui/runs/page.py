@@ -208,7 +208,7 @@ class RunsPage(QWidget):
         """All columns but the name, those that are shown with a tick."""
         menu = QMenu(self)
         for column in COLUMNS[1:]:
-            action = menu.addAction(tr(column.title))
+            action = menu.addAction(tr(column.said(self.model.metric)[0]))
             action.setCheckable(True)
             action.setChecked(column.title not in self.hidden_columns)
             action.triggered.connect(lambda checked, title=column.title: self._show_column(title, checked))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 
 import pyqtgraph
@@ -34,6 +35,9 @@ COSTS: dict[str, tuple[str, Callable[[RunSummary], float | None], float]] = {
     "flops": (mark("FLOPs a sample, millions"), lambda s: s.fact("student", "flops"), 1e6),
     "file": (mark("File, MB"), lambda s: s.fact("student", "file_bytes"), 1e6),
 }
+
+#: The axis of the scores, by what they are.
+QUALITIES = {"accuracy": mark("Student %"), "f1": mark("Student's F1 %"), "perplexity": mark("Perplexity")}
 
 
 def frontier(points: list[tuple[float, float]], less_is_better: bool) -> list[tuple[float, float]]:
@@ -105,16 +109,18 @@ class ParetoView(QFrame):
         self.redraw()
 
     def redraw(self) -> None:
-        """Draws anew. Language models and other runs cannot stand on one axis: the more frequent kind is drawn."""
+        """Draws anew. Runs with scores of different kinds cannot stand on one axis: the most frequent kind is drawn."""
         tokens = self.theme.tokens
         self.chart.recolour()
         done = [summary for summary in self.summaries if summary.scorecard and summary.score is not None]
-        language = 2 * sum(summary.is_language for summary in done) > len(done)
+        metrics = Counter(summary.metric for summary in done)
+        metric = max(metrics, key=lambda each: metrics[each]) if metrics else "accuracy"
+        language = metric == "perplexity"
         words, read, unit = COSTS[str(self.cost.currentData())]
         self.points = {}
         for summary in done:
             cost = read(summary)
-            if summary.is_language is language and cost is not None and math.isfinite(cost):
+            if summary.metric == metric and cost is not None and math.isfinite(cost):
                 score = summary.score or 0.0
                 self.points[summary.run] = (cost / unit, score if language else 100 * score)
         self.best = frontier(list(self.points.values()), language)
@@ -131,7 +137,7 @@ class ParetoView(QFrame):
             pen = pyqtgraph.mkPen(colour, width=1.5)
             spots.append({"pos": place, "size": size, "brush": brush, "pen": pen, "data": run})
         self._dots.setData(spots)
-        quality = tr("Perplexity") if language else tr("Student %")
+        quality = tr(QUALITIES[metric])
         self.chart.set_labels(tr(words), quality, "{}")
         if self.points:
             costs, scores = zip(*self.points.values())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
@@ -27,13 +27,23 @@ Index = QModelIndex | QPersistentModelIndex
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, what it says of a run (a number or text), how a number is written, and what it means."""
+    """A column: its heading, what it says of a run (a number or text), how a number is written, and what it means.
+
+    Attributes:
+        title: Its name, and its heading where nothing else is said for a metric.
+        words: By metric, a heading and what it means; under `mixed` where runs with several metrics are listed.
+    """
 
     title: str
     value: Callable[[RunSummary], Any]
     write: Callable[[Any], str]
     tip: str
     number: bool = True
+    words: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def said(self, metric: str) -> tuple[str, str]:
+        """The heading and what it means, of runs with this metric."""
+        return self.words.get(metric, (self.title, self.tip))
 
 
 def _percent(value: float) -> str:
@@ -69,23 +79,67 @@ COLUMNS = (
         mark("The student's perplexity on test samples, of language models: less is better"),
     ),
     Column(
-        mark("Student %"), lambda s: _accuracy(s, "student"), _percent, mark("The student's accuracy on test samples")
+        mark("Student %"),
+        lambda s: _accuracy(s, "student"),
+        _percent,
+        mark("The student's accuracy on test samples"),
+        words={
+            "f1": (mark("Student F1"), mark("The student's F1 score on test samples, in per cent")),
+            "mixed": (
+                mark("Student %"),
+                mark("The student's score on test samples: accuracy, and the F1 score of taggers"),
+            ),
+        },
     ),
     Column(
-        mark("Alone %"), lambda s: _accuracy(s, "baseline"), _percent, mark("The same student from hard labels alone")
+        mark("Alone %"),
+        lambda s: _accuracy(s, "baseline"),
+        _percent,
+        mark("The accuracy of the same student from hard labels alone"),
+        words={
+            "f1": (mark("Alone F1"), mark("The F1 score of the same student from hard labels alone")),
+            "mixed": (
+                mark("Alone %"),
+                mark("The same student from hard labels alone: accuracy, and the F1 score of taggers"),
+            ),
+        },
     ),
-    Column(mark("Teacher %"), lambda s: _accuracy(s, "teacher"), _percent, mark("The teacher's accuracy")),
+    Column(
+        mark("Teacher %"),
+        lambda s: _accuracy(s, "teacher"),
+        _percent,
+        mark("The teacher's accuracy"),
+        words={
+            "f1": (mark("Teacher F1"), mark("The teacher's F1 score")),
+            "mixed": (mark("Teacher %"), mark("The teacher's accuracy, and the F1 score of taggers")),
+        },
+    ),
     Column(
         mark("Keeps %"),
         lambda s: s.headline("keeps"),
         _percent,
-        mark("The student's accuracy as a share of the teacher's; of language models by perplexity"),
+        mark("The student's accuracy as a share of the teacher's"),
+        words={
+            "f1": (mark("Keeps %"), mark("The student's F1 score as a share of the teacher's")),
+            "perplexity": (mark("Keeps %"), mark("The teacher's perplexity as a share of the student's")),
+            "mixed": (
+                mark("Keeps %"),
+                mark(
+                    "The student's score as a share of the teacher's: accuracy, F1 of taggers, of language models by "
+                    "perplexity"
+                ),
+            ),
+        },
     ),
     Column(
         mark("Agrees %"),
         lambda s: s.headline("agreement"),
         _percent,
         mark("Samples on which student and teacher agree"),
+        words={
+            "f1": (mark("Agrees %"), mark("Words to which student and teacher give the same tag")),
+            "perplexity": (mark("Agrees %"), mark("Tokens at which student and teacher find the same one likeliest")),
+        },
     ),
     Column(
         mark("Parameters"),
@@ -119,6 +173,8 @@ class RunsModel(QAbstractTableModel):
         super().__init__()
         self.theme = theme
         self.rows: list[RunSummary] = []
+        #: What the scores of these runs are: their metric, or `mixed`.
+        self.metric = "accuracy"
         self._ticked: list[RunFolder] = []
         self._icons: dict[tuple[str, str], QIcon] = {}
 
@@ -126,6 +182,8 @@ class RunsModel(QAbstractTableModel):
         """Shows these runs."""
         self.beginResetModel()
         self.rows = sorted(summaries, key=lambda s: (s.state.created, s.run.path.name), reverse=True)
+        metrics = {summary.metric for summary in summaries if summary.scorecard}
+        self.metric = "accuracy" if not metrics else metrics.pop() if len(metrics) == 1 else "mixed"
         self.endResetModel()
         there = {summary.run for summary in summaries}
         if any(run not in there for run in self._ticked):
@@ -162,9 +220,9 @@ class RunsModel(QAbstractTableModel):
             return None
         column = COLUMNS[section]
         if role == Qt.ItemDataRole.DisplayRole:
-            return tr(column.title)
+            return tr(column.said(self.metric)[0])
         if role == Qt.ItemDataRole.ToolTipRole:
-            return tr(column.tip)
+            return tr(column.said(self.metric)[1])
         if role == Qt.ItemDataRole.TextAlignmentRole:
             side = Qt.AlignmentFlag.AlignRight if column.number else Qt.AlignmentFlag.AlignLeft
             return side | Qt.AlignmentFlag.AlignVCenter
@@ -191,7 +249,7 @@ class RunsModel(QAbstractTableModel):
             name = summary.run.name
             return name if has_curves(summary) else tr("{run} failed before it had curves", run=name)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return tr(column.tip)
+            return tr(column.said(summary.metric)[1])
         return None
 
     def _icon(self, status: RunStatus) -> QIcon:

@@ -15,7 +15,11 @@ OUTCOMES = {
     Outcome.STOPPED: mark("stopped"),
     Outcome.FAILED: mark("failed"),
 }
-METRICS = {"accuracy": mark("Validation accuracy %"), "perplexity": mark("Validation perplexity")}
+METRICS = {
+    "accuracy": mark("Validation accuracy %"),
+    "f1": mark("Validation F1 %"),
+    "perplexity": mark("Validation perplexity"),
+}
 
 
 def metric_words(metric: str) -> str:

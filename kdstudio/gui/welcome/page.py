@@ -76,7 +76,7 @@ class WelcomePage(QScrollArea):
         offers = [
             ("new", tr("From a sample or empty, in a folder of yours.")),
             ("images", tr("From a folder that has a sub-folder of images for each class.")),
-            ("texts", tr("From a table of texts with labels, or from a plain text.")),
+            ("texts", tr("From a table of texts with labels, words with tags, or a plain text.")),
             ("open", tr("Or drop its folder on this window.")),
             ("tour", tr("Five steps through the window, with the sample project.")),
             ("glossary", tr("The words of distillation in a sentence each.")),

@@ -39,10 +39,14 @@ class RunSummary:
         return (self.scorecard or {}).get("networks", {}).get(network, {}).get(name)
 
     @property
+    def metric(self) -> str:
+        """What its score is: `accuracy`, `f1` of a tagger, or `perplexity` of a language model."""
+        return str(self.scorecard.get("metric", "accuracy")) if self.scorecard else self.state.best_metric
+
+    @property
     def is_language(self) -> bool:
         """Whether its score is a perplexity, of which less is better."""
-        card = self.scorecard
-        return card.get("metric") == "perplexity" if card else self.state.best_metric == "perplexity"
+        return self.metric == "perplexity"
 
     @property
     def score(self) -> float | None:

@@ -49,6 +49,10 @@ class Texts:
         targets: (B, N) the word that stands at each place; place n of causal-lm is token n + 1, of masked-lm token n.
         hidden: (B, N) whether the network has to say it: at every place of causal-lm, at hidden ones of masked-lm.
         teacher_ids, teacher_logs, teacher_mass: See `Spoken`; None without a teacher.
+        tags: Of taggers (token-classification) the names of the tags. `targets` are numbers of these then, -1 at tokens
+            at which no word begins, and `hidden` are those at which one does.
+        teacher_tags: (B, S, C) the teacher's log probabilities of all tags; None of other runs and without a teacher.
+        kinds: (B, S) of taggers 0 for padding, 1 for what the tokenizer has put there, 2 for parts of words.
     """
 
     task: str
@@ -59,6 +63,14 @@ class Texts:
     teacher_ids: np.ndarray | None
     teacher_logs: np.ndarray | None
     teacher_mass: np.ndarray | None
+    tags: tuple[str, ...] = ()
+    teacher_tags: np.ndarray | None = None
+    kinds: np.ndarray | None = None
+
+    def tokens(self, text: int) -> list[str]:
+        """The tokens of a text as the networks see them, without padding."""
+        row = self.ids[text] if self.kinds is None else self.ids[text][self.kinds[text] > 0]
+        return [self.word(int(number)) for number in row]
 
     @property
     def shift(self) -> int:
@@ -94,6 +106,22 @@ class Said:
     kl: np.ndarray | None
 
 
+@dataclass(frozen=True)
+class SaidTags:
+    """What the student of a tagger says at one moment.
+
+    Attributes:
+        step, epoch: The moment.
+        student: (B, S, C) log probabilities of all tags at each token.
+        kl: (B, S) KL(teacher || student) in nats at T = 1 where a word begins, NaN elsewhere; None without a teacher.
+    """
+
+    step: int
+    epoch: int
+    student: np.ndarray
+    kl: np.ndarray | None
+
+
 def read_texts(run: Any) -> Texts | None:
     """The probe texts of a run; None where it is no language model's, or they have not been written."""
     from safetensors.numpy import load_file
@@ -113,17 +141,23 @@ def read_texts(run: Any) -> Texts | None:
             teacher_ids=arrays.get("teacher.ids"),
             teacher_logs=_wide(arrays.get("teacher.logs")),
             teacher_mass=_wide(arrays.get("teacher.mass")),
+            tags=tuple(json.loads(meta.get("tags", "[]"))),
+            teacher_tags=_wide(arrays.get("teacher.tags")),
+            kinds=arrays.get("kinds"),
         )
     except Exception:  # a file that is cut off or foreign: the panel waits for a good one
         return None
 
 
-def read_said(info: SnapshotInfo) -> Said | None:
+def read_said(info: SnapshotInfo) -> Said | SaidTags | None:
     """What the student says at a moment; None where the file is damaged or of another kind."""
     from safetensors.numpy import load_file
 
     try:
         arrays = load_file(info.path)
+        tags = _wide(arrays.get("student.tags"))
+        if tags is not None:
+            return SaidTags(info.step, info.epoch, tags, arrays.get("kl"))
         others = _wide(arrays.get("student.others"))
         logs, mass = _wide(arrays["student.logs"]), _wide(arrays["student.mass"])
         assert logs is not None

@@ -218,6 +218,11 @@ def test_a_whole_run(texts: Any, kind: str) -> None:
     assert student["f1"] > (0.8 if kind == "bert" else 0.3)  # who reads from the left cannot see what a name is for
     assert set(student["per_tag"]) == {"PER", "LOC"}
     assert "perplexity" not in student
+    assert [entry["class"] for entry in student["per_class"]] == TAGS
+    assert sum(map(sum, student["confusion"])) == sum(map(sum, student["fidelity"]["confusion"])) == student["count"]
+    assert sum(student["confusion"][tag][tag] for tag in range(5)) / student["count"] == student["accuracy"]
+    assert 0 <= student["ece"] <= 1
+    assert sum(part["count"] for part in student["reliability"]) == student["count"]
     assert 0 < student["fidelity"]["agreement"] <= 1
     assert card["headline"]["score"] == student["f1"]
     assert card["headline"]["keeps"] == pytest.approx(student["f1"] / card["networks"]["teacher"]["test"]["f1"])
@@ -227,6 +232,7 @@ def test_a_whole_run(texts: Any, kind: str) -> None:
     report = run.report_path.read_text(encoding="utf-8")
     assert "F1 score" in report
     assert "F1 score of PER" in report
+    assert "answer on test data" in report
     (row,), _ = compare(texts.project)
     assert row["metric"] == "f1"
     assert as_text([row]).count(" F1") == 3

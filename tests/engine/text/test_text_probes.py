@@ -293,7 +293,17 @@ def test_layers_and_rows_of_texts() -> None:
     model = build_transformers(ModelSpec(model="transformers:bert", args=SMALL_BERT), facts, 2, Path())
     blocks = [f"bert.encoder.layer.{number}" for number in range(4)]
     assert layers_of(model) == ["bert.embeddings", *blocks, "bert.pooler", "classifier"]
+    small = ModelSpec(model="transformers:bert", args={**SMALL_BERT, "num_hidden_layers": 1})
+    assert layers_of(build_transformers(small, facts, 2, Path())) == [
+        "bert.embeddings",
+        "bert.encoder.layer.0",
+        "bert.pooler",
+        "classifier",
+    ]
     facts = TextFacts("causal-lm", 50, 8, None, 1)
+    small = ModelSpec(model="transformers:gpt2", args={**SMALL_GPT2, "n_layer": 1})
+    single = build_transformers(small, facts, 2, Path())
+    assert layers_of(single) == ["transformer.wte", "transformer.h.0", "transformer.ln_f"]
     model = build_transformers(ModelSpec(model="transformers:gpt2", args=SMALL_GPT2), facts, 2, Path())
     assert layers_of(model)[0] == "transformer.wte"
     assert layers_of(model)[-1] == "transformer.ln_f"
