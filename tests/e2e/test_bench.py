@@ -14,7 +14,11 @@ from kdstudio.project.figures import figure_of
 
 
 @pytest.mark.parametrize(
-    "name", ["metrics", *(pytest.param(name, marks=pytest.mark.slow) for name in ("recording", "vocabulary"))]
+    "name",
+    [
+        "metrics",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("recording", "vocabulary", "distil", "pipeline")),
+    ],
 )
 def test_a_quick_benchmark_gives_figures(name: str) -> None:
     command = [sys.executable, "-m", "kdstudio", "bench", name, "--quick", "--json"]

@@ -20,20 +20,23 @@ class BareLoop:
         bundle: The samples.
         spec: Says which optimizer.
         batch: Samples of a step.
+        device: Where all of it lies.
     """
 
-    def __init__(self, student: nn.Module, bundle: DataBundle, spec: TrainSpec, batch: int) -> None:
-        self.student = student.train()
+    def __init__(
+        self, student: nn.Module, bundle: DataBundle, spec: TrainSpec, batch: int, device: torch.device
+    ) -> None:
+        self.student = student.train().to(device)
         self.batch = batch
         preprocess = preprocess_for(bundle)
-        self.inputs = torch.cat([preprocess(part) for part in bundle.train.images.split(512)])
-        self.labels = bundle.train.labels
+        self.inputs = torch.cat([preprocess(part) for part in bundle.train.images.split(512)]).to(device)
+        self.labels = bundle.train.labels.to(device)
         self.optimizer = optimizer_of(student, spec)
         self._endless = self._batches()
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         while True:
-            for rows in torch.randperm(len(self.labels)).split(self.batch):
+            for rows in torch.randperm(len(self.labels), device=self.labels.device).split(self.batch):
                 yield self.inputs[rows], self.labels[rows]
 
     def train(self, steps: int) -> None:
@@ -50,7 +53,7 @@ class BareTeacher:
     """The teacher's forward pass on the same batches, and nothing else."""
 
     def __init__(self, teacher: nn.Module, loop: BareLoop) -> None:
-        self.teacher = teacher.eval()
+        self.teacher = teacher.eval().to(loop.inputs.device)
         self.inputs, self.batch = loop.inputs, loop.batch
 
     def train(self, steps: int) -> None:

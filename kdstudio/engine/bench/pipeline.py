@@ -30,6 +30,7 @@ TURN_SECONDS, ROUNDS = 0.4, 15
 QUICK_SECONDS, QUICK_ROUNDS = 0.05, 2
 RECORDS = 20_000
 PADDING = 4
+CPU = torch.device("cpu")
 #: What is aimed at, as shares of what libraries do: 1/3.3, 1/6 and 1/26.
 END_TO_END, AUGMENTATION, FILL, RECORD = {"resnet": 1 / 3.3, "MLP": 1 / 6}, 1 / 26, 1.1, 5.0
 
@@ -61,7 +62,7 @@ def _end_to_end(pair: Pair, seconds: float, rounds: int) -> Iterator[Figure]:
     with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
         root, bundle = Path(scratch), pair.bundle()
         experiment = pair.experiment(SOFT, ["crop", "flip"], "auto")
-        ours = engine_loop(pair, bundle, experiment, "on", root, root / "run", stack)
+        ours = engine_loop(pair, bundle, experiment, "on", root, root / "run", stack, CPU)
         usual = UsualLoop(*pair.networks(bundle, root), bundle, experiment.train, pair.batch, PADDING)
         steps = steps_of(usual.train, seconds)
         turns = Turns({"ours": partial(ours.train, steps), "usual": partial(usual.train, steps)})
@@ -80,11 +81,11 @@ def _fill(pair: Pair, rounds: int) -> Figure:
         root, bundle = Path(scratch), pair.bundle()
         experiment = pair.experiment(SOFT, [], "fp32")
         teacher_model, student = pair.networks(bundle, root)
-        bare = BareTeacher(teacher_model, BareLoop(student, bundle, experiment.train, pair.batch))
+        bare = BareTeacher(teacher_model, BareLoop(student, bundle, experiment.train, pair.batch, CPU))
         for number in range(min(rounds, 3)):
             with ExitStack() as stack:
                 home = root / str(number)
-                loop = engine_loop(pair, bundle, experiment, "on", home, home / "run", stack)
+                loop = engine_loop(pair, bundle, experiment, "on", home, home / "run", stack, CPU)
                 begin = time.process_time()
                 loop._ask_teachers()
                 filling = time.process_time() - begin

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import torch
 
 from kdstudio.project.figures import Figure
 
@@ -18,9 +19,11 @@ class Turns:
 
     Args:
         variants: What takes a turn, by name.
+        device: Where they work. An accelerator is waited for, and the clock counts in place of the processor.
     """
 
-    def __init__(self, variants: Mapping[str, Callable[[], object]]) -> None:
+    def __init__(self, variants: Mapping[str, Callable[[], object]], device: torch.device | None = None) -> None:
+        self.cuda = device is not None and device.type == "cuda"
         self.variants = dict(variants)
         self.processor: dict[str, list[float]] = {name: [] for name in variants}
         self.clock: dict[str, list[float]] = {name: [] for name in variants}
@@ -33,6 +36,8 @@ class Turns:
             for name in names:
                 clock, processor = time.perf_counter(), time.process_time()
                 self.variants[name]()
+                if self.cuda:
+                    torch.cuda.synchronize()
                 if number:
                     self.processor[name].append(time.process_time() - processor)
                     self.clock[name].append(time.perf_counter() - clock)
@@ -51,7 +56,7 @@ class Turns:
         Returns:
             The median of the rounds' ratios; its bounds are the middle 90 % of the medians of resampled rounds.
         """
-        seconds = self.clock if elapsed else self.processor
+        seconds = self.clock if elapsed or self.cuda else self.processor
         below = np.array([seconds[floor] for floor in floors]).sum(axis=0)
         ratios = np.array(seconds[variant]) / below  # of one round: what else the computer does slows both alike
         drawn = np.random.default_rng(0).integers(0, len(ratios), (RESAMPLES, len(ratios)))
