@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kdstudio.engine.ranks.place import Place
 from kdstudio.project.errors import InputError
 from kdstudio.project.folder import Project, create_run, find_project, init_run, load_experiment
 from kdstudio.project.overrides import apply_overrides
@@ -51,6 +52,11 @@ def _threads(text: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
+    place = Place.here()
+    if place.rank:
+        from kdstudio.engine.ranks.follow import follow
+
+        return follow(place, args.until, args.threads or "")
     folder = find_run(args)
     if not (args.quiet or args.json):
         print(f"run folder: {folder.path}", flush=True)

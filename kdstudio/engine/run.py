@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from kdstudio.engine.cache import AskingStopped, TeacherCache
 from kdstudio.engine.chain import Link, links_of
 from kdstudio.engine.control import Control, Interrupted, Parked, StoppedNow
 from kdstudio.engine.data import Batches, DataBundle, load_data, preprocess_for
-from kdstudio.engine.device import pick_device, pick_precision, pick_threads, seed_everything
+from kdstudio.engine.device import pick_precision, pick_threads, seed_everything, seed_rank
 from kdstudio.engine.evaluate import predict
 from kdstudio.engine.first_stage import FirstStage
 from kdstudio.engine.gradients import GradientShares
@@ -24,13 +25,15 @@ from kdstudio.engine.networks import Shapes, check_wiring, make_network
 from kdstudio.engine.objective import DistillationModule, Objective
 from kdstudio.engine.pool import Pool, gather, label_pool
 from kdstudio.engine.probes import Probes
+from kdstudio.engine.ranks.group import Ranks
+from kdstudio.engine.ranks.join import device_for, ranks_of
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.scorecard import score_run
 from kdstudio.engine.student_io import DESCRIPTION, save_student
 from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.teacher_stage import further_teachers, trained_teacher, untrained_teacher, written_by_teacher
 from kdstudio.engine.teacher_store import load_teacher
-from kdstudio.engine.terms import Facts
+from kdstudio.engine.terms import Facts, TermModule
 from kdstudio.engine.text.check import check_tokenizers
 from kdstudio.engine.text.on_policy import OnPolicy
 from kdstudio.engine.text.probes import LanguageProbes
@@ -43,6 +46,9 @@ from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.spec import Experiment, HardTerm, ModelSpec, TrainSpec
 
 logger = logging.getLogger("kdstudio")
+
+#: Terms that compare the samples of a batch with each other.
+WITHIN_BATCH = ("distance", "angle", "similarity", "probabilistic", "congruence", "correlation")
 
 
 class RunResult:
@@ -80,16 +86,15 @@ def execute(run: RunFolder, until: str = "", threads: str = "") -> RunResult:
         raise storage_error(run.path, error) from error
     try:
         with Control(run) as control, Recorder(run) as recorder:
-            recorder.update(threads=pick_threads(threads, recorder.state.threads))
-            return _guarded(run, recorder, control, until)
+            return _guarded(run, recorder, control, until, threads)
     finally:
         lock.release()
 
 
-def _guarded(run: RunFolder, recorder: Recorder, control: Control, until: str) -> RunResult:
+def _guarded(run: RunFolder, recorder: Recorder, control: Control, until: str, threads: str) -> RunResult:
     """Runs the stages; whatever happens, the state on disk says it."""
     try:
-        result, message = _outcome(run, recorder, control, until)
+        result, message = _outcome(run, recorder, control, until, threads)
         recorder.flush_snapshots()
         recorder.finish(result.phase, message)
     except KDStudioError as error:
@@ -107,11 +112,23 @@ def _guarded(run: RunFolder, recorder: Recorder, control: Control, until: str) -
     return result
 
 
-def _outcome(run: RunFolder, recorder: Recorder, control: Control, until: str) -> tuple[RunResult, str]:
+def _outcome(run: RunFolder, recorder: Recorder, control: Control, until: str, threads: str) -> tuple[RunResult, str]:
     """Works until the end or until a request ends it; with a message for the state."""
+    spec = run.experiment().train
+    recorder.update(threads=pick_threads(threads, recorder.state.threads, spec.devices))
+    further = [*(["--until", until] if until else []), "--threads", str(recorder.state.threads)]
+
+    def hangs(error: KDStudioError) -> None:
+        _fail(recorder, error)
+
     try:
-        with ExitStack() as stack:
-            return RunResult(Session(run, recorder, control, stack).work(until), 0), ""
+        with ranks_of(run, spec, further, hangs) as ranks, ExitStack() as stack:
+            try:
+                return RunResult(Session(run, recorder, control, stack, ranks).work(until), 0), ""
+            except Exception as error:
+                if (loss := ranks.blame(error)) is not None:
+                    raise loss from error
+                raise
     except Parked:
         return RunResult("parked", 130), "saved; the device is free"
     except Interrupted:
@@ -156,9 +173,13 @@ class Session:
         run: The folder.
         recorder, control: Its two ends.
         stack: Closes what the session opens.
+        ranks: The processes that share the work. All call the same methods in the same order; rank 0 alone writes.
     """
 
-    def __init__(self, run: RunFolder, recorder: Recorder, control: Control, stack: ExitStack) -> None:
+    def __init__(
+        self, run: RunFolder, recorder: Recorder, control: Control, stack: ExitStack, ranks: Ranks | None = None
+    ) -> None:
+        self.ranks = ranks or Ranks()
         self.run = run
         self.recorder = recorder
         self.control = control
@@ -170,7 +191,7 @@ class Session:
         self.pool: Pool | None = None
         self.links = links_of(self.experiment)
         self.shapes: dict[str, tuple[Shapes, Shapes]] = {}
-        self.device = pick_device(self.experiment.train.device)
+        self.device = device_for(self.experiment.train, self.ranks.place)
         for link in self.links:
             pick_precision(link.experiment.train, self.device, link.train_place)
         if self.experiment.teacher is not None:
@@ -179,15 +200,19 @@ class Session:
     def work(self, until: str = "") -> str:
         """All stages (see `execute`). Returns the last phase, `finished` or `stopped`."""
         experiment = self.experiment
-        self.recorder.update(phase="starting", device=device_name(self.device), message="reading the data")
+        device = device_name(self.device)
+        device = device if self.ranks.alone else f"{self.ranks.size} × {device}"
+        self.recorder.update(phase="starting", device=device, message="reading the data")
         self.recorder.usage.watch(self.device)
-        logger.info("run %s on %s", self.run.name, device_name(self.device))
-        self.bundle = load_data(experiment.data, self.root, self.tell)
+        logger.info("run %s on %s", self.run.name, device)
+        if not self.ranks.alone:
+            self._tell_of_slices()
+        self.bundle = self._read()
         for problem in self.bundle.problems:
             logger.warning("data: %s", problem)
         self.preprocess = preprocess_for(self.bundle).to(self.device)
         check_tokenizers(experiment, self.bundle, self.root)
-        self.poll()
+        self.ranks.first(self.poll)
         teacher_model = self._untrained("teacher") if experiment.teacher else None
         self._check(teacher_model)
         if experiment.teacher is not None and teacher_model is not None:
@@ -203,7 +228,7 @@ class Session:
         outcome: Outcome | None = None
         origin = teacher_model
         for link in self.links:
-            if teacher_model is not None and self._kept(link):
+            if teacher_model is not None and self.ranks.decide(partial(self._kept, link)):
                 teacher_model = load_teacher(self.run.path / link.stage, self.trusted).to(self.device)
                 continue
             origin = teacher_model
@@ -214,8 +239,24 @@ class Session:
         assert outcome is not None
         if outcome is Outcome.FINISHED and experiment.baseline:
             outcome = self._baseline(origin)
-        self._evaluate()
+        self.ranks.first(self._evaluate)
         return outcome.value
+
+    def _read(self) -> DataBundle:
+        """The data; rank 0 goes first, and may download what the others then find."""
+        found: list[DataBundle] = []
+        self.ranks.first(lambda: found.append(load_data(self.experiment.data, self.root, self.tell)))
+        return found[0] if found else load_data(self.experiment.data, self.root)
+
+    def _tell_of_slices(self) -> None:
+        """Warns of terms that compare the samples of a batch with each other: each rank has a part of them."""
+        names = [term.term for term in self.experiment.objective if term.term in WITHIN_BATCH]
+        if names:
+            logger.warning(
+                "%s: relations are those within a rank's slice of the batch, a %d-th of it, and not the whole batch",
+                ", ".join(dict.fromkeys(names)),
+                self.ranks.size,
+            )
 
     def tell(self, label: str, done: int, total: int) -> None:
         self.recorder.progress(label, done, total)
@@ -280,13 +321,13 @@ class Session:
         if teacher_model is not None:
             teacher = Teacher(teacher_model, objective.layers("teacher"))
             self.stack.callback(teacher.close)
-            if not self.bundle.is_language:
+            if not self.bundle.is_language and self.ranks.main:
                 logits = predict(teacher_model, self.preprocess, self.bundle.validation, self.device)
             if not self._first_stages(link, objective, teacher):
                 return student, None
         probes = None
         tagger = self.bundle.text is not None and self.bundle.text.is_tagger
-        if stage == "student" and not tagger:
+        if stage == "student" and not tagger and self.ranks.main:
             kind = LanguageProbes if self.bundle.is_language else Probes
             probes = kind(
                 experiment.monitor, self.bundle, self.preprocess, self.recorder, self.device, teacher_model, logits
@@ -304,40 +345,31 @@ class Session:
         """Has the teacher of a stage label the pool."""
         if self.pool is None:
             self.pool = gather(self.experiment, self.bundle, self.root, self.tell)
-        found = label_pool(
-            self.run,
-            stage,
-            teacher,
-            self.experiment,
-            self.bundle,
-            self.pool,
-            self.preprocess,
-            self.device,
-            self.tell,
-        )
+        about = self.experiment, self.bundle, self.pool, self.preprocess, self.device, self.tell
+        label = partial(label_pool, self.run, stage, teacher, *about)
+        self.ranks.first(label)
+        found = label()  # what the teacher said is read from where it was written
         self.bundle.extra[stage] = found
         logger.info("%s: learns from %d samples, %d of them labelled", stage, len(found), len(self.bundle.transfer))
 
     def _first_stages(self, link: Link, objective: Objective, teacher: Teacher) -> bool:
         """Trains what terms want trained before the student. False if a stop was asked for."""
-        spec = link.experiment.train
         for term in objective.term_modules():
             if term.first_epochs:
-                seed_everything(spec.seed, spec.deterministic)
-                batches = Batches(
-                    self.bundle.taught(link.stage),
-                    self.experiment.data.batch_size,
-                    spec.seed,
-                    self.device,
-                    self.experiment.data,
-                    self.bundle.text,
-                )
-                name = f"{'' if link.stage == 'student' else f'{link.stage}-'}{term.name}"
-                folder = self.run.checkpoints_dir
-                stage = FirstStage(term, teacher, batches, self.preprocess, self.recorder, self.control, folder, name)
-                if not stage.run():
+                if not self.ranks.decide(partial(self._first_stage, link, term, teacher)):
                     return False
+                self.ranks.share(term)
         return True
+
+    def _first_stage(self, link: Link, term: TermModule, teacher: Teacher) -> bool:
+        """Trains what one term wants trained; on one rank alone, since it takes little."""
+        spec, data = link.experiment.train, self.experiment.data
+        seed_everything(spec.seed, spec.deterministic)
+        samples = self.bundle.taught(link.stage)
+        batches = Batches(samples, data.batch_size, spec.seed, self.device, data, self.bundle.text)
+        name = f"{'' if link.stage == 'student' else f'{link.stage}-'}{term.name}"
+        folder = self.run.checkpoints_dir
+        return FirstStage(term, teacher, batches, self.preprocess, self.recorder, self.control, folder, name).run()
 
     def _baseline(self, teacher: nn.Module | None) -> Outcome:
         """The same student from hard labels alone: same initial weights, same views, same budget.
@@ -382,6 +414,8 @@ class Session:
         self.stack.callback(cache.close)
         # after the stages before it, so that a stage's dropout does not depend on whether they ran in this process
         seed_everything(spec.seed, spec.deterministic)
+        if not self.ranks.main:
+            seed_rank(spec.seed, self.ranks.rank)
         trainer = Trainer(
             stage=stage,
             module=DistillationModule(model, objective),
@@ -400,6 +434,7 @@ class Session:
             shares=shares,
             on_policy=self._on_policy(stage),
             cache=cache,
+            ranks=self.ranks,
         )
         if not trainer.resume():
             if self.recorder.state.stage == stage:  # killed before its first checkpoint: what it recorded is void
@@ -409,7 +444,9 @@ class Session:
 
     def _on_policy(self, stage: str) -> OnPolicy | None:
         spec = self.experiment.on_policy
-        return OnPolicy(spec, self.experiment.train.seed) if spec is not None and stage == "student" else None
+        if spec is None or stage != "student":
+            return None
+        return OnPolicy(spec, self.experiment.train.seed, self.ranks.rank)
 
     def _validation(
         self, teacher: Teacher | None, teacher_logits: torch.Tensor | None, others: Sequence[Teacher]
@@ -419,13 +456,18 @@ class Session:
             model = teacher.model if teacher is not None else None
             kind = TagValidation if self.bundle.text.is_tagger else LanguageValidation
             return kind(split, self.preprocess, self.device, self.bundle.text, model)
-        return Validation(split, self.preprocess, self.device, teacher_logits, self._said(others))
+        said = self._said(others) if self.ranks.main else []
+        return Validation(split, self.preprocess, self.device, teacher_logits, said)
 
     def _said(self, teachers: Sequence[Teacher]) -> list[torch.Tensor]:
         """What further teachers say of the validation samples."""
         return [predict(each.model, self.preprocess, self.bundle.validation, self.device) for each in teachers]
 
     def keep(self, folder: Path, model: nn.Module, spec: ModelSpec, meta: dict[str, object]) -> None:
+        """Writes a trained network; all ranks go on when it is there."""
+        self.ranks.first(partial(self._keep, folder, model, spec, meta))
+
+    def _keep(self, folder: Path, model: nn.Module, spec: ModelSpec, meta: dict[str, object]) -> None:
         save_student(
             folder,
             model,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdstudio.engine.losses import contrastive_loss
+from kdstudio.engine.ranks.gather import everyones
 from kdstudio.engine.terms.base import StepOutputs
 from kdstudio.engine.terms.pairs import PairModule, Wiring
 from kdstudio.project.spec import ContrastiveTerm, PairTerm
@@ -23,6 +24,8 @@ class Contrast(nn.Module):
         labels: (N) int64, of the training samples in their order.
     """
 
+    #: Buffers that all ranks have alike, because each takes in the samples of all.
+    agreed = ("labels", "order", "starts", "counts", "student_memory", "teacher_memory")
     labels: Tensor
     order: Tensor
     starts: Tensor
@@ -69,8 +72,9 @@ class Contrast(nn.Module):
             loss = self._direction(own, "teacher", positives, negatives)
             loss = loss + self._direction(other, "student", positives, negatives)
             if self.training and torch.is_grad_enabled():
-                self._remember("student", own.detach(), indices)
-                self._remember("teacher", other.detach(), indices)
+                indices = everyones(indices)
+                self._remember("student", everyones(own.detach()), indices)
+                self._remember("teacher", everyones(other.detach()), indices)
         return loss
 
     def _chosen(self, indices: Tensor) -> tuple[Tensor, Tensor]:
