@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -59,13 +60,23 @@ class RunResult:
         self.exit_code = exit_code
 
 
-def execute(run: RunFolder, until: str = "", threads: str = "") -> RunResult:
+@dataclass(frozen=True)
+class Wishes:
+    """What is asked of one process of a run (see `execute`)."""
+
+    until: str = ""
+    threads: str = ""
+    devices: int | None = None
+
+
+def execute(run: RunFolder, until: str = "", threads: str = "", devices: int | None = None) -> RunResult:
     """Works on a run folder until it is finished, stopped or parked: starts it, or resumes it.
 
     Args:
         run: The folder.
         until: With `teacher`, parks when the teacher is trained.
         threads: See `pick_threads`.
+        devices: How many share the work, in place of `train.devices`.
 
     Raises:
         RunBusyError: Another process works on this run.
@@ -86,15 +97,15 @@ def execute(run: RunFolder, until: str = "", threads: str = "") -> RunResult:
         raise storage_error(run.path, error) from error
     try:
         with Control(run) as control, Recorder(run) as recorder:
-            return _guarded(run, recorder, control, until, threads)
+            return _guarded(run, recorder, control, Wishes(until, threads, devices))
     finally:
         lock.release()
 
 
-def _guarded(run: RunFolder, recorder: Recorder, control: Control, until: str, threads: str) -> RunResult:
+def _guarded(run: RunFolder, recorder: Recorder, control: Control, wishes: Wishes) -> RunResult:
     """Runs the stages; whatever happens, the state on disk says it."""
     try:
-        result, message = _outcome(run, recorder, control, until, threads)
+        result, message = _outcome(run, recorder, control, wishes)
         recorder.flush_snapshots()
         recorder.finish(result.phase, message)
     except KDStudioError as error:
@@ -112,19 +123,20 @@ def _guarded(run: RunFolder, recorder: Recorder, control: Control, until: str, t
     return result
 
 
-def _outcome(run: RunFolder, recorder: Recorder, control: Control, until: str, threads: str) -> tuple[RunResult, str]:
+def _outcome(run: RunFolder, recorder: Recorder, control: Control, wishes: Wishes) -> tuple[RunResult, str]:
     """Works until the end or until a request ends it; with a message for the state."""
     spec = run.experiment().train
-    recorder.update(threads=pick_threads(threads, recorder.state.threads, spec.devices))
-    further = [*(["--until", until] if until else []), "--threads", str(recorder.state.threads)]
+    size = wishes.devices or spec.devices
+    recorder.update(threads=pick_threads(wishes.threads, recorder.state.threads, size))
+    further = [*(["--until", wishes.until] if wishes.until else []), "--threads", str(recorder.state.threads)]
 
     def hangs(error: KDStudioError) -> None:
         _fail(recorder, error)
 
     try:
-        with ranks_of(run, spec, further, hangs) as ranks, ExitStack() as stack:
+        with ranks_of(run, spec, size, further, hangs) as ranks, ExitStack() as stack:
             try:
-                return RunResult(Session(run, recorder, control, stack, ranks).work(until), 0), ""
+                return RunResult(Session(run, recorder, control, stack, ranks).work(wishes.until), 0), ""
             except Exception as error:
                 if (loss := ranks.blame(error)) is not None:
                     raise loss from error
@@ -191,7 +203,7 @@ class Session:
         self.pool: Pool | None = None
         self.links = links_of(self.experiment)
         self.shapes: dict[str, tuple[Shapes, Shapes]] = {}
-        self.device = device_for(self.experiment.train, self.ranks.place)
+        self.device = device_for(self.experiment.train, self.ranks.place, self.ranks.size)
         for link in self.links:
             pick_precision(link.experiment.train, self.device, link.train_place)
         if self.experiment.teacher is not None:
@@ -207,7 +219,7 @@ class Session:
         logger.info("run %s on %s", self.run.name, device)
         if not self.ranks.alone:
             self._tell_of_slices()
-        self.bundle = self._read()
+        self.bundle = self.ranks.in_turn(lambda: load_data(experiment.data, self.root, self.tell))
         for problem in self.bundle.problems:
             logger.warning("data: %s", problem)
         self.preprocess = preprocess_for(self.bundle).to(self.device)
@@ -242,12 +254,6 @@ class Session:
         self.ranks.first(self._evaluate)
         return outcome.value
 
-    def _read(self) -> DataBundle:
-        """The data; rank 0 goes first, and may download what the others then find."""
-        found: list[DataBundle] = []
-        self.ranks.first(lambda: found.append(load_data(self.experiment.data, self.root, self.tell)))
-        return found[0] if found else load_data(self.experiment.data, self.root)
-
     def _tell_of_slices(self) -> None:
         """Warns of terms that compare the samples of a batch with each other: each rank has a part of them."""
         names = [term.term for term in self.experiment.objective if term.term in WITHIN_BATCH]
@@ -263,12 +269,15 @@ class Session:
         self.poll()
 
     def _asking(self, done: int, total: int) -> None:
+        """As `tell`, while all ranks ask a teacher at the same time."""
         self.tell("asking the teacher", done, total)
-        if self.control.stop_requested:
+        if self.control.stop_requested if self.ranks.main else self.ranks.ending:
             raise AskingStopped
 
     def poll(self) -> None:
-        """Answers requests between the stages; a trainer has its own way."""
+        """Answers requests between the stages; a trainer has its own way. Rank 0 tells the others how it ends."""
+        if not self.ranks.main:
+            return
         phase = self.recorder.state.phase
         self.control.poll(lambda begins: self.recorder.update(phase="holding" if begins else phase))
 
@@ -344,11 +353,9 @@ class Session:
     def _learn_from_pool(self, stage: str, teacher: nn.Module) -> None:
         """Has the teacher of a stage label the pool."""
         if self.pool is None:
-            self.pool = gather(self.experiment, self.bundle, self.root, self.tell)
+            self.pool = self.ranks.in_turn(lambda: gather(self.experiment, self.bundle, self.root, self.tell))
         about = self.experiment, self.bundle, self.pool, self.preprocess, self.device, self.tell
-        label = partial(label_pool, self.run, stage, teacher, *about)
-        self.ranks.first(label)
-        found = label()  # what the teacher said is read from where it was written
+        found = self.ranks.in_turn(partial(label_pool, self.run, stage, teacher, *about))
         self.bundle.extra[stage] = found
         logger.info("%s: learns from %d samples, %d of them labelled", stage, len(found), len(self.bundle.transfer))
 
@@ -410,7 +417,7 @@ class Session:
             shares = GradientShares(self.bundle.taught(stage), self.preprocess, self.device, teacher, others)
         batch = min(self.experiment.data.batch_size, len(self.bundle.taught(stage)))
         accelerator = make_accelerator(self.device, spec, model, (batch, *self.bundle.input_shape))
-        cache = TeacherCache(self.root, self.experiment.cache, self._asking)
+        cache = TeacherCache(self.root, self.experiment.cache, self._asking, self.ranks)
         self.stack.callback(cache.close)
         # after the stages before it, so that a stage's dropout does not depend on whether they ran in this process
         seed_everything(spec.seed, spec.deterministic)

@@ -92,8 +92,7 @@ def written_by_teacher(session: Session, teacher: nn.Module, spec: WrittenSpec) 
     folder = teacher_folder(session.root, owner, key)
     work = partial(taught_by_teacher, teacher, folder, session.bundle, spec, session.device, session.tell)
     with _lock(session, folder):
-        session.ranks.first(work)
-        found = work()  # there is nothing to write any more
+        found = session.ranks.in_turn(work)
     logger.info("student: of its %d training blocks the teacher wrote a share of %g", len(found), spec.share)
     return found
 

@@ -33,7 +33,8 @@ MEET_STEPS = 256
 
 #: How a run can end on all ranks at once; a later one goes before an earlier one.
 _ENDS: tuple[type[Exception] | None, ...] = (None, AskingStopped, Parked, Interrupted, StoppedNow)
-_STOP = len(_ENDS)
+_STOP = 1  # `AskingStopped` is how a stop shows while a teacher is asked
+_ENDING = "ending"
 
 Result = TypeVar("Result")
 
@@ -94,7 +95,7 @@ class Ranks:
             if end == "failed":
                 raise RankLost("rank 0 has failed")
             if end:
-                raise next(each for each in _ENDS if each is not None and each.__name__ == end)
+                raise next(each for each in _ENDS if each is not None and each.__name__ == end)()
             return result
         try:
             result = work()
@@ -115,6 +116,12 @@ class Ranks:
             work()
 
         self.decide(quietly)
+
+    def in_turn(self, work: Callable[[], Result]) -> Result:
+        """All ranks do the same work, rank 0 first: what it has downloaded or written the others find."""
+        found: list[Result] = []
+        self.first(lambda: found.append(work()))
+        return found[0] if found else work()
 
     def _said(self, said: Any) -> Any:
         """What rank 0 says."""
@@ -143,6 +150,29 @@ class Ranks:
         distributed.all_reduce(tensor)
         return tensor.numpy()
 
+    def least(self, work: Callable[[], int]) -> int:
+        """All ranks work at the same time. They get the least of their results (0 or more), or end as rank 0 ends."""
+        if self.alone:
+            return work()
+        end: Exception | None = None
+        try:
+            found = work()
+        except tuple(each for each in _ENDS if each is not None) as request:
+            end = request
+            found = -_ENDS.index(type(request)) if self.main else np.iinfo(np.int32).max
+            if self.main and self._store is not None:
+                self._store.set(_ENDING, "1")
+        agreed = torch.tensor([found])
+        distributed.all_reduce(agreed, distributed.ReduceOp.MIN)
+        if agreed[0] < 0:
+            raise end or _ENDS[-int(agreed[0])]()  # type: ignore[misc]
+        return int(agreed[0])
+
+    @property
+    def ending(self) -> bool:
+        """Whether rank 0 has left a work of `least`, so that the others need not finish it."""
+        return self._store is not None and self._store.check([_ENDING])
+
     def meet(self, control: Control, on_hold: Callable[[bool], None], step: int) -> int:
         """All ranks look at the requests to the run at the same step; while it is on hold they wait here.
 
@@ -164,12 +194,12 @@ class Ranks:
         except (Parked, StoppedNow) as request:
             code = _ENDS.index(type(request))
         if not code and control.stop_requested:
-            code = 1  # the place of `AskingStopped`, which is no request
+            code = _STOP
         agreed = torch.tensor([code, pace if self.main else 0])
         distributed.all_reduce(agreed, distributed.ReduceOp.MAX)
         code, steps = agreed.tolist()
         self._met_at, self._met_step = time.monotonic(), step
-        if code == 1:
+        if code == _STOP:
             control.stop_requested = True
         elif code:
             raise _ENDS[code]()  # type: ignore[misc]

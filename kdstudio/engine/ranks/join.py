@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
@@ -26,17 +27,17 @@ from kdstudio.project.spec import TrainSpec
 _FOLDER = "folder"
 
 
-def device_for(spec: TrainSpec, place: Place) -> torch.device:
+def device_for(spec: TrainSpec, place: Place, size: int) -> torch.device:
     """The device of a rank.
 
     Args:
         spec: The training of the experiment.
-        place: The rank; of one that no launcher has started `train.devices` says how many there will be.
+        place: The rank.
+        size: How many there are, or will be, on all machines.
 
     Raises:
         InputError: There is none for it.
     """
-    size = place.size if place.launched else spec.devices
     device = pick_device(spec.device)
     if size == 1 or device.type == "cpu":
         return device
@@ -66,13 +67,14 @@ def device_for(spec: TrainSpec, place: Place) -> torch.device:
 
 @contextmanager
 def ranks_of(
-    run: RunFolder, spec: TrainSpec, arguments: list[str], on_hang: Callable[[KDStudioError], None]
+    run: RunFolder, spec: TrainSpec, size: int, arguments: list[str], on_hang: Callable[[KDStudioError], None]
 ) -> Iterator[Ranks]:
     """Rank 0's side: the ranks of a run, started here where no launcher has done so.
 
     Args:
         run: The folder.
         spec: The training of the experiment.
+        size: How many there are to be; a launcher knows better.
         arguments: Words of the command line that further ranks are started with.
         on_hang: Called from another thread before the process is ended, where a rank is gone and this one hangs.
 
@@ -81,8 +83,8 @@ def ranks_of(
         RankLost: One has not come.
     """
     place = Place.here()
-    device = device_for(spec, place)
-    size = place.size if place.launched else spec.devices
+    size = place.size if place.launched else size
+    device = device_for(spec, place, size)
     if size == 1:
         yield Ranks()
         return
@@ -132,7 +134,7 @@ def joined(place: Place) -> Iterator[tuple[Ranks, RunFolder]]:
                 kind="no-run",
             )
         run = RunFolder(path)
-        device = device_for(run.experiment().train, place)
+        device = device_for(run.experiment().train, place, place.size)
     except KDStudioError as error:
         ranks.report(error)
         raise
@@ -161,6 +163,7 @@ def _grouped(ranks: Ranks, store: Any, device: torch.device) -> Iterator[Ranks]:
     try:
         yield ranks
     finally:
+        gc.collect()  # what DDP has wrapped keeps the group
         distributed.destroy_process_group()
 
 

@@ -57,6 +57,7 @@ class Contrast(nn.Module):
             memory = torch.empty(self.samples, spec.dimensions).uniform_(-bound, bound)
             self.register_buffer(f"{side}_memory", memory)
             self.register_buffer(f"{side}_scale", torch.full((), float("nan")))
+        self._scaled: set[str] = set()
 
     def forward(self, student: Tensor, teacher: Tensor, indices: Tensor) -> Tensor:
         """The loss of both directions; in training the memory takes in the batch.
@@ -104,9 +105,16 @@ class Contrast(nn.Module):
         others = scores.gather(1, negatives)
         # log Z is set once, from the first batch, as in the paper's code
         both = torch.cat([there[:, None], others], dim=1).detach()
-        mean = both.flatten().logsumexp(0) + math.log(self.samples / both.numel())
+        total, count = both.flatten().logsumexp(0), float(both.numel())
+        learns = self.training and torch.is_grad_enabled()
+        if learns and side not in self._scaled:
+            self._scaled.add(side)
+            found = everyones(torch.stack([total, total.new_tensor(count)])[None])
+            if len(found) > 1:
+                total, count = found[:, 0].logsumexp(0), float(found[:, 1].sum())
+        mean = total + math.log(self.samples / count)
         chosen = torch.where(scale.isnan(), mean, scale)
-        if self.training and torch.is_grad_enabled():
+        if learns:
             scale.copy_(chosen)
         return contrastive_loss(there - chosen, others - chosen, self.samples)
 
