@@ -21,8 +21,8 @@ from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.state import RunStatus
 from kdstudio.project.spec import TrainSpec
 
-#: By how much a loss of two processes may differ from that of one, as a share of it.
-TOLERANCE = 1e-5
+#: By how much a loss of two processes may differ from that of one: as a share of it, and near zero.
+TOLERANCE, NEAR_ZERO = 1e-5, 1e-6
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3, 5, 31, 32])
@@ -67,19 +67,23 @@ def test_more_devices_than_there_are_is_told_by_the_field(
     assert device_for(TrainSpec(device="cpu"), ALONE, 4) == torch.device("cpu")
 
 
-def losses(lab: Any, run: RunFolder) -> dict[tuple[str, str, str], list[float]]:
+def losses(lab: Any, run: RunFolder, stage: str) -> dict[tuple[str, str, str], list[float]]:
     store = lab.metrics(run)
     keys = store.keys()
-    return {key: list(store.series(*key).values) for key in keys if key[1] in ("train", "validation")}
+    return {
+        key: list(store.series(*key).values) for key in keys if key[1] in ("train", "validation") and stage in key[0]
+    }
 
 
-def assert_alike(lab: Any, one: RunFolder, two: RunFolder) -> None:
-    first, second = losses(lab, one), losses(lab, two)
+def assert_alike(lab: Any, one: RunFolder, two: RunFolder, stage: str = "") -> None:
+    first, second = losses(lab, one, stage), losses(lab, two, stage)
     assert first.keys() == second.keys()
     for key, values in first.items():
         assert len(values) == len(second[key])
         for value, other in zip(values, second[key]):
-            same = math.isclose(value, other, rel_tol=TOLERANCE, abs_tol=1e-7) or (value != value and other != other)
+            same = math.isclose(value, other, rel_tol=TOLERANCE, abs_tol=NEAR_ZERO) or (
+                value != value and other != other
+            )
             assert same, (key, value, other)
 
 
@@ -121,22 +125,20 @@ def test_the_memory_of_contrasts_takes_in_all_ranks(lab: Any) -> None:
 
 
 def parked(lab: Any, devices: int, step: int = 6) -> RunFolder:
-    run = lab.project.create_run(lab.experiment(train={"epochs": 8, "devices": devices}))
+    run = lab.project.create_run(lab.experiment(train={"epochs": 8, "devices": devices}, cache={"use": "off"}))
     lab.before_step("student", step, lambda trainer: request(run, "park"))
     assert execute(run).phase == "parked"
     assert run.status() is RunStatus.PARKED
-    lab.monkeypatch.undo()
     return run
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
 def test_a_parked_run_goes_on_with_another_number_of_ranks(lab: Any, before: int, after: int) -> None:
+    whole = lab.run(train={"epochs": 8}, cache={"use": "off"})
     run = parked(lab, before)
-    step = run.state().step
-    assert 6 <= step < 40
+    assert 6 <= run.state().step < 40
     assert execute(run, devices=after).phase == "finished"
-    whole = lab.run(train={"epochs": 8})
-    assert_alike(lab, whole, run)
+    assert_alike(lab, whole, run, "student")
 
 
 def test_stop_reaches_all_ranks_at_the_same_step(lab: Any) -> None:
@@ -163,7 +165,9 @@ def test_a_hold_waits_and_stop_now_ends(lab: Any) -> None:
 
 
 def kill_worker(trainer: Trainer) -> None:
-    psutil.Process().children()[0].kill()
+    workers = [child for child in psutil.Process().children() if "kdstudio" in child.cmdline()]
+    assert len(workers) == 1
+    workers[0].kill()
 
 
 def test_a_rank_that_is_killed_is_named_and_the_run_goes_on_without_it(lab: Any) -> None:
@@ -176,7 +180,6 @@ def test_a_rank_that_is_killed_is_named_and_the_run_goes_on_without_it(lab: Any)
     assert error is not None
     assert error["kind"] == "rank-lost"
     assert "signal 9 (SIGKILL)" in error["why"]
-    lab.monkeypatch.undo()
     assert execute(run, devices=1).phase == "finished"
 
 
@@ -191,7 +194,7 @@ def test_two_ranks_ask_the_teacher_side_by_side_and_once(lab: Any) -> None:
     assert asked not in again.log_path.read_text()
     alone = lab.run(train={"epochs": 2}, **fields)
     assert asked not in alone.log_path.read_text()
-    assert_alike(lab, alone, again)
+    assert_alike(lab, alone, again, "student")
 
 
 def test_first_stages_and_relations_work_on_two_ranks(lab: Any) -> None:

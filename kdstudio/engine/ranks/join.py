@@ -152,7 +152,7 @@ def _grouped(ranks: Ranks, store: Any, device: torch.device) -> Iterator[Ranks]:
         torch.cuda.set_device(device)
         if distributed.is_nccl_available():
             backend = "cpu:gloo,cuda:nccl"  # requests and metrics go from processor to processor
-    place = ranks.place
+    place, hook = ranks.place, sys.excepthook
     distributed.init_process_group(
         backend,
         store=distributed.PrefixStore("group", store),
@@ -165,6 +165,7 @@ def _grouped(ranks: Ranks, store: Any, device: torch.device) -> Iterator[Ranks]:
     finally:
         gc.collect()  # what DDP has wrapped keeps the group
         distributed.destroy_process_group()
+        sys.excepthook = hook  # it was changed, to name the rank in tracebacks
 
 
 def _launched_store() -> Any:
