@@ -259,7 +259,7 @@ class Session:
         names = [term.term for term in self.experiment.objective if term.term in WITHIN_BATCH]
         if names:
             logger.warning(
-                "%s: relations are those within a rank's slice of the batch, a %d-th of it, and not the whole batch",
+                "%s: relations are those within a rank's slice, 1/%d of the batch",
                 ", ".join(dict.fromkeys(names)),
                 self.ranks.size,
             )

@@ -20,7 +20,8 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=False):
 
     `threads` is how many PyTorch uses on the processor. It stays the same when a run is resumed, since sums in another
     order end in other bits. `means` is how the stage works: `precision`, `memory` (the order of values in it), `data`
-    (where samples lie), `teacher` (where its answers come from) and `compile`, each in words.
+    (where samples lie), `ranks` (how many processes share each batch), `teacher` (where its answers come from) and
+    `compile`, each in words. Process, memory and threads are those of rank 0.
     """
 
     phase: str = "created"
