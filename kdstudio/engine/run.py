@@ -127,8 +127,10 @@ def _outcome(run: RunFolder, recorder: Recorder, control: Control, wishes: Wishe
     """Works until the end or until a request ends it; with a message for the state."""
     spec = run.experiment().train
     size = wishes.devices or spec.devices
-    recorder.update(threads=pick_threads(wishes.threads, recorder.state.threads, size))
-    further = [*(["--until", wishes.until] if wishes.until else []), "--threads", str(recorder.state.threads)]
+    state = recorder.state
+    earlier = state.threads if state.ranks == size else 0
+    recorder.update(threads=pick_threads(wishes.threads, earlier, size), ranks=size)
+    further = [*(["--until", wishes.until] if wishes.until else []), "--threads", str(state.threads)]
 
     def hangs(error: KDStudioError) -> None:
         _fail(recorder, error)
@@ -218,6 +220,7 @@ class Session:
         self.recorder.usage.watch(self.device)
         logger.info("run %s on %s", self.run.name, device)
         if not self.ranks.alone:
+            self.recorder.update(ranks=self.ranks.size)
             self._tell_of_slices()
         self.bundle = self.ranks.in_turn(lambda: load_data(experiment.data, self.root, self.tell))
         for problem in self.bundle.problems:
@@ -256,7 +259,8 @@ class Session:
 
     def _tell_of_slices(self) -> None:
         """Warns of terms that compare the samples of a batch with each other: each rank has a part of them."""
-        names = [term.term for term in self.experiment.objective if term.term in WITHIN_BATCH]
+        terms = [term.term for link in self.links for term in link.experiment.objective]
+        names = [name for name in terms if name in WITHIN_BATCH]
         if names:
             logger.warning(
                 "%s: relations are those within a rank's slice, 1/%d of the batch",

@@ -34,7 +34,7 @@ from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.text.on_policy import OnPolicy
 from kdstudio.engine.train_eval import TrainEval
 from kdstudio.engine.validate import Validation
-from kdstudio.project.errors import NotFiniteError
+from kdstudio.project.errors import NotFiniteError, StorageError
 from kdstudio.project.schedules import learning_rate
 from kdstudio.project.spec import DataBase, TrainSpec
 from kdstudio.project.train_eval import SPLIT
@@ -187,6 +187,12 @@ class Trainer:
     def resume(self) -> bool:
         """Goes back to the last checkpoint of this stage. False where there is none."""
         content = load_checkpoint(self.last_path, self.device)
+        if self.ranks.decide(lambda: content and content["progress"]) != (content and content["progress"]):
+            raise StorageError(
+                f"{self.last_path}: rank {self.ranks.rank} sees another checkpoint than rank 0",
+                why="its machine does not see the same files, or not yet",
+                fix="put the project on a file system that all machines share, and resume",
+            )
         if content is None:
             return False
         with telling_misfits(self.last_path):

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import torch
+from torch import distributed
 
 from kdstudio.engine.data.views import sharers, slice_of
+from kdstudio.engine.ranks import group, workers
 from kdstudio.engine.ranks.group import RankLost, Ranks
 from kdstudio.engine.ranks.join import device_for
 from kdstudio.engine.ranks.place import ALONE, Place
@@ -65,6 +71,47 @@ def test_more_devices_than_there_are_is_told_by_the_field(
     assert words in caught.value.what
     assert device_for(TrainSpec(device="cuda"), Place(3, 4, 1, True), 4) == torch.device("cuda", 1)
     assert device_for(TrainSpec(device="cpu"), ALONE, 4) == torch.device("cpu")
+
+
+def test_a_rank_says_why_it_ends_and_not_that_it_lost_the_others() -> None:
+    store = distributed.HashStore()
+    broken = RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer")
+    first, second, third = (Ranks(Place(rank, 3), store) for rank in range(3))
+    second.report(broken)
+    third.report(MemoryError("no room for the batch"))
+    found = first.blame(broken)
+    assert found is not None
+    assert found.what.startswith("rank 2 of 3")
+    assert found.why == "MemoryError: no room for the batch"
+    assert first.blame(ValueError("its own mistake")) is None
+
+
+def test_a_rank_whose_process_is_gone_is_found_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group, "LOOK_SECONDS", 0.1)
+    store = distributed.HashStore()
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    store.set("process/1", f"{group._host()} {child.pid}")
+    found = Ranks(Place(0, 3), store).blame(RuntimeError("gloo: timed out"))
+    assert found is not None
+    assert found.what.startswith("rank 1 of 3")
+    nobody = Ranks(Place(0, 3), distributed.HashStore()).blame(RuntimeError("gloo: timed out"))
+    assert nobody is not None
+    assert nobody.what.startswith("one of the 3 ranks")
+
+
+def test_rank_0_hears_of_a_rank_that_is_gone_where_no_error_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "HANG_SECONDS", 0.3)
+    heard: list[tuple[int, str]] = []
+    begun = workers.Workers(RunFolder(tmp_path), 2, {}, [], lambda rank, how: heard.append((rank, how)))
+    begun._command = [sys.executable, "-c", "raise SystemExit(3)"]
+    with begun:
+        deadline = time.monotonic() + 30
+        while not heard and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert heard == [(1, "its process ended with exit code 3")]
 
 
 def losses(lab: Any, run: RunFolder, stage: str) -> dict[tuple[str, str, str], list[float]]:
@@ -165,9 +212,9 @@ def test_a_hold_waits_and_stop_now_ends(lab: Any) -> None:
 
 
 def kill_worker(trainer: Trainer) -> None:
-    workers = [child for child in psutil.Process().children() if "kdstudio" in child.cmdline()]
-    assert len(workers) == 1
-    workers[0].kill()
+    found = [child for child in psutil.Process().children() if "kdstudio" in child.cmdline()]
+    assert len(found) == 1
+    found[0].kill()
 
 
 def test_a_rank_that_is_killed_is_named_and_the_run_goes_on_without_it(lab: Any) -> None:
@@ -198,11 +245,15 @@ def test_two_ranks_ask_the_teacher_side_by_side_and_once(lab: Any) -> None:
 
 
 def test_first_stages_and_relations_work_on_two_ranks(lab: Any) -> None:
-    pair = [{"teacher": "hidden1", "student": "hidden1"}]
-    objective = [
-        {"term": "hard", "weight": 1.0},
-        {"term": "similarity", "weight": 10.0, "pairs": pair},
-    ]
-    run = lab.run(objective=objective, train={"epochs": 1, "devices": 2})
+    """With batch normalisation too."""
+    pair = [{"teacher": "stage2", "student": "stage2"}]
+    factor = {"term": "factor", "weight": 1.0, "pairs": pair, "paraphraser_epochs": 1}
+    fields = {
+        "teacher": {"model": "cnn", "widths": [4, 6], "train": {"epochs": 1, "lr": 0.1}},
+        "student": {"model": "cnn", "widths": [4, 6]},
+        "objective": [{"term": "hard", "weight": 1.0}, {"term": "similarity", "weight": 10.0, "pairs": pair}, factor],
+    }
+    run = lab.run(train={"epochs": 1, "devices": 2}, **fields)
     assert run.status() is RunStatus.FINISHED
     assert "similarity: relations are those within a rank's slice" in run.log_path.read_text()
+    assert ("factor-first", "stage") in lab.events(run)

@@ -135,8 +135,10 @@ class Ranks:
             return
         with torch.no_grad():
             for tensor in (*module.parameters(), *module.buffers()):
+                if not tensor.numel():
+                    continue
                 there = tensor.detach().contiguous()
-                distributed.broadcast(there, src=0)
+                distributed.broadcast(there.view(-1).view(torch.uint8), src=0)  # as bytes any type can be sent
                 if there.data_ptr() != tensor.data_ptr():
                     tensor.copy_(there)
 

@@ -100,7 +100,9 @@ def ranks_of(
     store.set(_FOLDER, str(run.path))
 
     def hangs(rank: int, how: str) -> None:
-        on_hang(lost(rank, size, how))
+        error = lost(rank, size, how)
+        on_hang(error)
+        print(f"kdstudio: {error}", file=sys.stderr, flush=True)
         os._exit(1)
 
     around = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "WORLD_SIZE": str(size)}
