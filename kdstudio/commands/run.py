@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kdstudio.engine.ranks.place import Place
 from kdstudio.project.errors import InputError
 from kdstudio.project.folder import Project, create_run, find_project, init_run, load_experiment
 from kdstudio.project.overrides import apply_overrides
 from kdstudio.project.runs.folder import RunFolder, write_bytes
+from kdstudio.project.runs.place import Place
 from kdstudio.project.runs.state import RunStatus
 from kdstudio.project.spec import Experiment
 

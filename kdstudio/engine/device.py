@@ -104,7 +104,9 @@ def seed_everything(seed: int, deterministic: bool) -> None:
 
 
 def seed_rank(seed: int, rank: int, step: int = 0) -> None:
-    """Gives a rank beside rank 0 random numbers of its own, which follow from the seed and where training stands."""
+    """Gives a rank random numbers of its own, a function of the seed and the step; rank 0 keeps those it has."""
+    if not rank:
+        return
     own = mix(seed, rank, step) >> 1
     random.seed(own)
     np.random.seed(own % 2**32)

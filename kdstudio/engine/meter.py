@@ -56,6 +56,16 @@ class Row(NamedTuple):
     share: float = 1.0
 
 
+class Piece(NamedTuple):
+    """What a micro-batch gave: its share of the batch, its loss and parts, what is kept of its logits, its targets."""
+
+    share: float
+    loss: Tensor
+    parts: Tensor
+    told: Tensor
+    targets: Tensor
+
+
 def told(logits: Tensor) -> Tensor:
     """What is kept of outputs (B, C) until their accuracy is counted: themselves, or the classes (B) that they say."""
     return logits.detach() if logits.shape[1] <= KEPT_CLASSES else logits.argmax(dim=1)

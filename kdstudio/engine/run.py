@@ -15,7 +15,7 @@ from torch import nn
 
 from kdstudio.engine.arithmetic import make_accelerator
 from kdstudio.engine.cache import AskingStopped, TeacherCache
-from kdstudio.engine.chain import Link, links_of
+from kdstudio.engine.chain import Link, links_of, warn_of_slices
 from kdstudio.engine.control import Control, Interrupted, Parked, StoppedNow
 from kdstudio.engine.data import Batches, DataBundle, load_data, preprocess_for
 from kdstudio.engine.device import pick_precision, pick_threads, seed_everything, seed_rank
@@ -47,9 +47,6 @@ from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.spec import Experiment, HardTerm, ModelSpec, TrainSpec
 
 logger = logging.getLogger("kdstudio")
-
-#: Terms that compare the samples of a batch with each other.
-WITHIN_BATCH = ("distance", "angle", "similarity", "probabilistic", "congruence", "correlation")
 
 
 class RunResult:
@@ -221,7 +218,7 @@ class Session:
         logger.info("run %s on %s", self.run.name, device)
         if not self.ranks.alone:
             self.recorder.update(ranks=self.ranks.size)
-            self._tell_of_slices()
+            warn_of_slices(self.links, self.ranks.size)
         self.bundle = self.ranks.in_turn(lambda: load_data(experiment.data, self.root, self.tell))
         for problem in self.bundle.problems:
             logger.warning("data: %s", problem)
@@ -256,17 +253,6 @@ class Session:
             outcome = self._baseline(origin)
         self.ranks.first(self._evaluate)
         return outcome.value
-
-    def _tell_of_slices(self) -> None:
-        """Warns of terms that compare the samples of a batch with each other: each rank has a part of them."""
-        terms = [term.term for link in self.links for term in link.experiment.objective]
-        names = [name for name in terms if name in WITHIN_BATCH]
-        if names:
-            logger.warning(
-                "%s: relations are those within a rank's slice, 1/%d of the batch",
-                ", ".join(dict.fromkeys(names)),
-                self.ranks.size,
-            )
 
     def tell(self, label: str, done: int, total: int) -> None:
         self.recorder.progress(label, done, total)
@@ -425,8 +411,7 @@ class Session:
         self.stack.callback(cache.close)
         # after the stages before it, so that a stage's dropout does not depend on whether they ran in this process
         seed_everything(spec.seed, spec.deterministic)
-        if not self.ranks.main:
-            seed_rank(spec.seed, self.ranks.rank)
+        seed_rank(spec.seed, self.ranks.rank)
         trainer = Trainer(
             stage=stage,
             module=DistillationModule(model, objective),

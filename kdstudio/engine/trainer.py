@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -23,7 +23,7 @@ from kdstudio.engine.data import Batch, Batches, DataBundle, Preprocess
 from kdstudio.engine.data.views import sharers
 from kdstudio.engine.device import memory_in_use, random_states, restore_random_states, seed_rank
 from kdstudio.engine.gradients import GradientShares
-from kdstudio.engine.meter import NOT_FINITE_FIX, NOT_FINITE_WHY, Meter, Row, told
+from kdstudio.engine.meter import NOT_FINITE_FIX, NOT_FINITE_WHY, Meter, Piece, Row, told
 from kdstudio.engine.objective import DistillationModule
 from kdstudio.engine.optim import build_optimizer
 from kdstudio.engine.probes import Probes
@@ -34,7 +34,7 @@ from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.text.on_policy import OnPolicy
 from kdstudio.engine.train_eval import TrainEval
 from kdstudio.engine.validate import Validation
-from kdstudio.project.errors import NotFiniteError, StorageError
+from kdstudio.project.errors import NotFiniteError
 from kdstudio.project.schedules import learning_rate
 from kdstudio.project.spec import DataBase, TrainSpec
 from kdstudio.project.train_eval import SPLIT
@@ -60,16 +60,6 @@ class Progress:
     best_epoch: int = -1
     stale_epochs: int = 0
     done: bool = False
-
-
-class Piece(NamedTuple):
-    """What a micro-batch gave: its share of the batch, its loss and parts, what is kept of its logits, its targets."""
-
-    share: float
-    loss: Tensor
-    parts: Tensor
-    told: Tensor
-    targets: Tensor
 
 
 class Trainer:
@@ -187,12 +177,7 @@ class Trainer:
     def resume(self) -> bool:
         """Goes back to the last checkpoint of this stage. False where there is none."""
         content = load_checkpoint(self.last_path, self.device)
-        if self.ranks.decide(lambda: content and content["progress"]) != (content and content["progress"]):
-            raise StorageError(
-                f"{self.last_path}: rank {self.ranks.rank} sees another checkpoint than rank 0",
-                why="its machine does not see the same files, or not yet",
-                fix="put the project on a file system that all machines share, and resume",
-            )
+        self.ranks.check_alike(self.last_path, content)
         if content is None:
             return False
         with telling_misfits(self.last_path):
@@ -201,10 +186,8 @@ class Trainer:
             if self.accelerator.scaler is not None and content["scaler"]:
                 self.accelerator.scaler.load_state_dict(content["scaler"])
             self.progress = Progress(**content["progress"])
-            if self.ranks.main:
-                restore_random_states(content["random"])
-            else:
-                seed_rank(self.spec.seed, self.ranks.rank, self.progress.step)
+            restore_random_states(content["random"])
+            seed_rank(self.spec.seed, self.ranks.rank, self.progress.step)
         self.recorder.event("resume", self.stage, self.progress.step - 1, self.progress.epoch)
         logger.info("%s: resumed at step %d (epoch %d)", self.stage, self.progress.step, self.progress.epoch)
         return True

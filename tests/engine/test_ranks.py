@@ -18,12 +18,12 @@ from kdstudio.engine.data.views import sharers, slice_of
 from kdstudio.engine.ranks import group, workers
 from kdstudio.engine.ranks.group import RankLost, Ranks
 from kdstudio.engine.ranks.join import device_for
-from kdstudio.engine.ranks.place import ALONE, Place
 from kdstudio.engine.run import execute
 from kdstudio.engine.trainer import Trainer
 from kdstudio.project.errors import InputError
 from kdstudio.project.runs.control import request
 from kdstudio.project.runs.folder import RunFolder
+from kdstudio.project.runs.place import ALONE, Place
 from kdstudio.project.runs.state import RunStatus
 from kdstudio.project.spec import TrainSpec
 

@@ -16,8 +16,8 @@ from torch import nn
 
 from kdstudio.engine.counters import mix, view_keys, whole_numbers
 from kdstudio.engine.data.base import ArraySplit, DataBundle
-from kdstudio.engine.ranks.place import ALONE, Place
 from kdstudio.engine.text.facts import TextFacts
+from kdstudio.project.runs.place import ALONE, Place
 from kdstudio.project.spec import DataBase, PixelData, ViewedData
 
 _ORDER, _VIEW = 11, 12

@@ -13,13 +13,13 @@ from kdstudio.engine.control import Control, Interrupted, Parked, StoppedNow
 from kdstudio.engine.device import pick_threads
 from kdstudio.engine.ranks.group import is_lost_connection
 from kdstudio.engine.ranks.join import joined
-from kdstudio.engine.ranks.place import SPAWNED, Place
 from kdstudio.engine.ranks.workers import end_with_parent
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.run import Session
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.runs.metrics import MetricRecord
+from kdstudio.project.runs.place import SPAWNED, Place
 
 logger = logging.getLogger("kdstudio")
 

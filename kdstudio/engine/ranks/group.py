@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -17,8 +18,8 @@ from torch import distributed, nn
 
 from kdstudio.engine.cache import AskingStopped
 from kdstudio.engine.control import Control, Interrupted, Parked, StoppedNow
-from kdstudio.engine.ranks.place import Place
-from kdstudio.project.errors import KDStudioError
+from kdstudio.project.errors import KDStudioError, StorageError
+from kdstudio.project.runs.place import Place
 
 logger = logging.getLogger("kdstudio")
 
@@ -213,6 +214,22 @@ class Ranks:
         return 1 if taken < 1 else max(1, min(MEET_STEPS, int(MEET_SECONDS * taken / max(seconds, 1e-9))))
 
     # -- when one is lost ------------------------------------------------------------------------------------
+
+    def check_alike(self, path: Path, content: dict[str, Any] | None) -> None:
+        """Makes sure that all ranks have read the same checkpoint.
+
+        Raises:
+            StorageError: This one has read another than rank 0.
+        """
+        if self.alone:
+            return
+        progress = content.get("progress") if isinstance(content, dict) else None
+        if self.decide(lambda: progress) != progress:
+            raise StorageError(
+                f"{path}: rank {self.rank} sees another checkpoint than rank 0",
+                why="its machine does not see the same files, or not yet",
+                fix="put the project on a file system that all machines share, and resume",
+            )
 
     def introduce(self) -> None:
         """Says who this rank is, so that it can be looked for."""

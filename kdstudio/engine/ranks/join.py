@@ -17,10 +17,10 @@ from torch import distributed
 
 from kdstudio.engine.device import pick_device
 from kdstudio.engine.ranks.group import PATIENCE, Ranks, lost
-from kdstudio.engine.ranks.place import Place
 from kdstudio.engine.ranks.workers import Workers
 from kdstudio.project.errors import InputError, KDStudioError
 from kdstudio.project.runs.folder import RunFolder
+from kdstudio.project.runs.place import Place
 from kdstudio.project.spec import TrainSpec
 
 #: Where rank 0 tells the others which run folder it works on.

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from kdstudio.engine.control import Parked, StoppedNow
-from kdstudio.engine.ranks.place import SPAWNED
 from kdstudio.project.runs.folder import RunFolder
+from kdstudio.project.runs.place import SPAWNED
 
 logger = logging.getLogger("kdstudio")
 
