@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from kdstudio.project.errors import InputError
 from kdstudio.project.folder import Project, create_run, find_project, init_run, load_experiment
 from kdstudio.project.overrides import apply_overrides
 from kdstudio.project.runs.folder import RunFolder, write_bytes
+from kdstudio.project.runs.place import Place
 from kdstudio.project.runs.state import RunStatus
 from kdstudio.project.spec import Experiment
 
@@ -40,6 +42,12 @@ def add_parser(subparsers: Any) -> None:
         metavar="N",
         help="processor threads; 'spare' leaves one core to other programs (default: PyTorch's own; kept by --resume)",
     )
+    parser.add_argument(
+        "--devices",
+        type=_devices,
+        metavar="N",
+        help="devices that share each batch, in place of train.devices; also with --resume",
+    )
     parser.add_argument("--quiet", action="store_true", help="print errors only")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
 
@@ -50,14 +58,27 @@ def _threads(text: str) -> str:
     return text
 
 
+def _devices(text: str) -> int:
+    if not (text.isdigit() and 1 <= int(text) <= 1024):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of devices; use 1 to 1024")
+    return int(text)
+
+
 def run(args: argparse.Namespace) -> int:
+    place = Place.here()
+    if place.rank:
+        from kdstudio.engine.ranks.follow import follow
+
+        code = follow(place, args.until, args.threads or "")
+        sys.stderr.flush()
+        os._exit(code)  # threads of the process group may still let go objects, which aborts an interpreter that ends
     folder = find_run(args)
     if not (args.quiet or args.json):
         print(f"run folder: {folder.path}", flush=True)
     from kdstudio.engine.run import execute  # torch loads here: a wrong spec is told before
 
     with _log(args):
-        result = execute(folder, args.until, args.threads or "")
+        result = execute(folder, args.until, args.threads or "", args.devices)
     scorecard = folder.scorecard()
     if args.json:
         answer = {"run": str(folder.path), "phase": result.phase, "scorecard": scorecard}

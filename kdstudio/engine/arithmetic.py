@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from torch import Tensor, nn
 
@@ -34,7 +34,9 @@ def make_accelerator(
     undecided = spec.precision == "auto" and precision == "no" and processor_has_bf16(device)
     if undecided and model is not None and count_flops(model, batch_shape[1:]) * batch_shape[0] >= BF16_FLOPS:
         precision = "bf16"
-    return Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
+    # a term or a layer may rest in an epoch: DDP is not to wait for its gradients
+    handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)]
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=precision, kwargs_handlers=handlers)
 
 
 def processor_has_bf16(device: torch.device) -> bool:

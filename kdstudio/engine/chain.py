@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from kdstudio.project.errors import ModelError
 from kdstudio.project.spec import Experiment, ModelSpec, StudentSpec, TeacherSpec, assistant_terms, assistant_train
+
+logger = logging.getLogger("kdstudio")
+
+#: Terms that compare the samples of a batch with each other.
+WITHIN_BATCH = ("distance", "angle", "similarity", "probabilistic", "congruence", "correlation")
 
 
 @dataclass(frozen=True)
@@ -102,3 +108,11 @@ def links_of(experiment: Experiment) -> list[Link]:
         teacher = TeacherSpec(**experiment.student.model_dump(include=set(ModelSpec.model_fields)))
     found.append(Link("student", "student", True, True, experiment.model_copy(update={"teacher": teacher})))
     return found
+
+
+def warn_of_slices(links: Sequence[Link], ranks: int) -> None:
+    """Warns of terms that compare the samples of a batch: of several ranks each has a slice of it."""
+    terms = [term.term for link in links for term in link.experiment.objective]
+    names = ", ".join(dict.fromkeys(name for name in terms if name in WITHIN_BATCH))
+    if names:
+        logger.warning("%s: relations are those within a rank's slice, 1/%d of the batch", names, ranks)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from kdstudio.engine.device import random_states, restore_random_states
+from kdstudio.engine.objective import DistillationModule
 from kdstudio.engine.taps import Taps
 from kdstudio.project.spec import TrainSpec
 
@@ -25,7 +26,7 @@ logger = logging.getLogger("kdstudio")
 LEAST_STEPS = 2000
 
 
-def against(spec: TrainSpec, device: torch.device, steps: int, texts: bool) -> str:
+def against(spec: TrainSpec, device: torch.device, steps: int, texts: bool, ranks: int = 1) -> str:
     """Why the student of a stage is not compiled; empty where it is.
 
     Args:
@@ -33,11 +34,14 @@ def against(spec: TrainSpec, device: torch.device, steps: int, texts: bool) -> s
         device: Where it trains.
         steps: Of the whole stage, so that a resumed one decides alike.
         texts: Whether samples have many lengths.
+        ranks: Processes that share the steps: what joins their gradients would count the warm-up's.
     """
     if spec.compile == "off":
         return "train.compile is off"
     if texts:
         return "texts have many lengths, and each would be compiled"
+    if ranks > 1:
+        return "several devices share the steps"
     if spec.compile == "on":
         return ""
     if device.type != "cuda":
@@ -91,6 +95,26 @@ class CompiledStudent:
             restore_random_states(states)
         logger.info("compiled the student in %.1f s", time.monotonic() - begin)
         return ""
+
+
+def compile_student(
+    module: DistillationModule, inputs: Tensor, layers: list[str], autocast: Callable[[], AbstractContextManager[Any]]
+) -> str:
+    """Compiles the student of a module that is in train mode.
+
+    Args:
+        module: Runs it compiled from now on, if that goes well.
+        inputs: A batch of the usual size.
+        layers: The layers that are tapped.
+        autocast: Makes the context of the forward pass.
+
+    Returns:
+        Why that failed; empty where it went well.
+    """
+    compiled = CompiledStudent(module.student, tuple(inputs.shape))
+    why = compiled.warm_up(inputs, layers, autocast)
+    module.compiled = None if why else compiled
+    return why
 
 
 def _reason(error: Exception) -> str:

@@ -34,13 +34,16 @@ class Control:
     run is going, so that no request of this process's time is lost.
     """
 
+    #: The requests that this process reads.
+    requests: tuple[str, ...] = REQUESTS
+
     def __init__(self, run: RunFolder) -> None:
         self.run = run
         self.stop_requested = False
         self._next_poll = 0.0
         self._signalled = False
         self._previous: dict[int, Any] = {}
-        for name in REQUESTS:
+        for name in self.requests:
             self._pop(name)
 
     def __enter__(self) -> Control:

@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from kdstudio.engine.counters import mix
 from kdstudio.project.errors import InputError
 from kdstudio.project.spec import TrainSpec
 
 
-def pick_threads(asked: str, earlier: int = 0) -> int:
+def pick_threads(asked: str, earlier: int = 0, ranks: int = 1) -> int:
     """Sets how many threads PyTorch uses on the processor.
 
     Args:
         asked: A number; `spare` for one core less than there are, so that a window stays quick; or nothing.
         earlier: What an earlier part of the same run used. It goes first: sums in another order end in other bits.
+        ranks: Processes that share the processor, each with as many threads.
 
     Returns:
         The number.
@@ -28,9 +30,9 @@ def pick_threads(asked: str, earlier: int = 0) -> int:
     if earlier:
         threads = earlier
     elif asked == "spare":
-        threads = max(1, min(usual, (os.cpu_count() or 1) - 1))
+        threads = max(1, min(usual, (os.cpu_count() or 1) - 1) // ranks)
     else:
-        threads = int(asked or usual)
+        threads = int(asked) if asked else max(1, usual // ranks)
     if threads != usual:
         torch.set_num_threads(threads)
     return threads
@@ -99,6 +101,16 @@ def seed_everything(seed: int, deterministic: bool) -> None:
     # warns where a kernel has no deterministic form; use_deterministic_algorithms says the same and loads a compiler
     torch.set_deterministic_debug_mode("warn" if deterministic else "default")
     torch.backends.cudnn.benchmark = not deterministic
+
+
+def seed_rank(seed: int, rank: int, step: int = 0) -> None:
+    """Gives a rank random numbers of its own, a function of the seed and the step; rank 0 keeps those it has."""
+    if not rank:
+        return
+    own = mix(seed, rank, step) >> 1
+    random.seed(own)
+    np.random.seed(own % 2**32)
+    torch.manual_seed(own)
 
 
 def random_states() -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kdstudio.engine.ranks.group import Ranks
 from kdstudio.engine.recorder import Recorder
 from kdstudio.project.errors import NotFiniteError
 from kdstudio.project.runs.metrics import MetricRecord
@@ -40,6 +41,7 @@ class Row(NamedTuple):
         told: What `told` made of the outputs.
         targets: (B) the right classes; -100 where there is none.
         norm: The gradient's norm, if it was taken.
+        share: Of several ranks, the part of the batch that these values are of; 0 for values that do not count.
     """
 
     step: int
@@ -51,6 +53,17 @@ class Row(NamedTuple):
     told: Tensor
     targets: Tensor
     norm: Tensor | None = None
+    share: float = 1.0
+
+
+class Piece(NamedTuple):
+    """What a micro-batch gave: its share of the batch, its loss and parts, what is kept of its logits, its targets."""
+
+    share: float
+    loss: Tensor
+    parts: Tensor
+    told: Tensor
+    targets: Tensor
 
 
 def told(logits: Tensor) -> Tensor:
@@ -70,11 +83,19 @@ class Meter:
         terms: Names of the terms.
         device: Where the values are.
         partial: Whether some positions have no target, as in language models; they count in no accuracy.
+        ranks: The processes whose values are brought together; of several, all call `flush` at the same step.
     """
 
     def __init__(
-        self, recorder: Recorder, stage: str, terms: list[str], device: torch.device, partial: bool = False
+        self,
+        recorder: Recorder,
+        stage: str,
+        terms: list[str],
+        device: torch.device,
+        partial: bool = False,
+        ranks: Ranks | None = None,
     ) -> None:
+        self.ranks = ranks or Ranks()
         self.partial = partial
         self.recorder = recorder
         self.stage = stage
@@ -87,7 +108,7 @@ class Meter:
     def add(self, row: Row) -> None:
         """Takes one step's values. Nothing here waits for the device."""
         self._rows.append(row)
-        if len(self._rows) == CAPACITY or row.time >= self._next_flush:
+        if self.ranks.alone and (len(self._rows) == CAPACITY or row.time >= self._next_flush):
             self.flush()
 
     def _table(self) -> np.ndarray:
@@ -111,6 +132,23 @@ class Meter:
         table[:, 2:] = flat[steps : steps + steps * width].reshape(steps, width)
         return shortest(table)
 
+    def _shared_table(self) -> np.ndarray:
+        """The same of the whole batches of all ranks: means weighted by the ranks' samples."""
+        rows = self._rows
+        shares = np.array([row.share for row in rows])
+        losses = torch.stack([row.loss for row in rows]).double()
+        parts = torch.stack([row.parts.flatten() for row in rows]).double()
+        said = [row.told.argmax(dim=1) if row.told.ndim == 2 else row.told for row in rows]
+        right = torch.stack([(each == row.targets).sum() for each, row in zip(said, rows)]).double()
+        there = torch.stack([(row.targets >= 0).sum() for row in rows]).double()
+        flat = torch.cat([losses[:, None], parts, right[:, None], there[:, None]], dim=1).cpu().numpy()
+        counts = shares[:, None] > 0
+        weights = np.concatenate([np.repeat(shares[:, None], flat.shape[1] - 2, axis=1), counts, counts], axis=1)
+        with np.errstate(invalid="ignore"):
+            total = self.ranks.total(np.where(counts, flat * weights, 0.0))
+            accuracy = total[:, -2] / np.where(total[:, -1], total[:, -1], np.nan)
+        return shortest(np.concatenate([total[:, :1], accuracy[:, None], total[:, 1:-2]], axis=1).astype(np.float32))
+
     def flush(self) -> None:
         """Writes what was collected.
 
@@ -120,7 +158,7 @@ class Meter:
         """
         if not self._rows:
             return
-        table = self._table()
+        table = self._table() if self.ranks.alone else self._shared_table()
         whole = bool(np.isfinite(table).all())
         records, broken = [], None
         for about, row in zip(self._rows, table.tolist()):

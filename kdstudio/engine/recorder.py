@@ -72,6 +72,7 @@ class Recorder:
             total_epochs=earlier.total_epochs,
             stage=earlier.stage,
             threads=earlier.threads,
+            ranks=earlier.ranks,
             pid=os.getpid(),
             process_start=process_start(os.getpid()),
             host=socket.gethostname(),

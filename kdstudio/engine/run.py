@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,10 +15,10 @@ from torch import nn
 
 from kdstudio.engine.arithmetic import make_accelerator
 from kdstudio.engine.cache import AskingStopped, TeacherCache
-from kdstudio.engine.chain import Link, links_of
+from kdstudio.engine.chain import Link, links_of, warn_of_slices
 from kdstudio.engine.control import Control, Interrupted, Parked, StoppedNow
 from kdstudio.engine.data import Batches, DataBundle, load_data, preprocess_for
-from kdstudio.engine.device import pick_device, pick_precision, pick_threads, seed_everything
+from kdstudio.engine.device import pick_precision, pick_threads, seed_everything, seed_rank
 from kdstudio.engine.evaluate import predict
 from kdstudio.engine.first_stage import FirstStage
 from kdstudio.engine.gradients import GradientShares
@@ -24,13 +26,15 @@ from kdstudio.engine.networks import Shapes, check_wiring, make_network
 from kdstudio.engine.objective import DistillationModule, Objective
 from kdstudio.engine.pool import Pool, gather, label_pool
 from kdstudio.engine.probes import Probes
+from kdstudio.engine.ranks.group import Ranks
+from kdstudio.engine.ranks.join import device_for, ranks_of
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.scorecard import score_run
 from kdstudio.engine.student_io import DESCRIPTION, save_student
 from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.teacher_stage import further_teachers, trained_teacher, untrained_teacher, written_by_teacher
 from kdstudio.engine.teacher_store import load_teacher
-from kdstudio.engine.terms import Facts
+from kdstudio.engine.terms import Facts, TermModule
 from kdstudio.engine.text.check import check_tokenizers
 from kdstudio.engine.text.on_policy import OnPolicy
 from kdstudio.engine.text.probes import LanguageProbes
@@ -54,13 +58,23 @@ class RunResult:
         self.exit_code = exit_code
 
 
-def execute(run: RunFolder, until: str = "", threads: str = "") -> RunResult:
+@dataclass(frozen=True)
+class Wishes:
+    """What is asked of one process of a run (see `execute`)."""
+
+    until: str = ""
+    threads: str = ""
+    devices: int | None = None
+
+
+def execute(run: RunFolder, until: str = "", threads: str = "", devices: int | None = None) -> RunResult:
     """Works on a run folder until it is finished, stopped or parked: starts it, or resumes it.
 
     Args:
         run: The folder.
         until: With `teacher`, parks when the teacher is trained.
         threads: See `pick_threads`.
+        devices: How many share the work, in place of `train.devices`.
 
     Raises:
         RunBusyError: Another process works on this run.
@@ -81,16 +95,15 @@ def execute(run: RunFolder, until: str = "", threads: str = "") -> RunResult:
         raise storage_error(run.path, error) from error
     try:
         with Control(run) as control, Recorder(run) as recorder:
-            recorder.update(threads=pick_threads(threads, recorder.state.threads))
-            return _guarded(run, recorder, control, until)
+            return _guarded(run, recorder, control, Wishes(until, threads, devices))
     finally:
         lock.release()
 
 
-def _guarded(run: RunFolder, recorder: Recorder, control: Control, until: str) -> RunResult:
+def _guarded(run: RunFolder, recorder: Recorder, control: Control, wishes: Wishes) -> RunResult:
     """Runs the stages; whatever happens, the state on disk says it."""
     try:
-        result, message = _outcome(run, recorder, control, until)
+        result, message = _outcome(run, recorder, control, wishes)
         recorder.flush_snapshots()
         recorder.finish(result.phase, message)
     except KDStudioError as error:
@@ -108,11 +121,26 @@ def _guarded(run: RunFolder, recorder: Recorder, control: Control, until: str) -
     return result
 
 
-def _outcome(run: RunFolder, recorder: Recorder, control: Control, until: str) -> tuple[RunResult, str]:
+def _outcome(run: RunFolder, recorder: Recorder, control: Control, wishes: Wishes) -> tuple[RunResult, str]:
     """Works until the end or until a request ends it; with a message for the state."""
+    spec = run.experiment().train
+    size = wishes.devices or spec.devices
+    state = recorder.state
+    earlier = state.threads if state.ranks == size else 0
+    recorder.update(threads=pick_threads(wishes.threads, earlier, size), ranks=size)
+    further = [*(["--until", wishes.until] if wishes.until else []), "--threads", str(state.threads)]
+
+    def hangs(error: KDStudioError) -> None:
+        _fail(recorder, error)
+
     try:
-        with ExitStack() as stack:
-            return RunResult(Session(run, recorder, control, stack).work(until), 0), ""
+        with ranks_of(run, spec, size, further, hangs) as ranks, ExitStack() as stack:
+            try:
+                return RunResult(Session(run, recorder, control, stack, ranks).work(wishes.until), 0), ""
+            except Exception as error:
+                if (loss := ranks.blame(error)) is not None:
+                    raise loss from error
+                raise
     except Parked:
         return RunResult("parked", 130), "saved; the device is free"
     except Interrupted:
@@ -157,9 +185,13 @@ class Session:
         run: The folder.
         recorder, control: Its two ends.
         stack: Closes what the session opens.
+        ranks: The processes that share the work. All call the same methods in the same order; rank 0 alone writes.
     """
 
-    def __init__(self, run: RunFolder, recorder: Recorder, control: Control, stack: ExitStack) -> None:
+    def __init__(
+        self, run: RunFolder, recorder: Recorder, control: Control, stack: ExitStack, ranks: Ranks | None = None
+    ) -> None:
+        self.ranks = ranks or Ranks()
         self.run = run
         self.recorder = recorder
         self.control = control
@@ -171,7 +203,7 @@ class Session:
         self.pool: Pool | None = None
         self.links = links_of(self.experiment)
         self.shapes: dict[str, tuple[Shapes, Shapes]] = {}
-        self.device = pick_device(self.experiment.train.device)
+        self.device = device_for(self.experiment.train, self.ranks.place, self.ranks.size)
         for link in self.links:
             pick_precision(link.experiment.train, self.device, link.train_place)
         if self.experiment.teacher is not None:
@@ -180,15 +212,20 @@ class Session:
     def work(self, until: str = "") -> str:
         """All stages (see `execute`). Returns the last phase, `finished` or `stopped`."""
         experiment = self.experiment
-        self.recorder.update(phase="starting", device=device_name(self.device), message="reading the data")
+        device = device_name(self.device)
+        device = device if self.ranks.alone else f"{self.ranks.size} × {device}"
+        self.recorder.update(phase="starting", device=device, message="reading the data")
         self.recorder.usage.watch(self.device)
-        logger.info("run %s on %s", self.run.name, device_name(self.device))
-        self.bundle = load_data(experiment.data, self.root, self.tell)
+        logger.info("run %s on %s", self.run.name, device)
+        if not self.ranks.alone:
+            self.recorder.update(ranks=self.ranks.size)
+            warn_of_slices(self.links, self.ranks.size)
+        self.bundle = self.ranks.in_turn(lambda: load_data(experiment.data, self.root, self.tell))
         for problem in self.bundle.problems:
             logger.warning("data: %s", problem)
         self.preprocess = preprocess_for(self.bundle).to(self.device)
         check_tokenizers(experiment, self.bundle, self.root)
-        self.poll()
+        self.ranks.first(self.poll)
         teacher_model = self._untrained("teacher") if experiment.teacher else None
         self._check(teacher_model)
         if experiment.teacher is not None and teacher_model is not None:
@@ -204,7 +241,7 @@ class Session:
         outcome: Outcome | None = None
         origin = teacher_model
         for link in self.links:
-            if teacher_model is not None and self._kept(link):
+            if teacher_model is not None and self.ranks.decide(partial(self._kept, link)):
                 teacher_model = load_teacher(self.run.path / link.stage, self.trusted).to(self.device)
                 continue
             origin = teacher_model
@@ -215,7 +252,7 @@ class Session:
         assert outcome is not None
         if outcome is Outcome.FINISHED and experiment.baseline:
             outcome = self._baseline(origin)
-        self._evaluate()
+        self.ranks.first(self._evaluate)
         return outcome.value
 
     def tell(self, label: str, done: int, total: int) -> None:
@@ -223,12 +260,15 @@ class Session:
         self.poll()
 
     def _asking(self, done: int, total: int) -> None:
+        """As `tell`, while all ranks ask a teacher at the same time."""
         self.tell("asking the teacher", done, total)
-        if self.control.stop_requested:
+        if self.control.stop_requested if self.ranks.main else self.ranks.ending:
             raise AskingStopped
 
     def poll(self) -> None:
-        """Answers requests between the stages; a trainer has its own way."""
+        """Answers requests between the stages; a trainer has its own way. Rank 0 tells the others how it ends."""
+        if not self.ranks.main:
+            return
         phase = self.recorder.state.phase
         self.control.poll(lambda begins: self.recorder.update(phase="holding" if begins else phase))
 
@@ -281,12 +321,12 @@ class Session:
         if teacher_model is not None:
             teacher = Teacher(teacher_model, objective.layers("teacher"))
             self.stack.callback(teacher.close)
-            if not self.bundle.is_language:
+            if not self.bundle.is_language and self.ranks.main:
                 logits = predict(teacher_model, self.preprocess, self.bundle.validation, self.device)
             if not self._first_stages(link, objective, teacher):
                 return student, None
         probes = None
-        if stage == "student":
+        if stage == "student" and self.ranks.main:
             place = self.preprocess, self.recorder, self.device
             probes = self._probes_kind()(experiment.monitor, self.bundle, *place, teacher_model, logits)
         others = [Teacher(model, []) for model in self.others]
@@ -307,41 +347,30 @@ class Session:
     def _learn_from_pool(self, stage: str, teacher: nn.Module) -> None:
         """Has the teacher of a stage label the pool."""
         if self.pool is None:
-            self.pool = gather(self.experiment, self.bundle, self.root, self.tell)
-        found = label_pool(
-            self.run,
-            stage,
-            teacher,
-            self.experiment,
-            self.bundle,
-            self.pool,
-            self.preprocess,
-            self.device,
-            self.tell,
-        )
+            self.pool = self.ranks.in_turn(lambda: gather(self.experiment, self.bundle, self.root, self.tell))
+        about = self.experiment, self.bundle, self.pool, self.preprocess, self.device, self.tell
+        found = self.ranks.in_turn(partial(label_pool, self.run, stage, teacher, *about))
         self.bundle.extra[stage] = found
         logger.info("%s: learns from %d samples, %d of them labelled", stage, len(found), len(self.bundle.transfer))
 
     def _first_stages(self, link: Link, objective: Objective, teacher: Teacher) -> bool:
         """Trains what terms want trained before the student. False if a stop was asked for."""
-        spec = link.experiment.train
         for term in objective.term_modules():
             if term.first_epochs:
-                seed_everything(spec.seed, spec.deterministic)
-                batches = Batches(
-                    self.bundle.taught(link.stage),
-                    self.experiment.data.batch_size,
-                    spec.seed,
-                    self.device,
-                    self.experiment.data,
-                    self.bundle.text,
-                )
-                name = f"{'' if link.stage == 'student' else f'{link.stage}-'}{term.name}"
-                folder = self.run.checkpoints_dir
-                stage = FirstStage(term, teacher, batches, self.preprocess, self.recorder, self.control, folder, name)
-                if not stage.run():
+                if not self.ranks.decide(partial(self._first_stage, link, term, teacher)):
                     return False
+                self.ranks.share(term)
         return True
+
+    def _first_stage(self, link: Link, term: TermModule, teacher: Teacher) -> bool:
+        """Trains what one term wants trained; on one rank alone, since it takes little."""
+        spec, data = link.experiment.train, self.experiment.data
+        seed_everything(spec.seed, spec.deterministic)
+        samples = self.bundle.taught(link.stage)
+        batches = Batches(samples, data.batch_size, spec.seed, self.device, data, self.bundle.text)
+        name = f"{'' if link.stage == 'student' else f'{link.stage}-'}{term.name}"
+        folder = self.run.checkpoints_dir
+        return FirstStage(term, teacher, batches, self.preprocess, self.recorder, self.control, folder, name).run()
 
     def _baseline(self, teacher: nn.Module | None) -> Outcome:
         """The same student from hard labels alone: same initial weights, same views, same budget.
@@ -382,10 +411,11 @@ class Session:
             shares = GradientShares(self.bundle.taught(stage), self.preprocess, self.device, teacher, others)
         batch = min(self.experiment.data.batch_size, len(self.bundle.taught(stage)))
         accelerator = make_accelerator(self.device, spec, model, (batch, *self.bundle.input_shape))
-        cache = TeacherCache(self.root, self.experiment.cache, self._asking)
+        cache = TeacherCache(self.root, self.experiment.cache, self._asking, self.ranks)
         self.stack.callback(cache.close)
         # after the stages before it, so that a stage's dropout does not depend on whether they ran in this process
         seed_everything(spec.seed, spec.deterministic)
+        seed_rank(spec.seed, self.ranks.rank)
         trainer = Trainer(
             stage=stage,
             module=DistillationModule(model, objective),
@@ -404,6 +434,7 @@ class Session:
             shares=shares,
             on_policy=self._on_policy(stage),
             cache=cache,
+            ranks=self.ranks,
         )
         if not trainer.resume():
             if self.recorder.state.stage == stage:  # killed before its first checkpoint: what it recorded is void
@@ -413,7 +444,9 @@ class Session:
 
     def _on_policy(self, stage: str) -> OnPolicy | None:
         spec = self.experiment.on_policy
-        return OnPolicy(spec, self.experiment.train.seed) if spec is not None and stage == "student" else None
+        if spec is None or stage != "student":
+            return None
+        return OnPolicy(spec, self.experiment.train.seed, self.ranks.rank)
 
     def _validation(
         self, teacher: Teacher | None, teacher_logits: torch.Tensor | None, others: Sequence[Teacher]
@@ -423,13 +456,18 @@ class Session:
             model = teacher.model if teacher is not None else None
             kind = TagValidation if self.bundle.text.is_tagger else LanguageValidation
             return kind(split, self.preprocess, self.device, self.bundle.text, model)
-        return Validation(split, self.preprocess, self.device, teacher_logits, self._said(others))
+        said = self._said(others) if self.ranks.main else []
+        return Validation(split, self.preprocess, self.device, teacher_logits, said)
 
     def _said(self, teachers: Sequence[Teacher]) -> list[torch.Tensor]:
         """What further teachers say of the validation samples."""
         return [predict(each.model, self.preprocess, self.bundle.validation, self.device) for each in teachers]
 
     def keep(self, folder: Path, model: nn.Module, spec: ModelSpec, meta: dict[str, object]) -> None:
+        """Writes a trained network; all ranks go on when it is there."""
+        self.ranks.first(partial(self._keep, folder, model, spec, meta))
+
+    def _keep(self, folder: Path, model: nn.Module, spec: ModelSpec, meta: dict[str, object]) -> None:
         save_student(
             folder,
             model,

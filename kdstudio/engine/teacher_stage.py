@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,8 +62,9 @@ def trained_teacher(session: Session, model: nn.Module, spec: TeacherSpec, stage
     """A trained teacher, from the store, from its weights or trained now. None if a stop was asked for."""
     key = teacher_key(spec, session.experiment.data, session.bundle, session.root)
     folder = teacher_folder(session.root, spec, key)
+    ranks = session.ranks
     with _lock(session, folder):
-        if (folder / "student.json").exists():
+        if ranks.decide((folder / "student.json").exists):
             logger.info("%s: found %s", stage, folder.name)
             model = load_teacher(folder, session.trusted).to(session.device)
         elif spec.given:
@@ -76,8 +78,9 @@ def trained_teacher(session: Session, model: nn.Module, spec: TeacherSpec, stage
             trainer.load_best()
             meta = {"role": "teacher", "validation_accuracy": trainer.progress.best, "seed": spec.train.seed}
             session.keep(folder, model, spec, meta)
-    reference = f'{{"folder": "{os.path.relpath(folder, session.run.path)}"}}\n'
-    write_bytes(session.run.path / f"{stage}.json", reference.encode())
+    if ranks.main:
+        reference = f'{{"folder": "{os.path.relpath(folder, session.run.path)}"}}\n'
+        write_bytes(session.run.path / f"{stage}.json", reference.encode())
     return model
 
 
@@ -87,17 +90,26 @@ def written_by_teacher(session: Session, teacher: nn.Module, spec: WrittenSpec) 
     assert owner is not None
     key = teacher_key(owner, session.experiment.data, session.bundle, session.root)
     folder = teacher_folder(session.root, owner, key)
+    work = partial(taught_by_teacher, teacher, folder, session.bundle, spec, session.device, session.tell)
     with _lock(session, folder):
-        found = taught_by_teacher(teacher, folder, session.bundle, spec, session.device, session.tell)
+        found = session.ranks.in_turn(work)
     logger.info("student: of its %d training blocks the teacher wrote a share of %g", len(found), spec.share)
     return found
 
 
 @contextmanager
 def _lock(session: Session, folder: Path) -> Iterator[None]:
-    """One process trains a teacher; others that want the same one wait for it and can still be stopped."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    """One run trains a teacher; others that want the same one wait for it and can still be stopped."""
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    session.ranks.first(partial(_acquire, session, lock, folder))
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(session: Session, lock: FileLock, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
     waiting = False
     while True:
         try:
@@ -111,7 +123,3 @@ def _lock(session: Session, folder: Path) -> Iterator[None]:
             if session.control.stop_requested:
                 raise StoppedNow from None
             time.sleep(0.2)
-    try:
-        yield
-    finally:
-        lock.release()

@@ -9,24 +9,28 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedType
+from accelerate import Accelerator
 from torch import Tensor
 
 from kdstudio.engine.arithmetic import channels_last, suits_channels_last
 from kdstudio.engine.cache import AskingStopped, PlannedTeacher, TeacherCache
 from kdstudio.engine.checkpoint import load_checkpoint, save_checkpoint, telling_misfits
-from kdstudio.engine.compiling import CompiledStudent, against
+from kdstudio.engine.compiling import against, compile_student
 from kdstudio.engine.control import Control, Interrupted, Parked
 from kdstudio.engine.data import Batch, Batches, DataBundle, Preprocess
-from kdstudio.engine.device import memory_in_use, random_states, restore_random_states
+from kdstudio.engine.data.views import sharers
+from kdstudio.engine.device import memory_in_use, random_states, restore_random_states, seed_rank
 from kdstudio.engine.gradients import GradientShares
-from kdstudio.engine.meter import NOT_FINITE_FIX, NOT_FINITE_WHY, Meter, Row, told
+from kdstudio.engine.means import means_of
+from kdstudio.engine.meter import NOT_FINITE_FIX, NOT_FINITE_WHY, Meter, Piece, Row, told
 from kdstudio.engine.objective import DistillationModule
 from kdstudio.engine.optim import build_optimizer
 from kdstudio.engine.probes import Probes
+from kdstudio.engine.ranks.gather import Together
+from kdstudio.engine.ranks.group import Ranks
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.text.on_policy import OnPolicy
@@ -60,16 +64,6 @@ class Progress:
     done: bool = False
 
 
-class Piece(NamedTuple):
-    """What a micro-batch gave: its share of the batch, its loss and parts, what is kept of its logits, its targets."""
-
-    share: float
-    loss: Tensor
-    parts: Tensor
-    told: Tensor
-    targets: Tensor
-
-
 class Trainer:
     """Trains one network.
 
@@ -89,6 +83,7 @@ class Trainer:
         shares: Measures what each term does to the student, None for stages that show none.
         on_policy: Has the student write some of the batches, None for stages that learn from the data alone.
         cache: Keeps what the teachers say, None where they work at each step.
+        ranks: The processes that share the work.
     """
 
     def __init__(
@@ -111,8 +106,11 @@ class Trainer:
         shares: GradientShares | None = None,
         on_policy: OnPolicy | None = None,
         cache: TeacherCache | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.stage = stage
+        self.ranks = ranks or Ranks()
+        self._meeting = 0
         self.spec = spec
         self.recorder = recorder
         self.control = control
@@ -122,12 +120,14 @@ class Trainer:
         self.shares = shares
         self.on_policy = on_policy
         self.preprocess = preprocess
-        self.device = accelerator.device
+        # of several ranks accelerate calls the processor cpu:0, where no checkpoint can be read to
+        self.device = torch.device("cpu") if accelerator.device.type == "cpu" else accelerator.device
         self.train_eval: TrainEval | None = None
         if teacher is not None and not bundle.is_language:
             self.train_eval = TrainEval(bundle, preprocess, self.device, teacher, spec.epochs)
         anew = stage.startswith("teacher")  # few views are for those who learn from it
-        self.batches = Batches(bundle.taught(stage), data.batch_size, spec.seed, self.device, data, bundle.text, anew)
+        samples, place = bundle.taught(stage), self.ranks.place
+        self.batches = Batches(samples, data.batch_size, spec.seed, self.device, data, bundle.text, anew, place)
         asked = [teacher] if teacher is not None else []
         sources = self._sources(module, [*asked, *others], cache)
         self.teacher = sources[0] if asked else None
@@ -140,14 +140,16 @@ class Trainer:
             for network in (self.raw, *(source.model for source in sources)):
                 network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer: Any = build_optimizer(self.raw, spec)
-        self.module, prepared = accelerator.prepare(self.raw, self.optimizer)
-        if accelerator.distributed_type is not DistributedType.NO or accelerator.scaler is not None:
+        self.ranks.share(self.raw)
+        whole = self.raw if self.ranks.alone else Together(self.raw).to(self.device)
+        self.module, prepared = accelerator.prepare(whole, self.optimizer)
+        if accelerator.scaler is not None:
             # only where it is needed: it searches the disk for a package at each step, a tenth of a small step
             self.optimizer = prepared
         partial = bundle.is_language or stage in bundle.extra
         for term in module.objective.term_modules():
             term.partial = partial
-        self.meter = Meter(recorder, stage, module.objective.names, self.device, partial)
+        self.meter = Meter(recorder, stage, module.objective.names, self.device, partial, self.ranks)
         prefix = "" if stage == "student" else f"{stage}-"
         self.last_path = checkpoints / f"{prefix}last.pt"
         self.best_path = checkpoints / f"{prefix}best.pt"
@@ -178,6 +180,7 @@ class Trainer:
     def resume(self) -> bool:
         """Goes back to the last checkpoint of this stage. False where there is none."""
         content = load_checkpoint(self.last_path, self.device)
+        self.ranks.check_alike(self.last_path, content)
         if content is None:
             return False
         with telling_misfits(self.last_path):
@@ -187,14 +190,20 @@ class Trainer:
                 self.accelerator.scaler.load_state_dict(content["scaler"])
             self.progress = Progress(**content["progress"])
             restore_random_states(content["random"])
+            seed_rank(self.spec.seed, self.ranks.rank, self.progress.step)
         self.recorder.event("resume", self.stage, self.progress.step - 1, self.progress.epoch)
         logger.info("%s: resumed at step %d (epoch %d)", self.stage, self.progress.step, self.progress.epoch)
         return True
 
     def save_last(self) -> None:
-        """Writes the state between two steps. Losses and weights are checked first: no checkpoint of a broken step."""
+        """Writes the state between two steps. Losses and weights are checked first: no checkpoint of a broken step.
+
+        It holds nothing that is one rank's own but the random states of rank 0, so any number of ranks can go on.
+        """
         self.meter.flush()
         self._check_weights()
+        if not self.ranks.main:
+            return
         scaler = self.accelerator.scaler
         content = {
             "module": self.raw.state_dict(),
@@ -209,10 +218,11 @@ class Trainer:
 
     def load_best(self) -> None:
         """Puts the best epoch's weights into the network (the last ones where no epoch was scored)."""
-        content = load_checkpoint(self.best_path, self.device)
+        content = load_checkpoint(self.best_path, self.device) if self.ranks.main else None
         if content is not None:
             with telling_misfits(self.best_path):
                 self.raw.load_state_dict(content["module"])
+        self.ranks.share(self.raw)
 
     def _check_weights(self) -> None:
         """A step's loss can be finite and its update not be."""
@@ -268,20 +278,16 @@ class Trainer:
     def _compile(self) -> None:
         """Compiles the student where that is asked for and pays; what fails is told, and the plain way is taken."""
         texts = self.batches.text is not None
-        self.uncompiled = against(self.spec, self.device, self.total_steps, texts)
+        self.uncompiled = against(self.spec, self.device, self.total_steps, texts, self.ranks.size)
         if self.uncompiled:
             return
         self.recorder.update(progress={"label": "compiling the student", "done": 0, "total": 0})
-        first = next(self.batches.epoch(self.progress.epoch))
-        inputs = self._inputs(self._pieces(first)[0][0])
-        compiled = CompiledStudent(self.raw.student, tuple(inputs.shape))
+        inputs = self._inputs(self._pieces(next(self.batches.epoch(self.progress.epoch)))[0][0])
         self.module.train()
         layers = self.raw.objective.layers("student", self.progress.epoch)
-        self.uncompiled = compiled.warm_up(inputs, layers, self.accelerator.autocast)
+        self.uncompiled = compile_student(self.raw, inputs, layers, self.accelerator.autocast)
         if self.uncompiled:
             logger.warning("the student of the %s is not compiled: %s", self.stage, self.uncompiled)
-        else:
-            self.raw.compiled = compiled
         self.recorder.update(progress=None)
 
     def _stop(self) -> Outcome:
@@ -307,7 +313,7 @@ class Trainer:
         self.meter.count([name for name, weight in zip(objective.names, weights) if weight])
         self.module.train()
         for batch in self.batches.epoch(progress.epoch, start=progress.batch):
-            self.control.poll(self._on_hold)
+            self._meet()
             if self.control.stop_requested:
                 return True
             if self.on_policy is not None:
@@ -317,10 +323,10 @@ class Trainer:
             progress.batch += 1
             if self.probes is not None and self.probes.due():
                 self._snapshot()
-            if time.monotonic() - self._saved_at > self.spec.checkpoint_seconds:
+            if self.ranks.alone and self._save_is_due():
                 self.save_last()
-            self._report(len(batch.labels))
-        self.control.poll(self._on_hold)
+            self._report(batch.whole or len(batch.labels))
+        self._meet(at_once=True)
         progress.epoch += 1
         progress.batch = 0
         self._score()
@@ -334,6 +340,25 @@ class Trainer:
         self.save_last()
         return False
 
+    def _save_is_due(self) -> bool:
+        return time.monotonic() - self._saved_at > self.spec.checkpoint_seconds
+
+    def _meet(self, at_once: bool = False) -> None:
+        """Answers requests. Several ranks do so at the same step, a few times a second; they then bring their metrics
+        together, and rank 0 saves if it is time to.
+        """
+        if self.ranks.alone:
+            self.control.poll(self._on_hold)
+            return
+        step = self.progress.step
+        if step < self._meeting and not at_once:
+            return
+        self.meter.flush()
+        steps = self.ranks.meet(self.control, self._on_hold, step)
+        self._meeting = step + (steps if self.spec.checkpoint_seconds else 1)
+        if self.ranks.main and step and self._save_is_due():
+            self.save_last()
+
     def _ask_teachers(self) -> None:
         """Has the teachers' answers of the current epoch ready, where they are kept."""
         objective, epoch = self.raw.objective, self.progress.epoch
@@ -341,23 +366,11 @@ class Trainer:
         for source, needed, layers in (wanted, *((other, objective.needs_others(epoch), []) for other in self.others)):
             if needed and isinstance(source, PlannedTeacher):
                 source.prepare(epoch, layers)
-        means = self.means()
+        means = means_of(self)
         if means != self.recorder.state.means:
             logger.info("%s: %s", self.stage, ", ".join(f"{key} {said}" for key, said in means.items()))
         self.recorder.position(progress=None, means=means)
         self._rate_began, self._samples = time.monotonic(), 0
-
-    def means(self) -> dict[str, str]:
-        """How the stage works: precision, order in memory, where samples lie and where answers come from."""
-        precision = self.accelerator.mixed_precision
-        found = {"precision": "fp32" if precision == "no" else precision}
-        if self.channels_last:
-            found["memory"] = "channels last"
-        found["data"] = f"on {self.device}" if self.batches.resident else "streamed from memory"
-        if isinstance(self.teacher, PlannedTeacher) and self.raw.objective.needs_teacher(self.progress.epoch):
-            found["teacher"] = self.teacher.means()
-        found["compile"] = f"off: {self.uncompiled}" if self.uncompiled else "on"
-        return found
 
     def _step(self, batch: Batch) -> None:
         """One optimizer step, in as many micro-batches as the spec says. The mean is over the whole batch."""
@@ -367,6 +380,8 @@ class Trainer:
             group["lr"] = lr
         objective = self.raw.objective
         asks_teacher = objective.needs_teacher(progress.epoch)
+        # ranks' gradients are averaged, each as one of `size`: what counts is how many samples it has
+        scale = batch.share * self.ranks.size
         pieces = self._pieces(batch)
         count = len(pieces)
         measured: list[Piece] = []
@@ -389,19 +404,22 @@ class Trainer:
                     loss, parts, outputs = self.module(
                         inputs, targets, progress.epoch, logits, features, indices, others, batch.prompt
                     )
-            self.accelerator.backward(loss if count == 1 else loss * share)
+            weight = scale if count == 1 else scale * share
+            self.accelerator.backward(loss if weight == 1 else loss * weight)
             measured.append(Piece(share, loss.detach(), parts, told(outputs), targets))
         norm = None
         if self.spec.clip_norm is not None:
             norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.spec.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self._measure(lr, measured, norm)
+        self._measure(lr, measured, norm, batch.share)
 
     def _pieces(self, batch: Batch) -> list[tuple[Tensor, Tensor, Tensor]]:
         """The micro-batches of a batch: images, labels, sample numbers."""
         # no piece of a single sample: batch normalisation cannot work on one
-        count = max(1, min(self.spec.accumulate, len(batch.labels) // 2))
+        whole = batch.whole or len(batch.labels)
+        least = whole // sharers(whole, self.ranks.size)  # as many pieces on all ranks
+        count = max(1, min(self.spec.accumulate, least // 2))
         return list(zip(*(each.tensor_split(count) for each in (batch.images, batch.labels, batch.indices))))
 
     def _inputs(self, part: Tensor) -> Tensor:
@@ -409,7 +427,7 @@ class Trainer:
         inputs = self.preprocess(part)
         return channels_last(inputs) if self.channels_last else inputs
 
-    def _measure(self, lr: float, pieces: list[Piece], norm: Tensor | None) -> None:
+    def _measure(self, lr: float, pieces: list[Piece], norm: Tensor | None, rank_share: float) -> None:
         """Hands a step's values to the meter."""
         _, loss, parts, answer, targets = pieces[0]
         if len(pieces) > 1:
@@ -420,7 +438,8 @@ class Trainer:
                 torch.cat([piece.targets for piece in pieces]),
             )
         progress = self.progress
-        self.meter.add(Row(progress.step, progress.epoch, lr, time.time(), loss, parts, answer, targets, norm))
+        now = time.time()
+        self.meter.add(Row(progress.step, progress.epoch, lr, now, loss, parts, answer, targets, norm, rank_share))
 
     def _score(self) -> None:
         """Validates, and keeps the weights if they are the best so far. The network is in train mode afterwards."""
@@ -428,8 +447,8 @@ class Trainer:
         self._check_weights()
         progress = self.progress
         step = max(0, progress.step - 1)
-        values = self.validation.score(self.raw, self.accelerator)
-        if self.train_eval is not None and self.train_eval.due(progress.epoch):
+        values = self.ranks.decide(lambda: self.validation.score(self.raw, self.accelerator))
+        if self.ranks.main and self.train_eval is not None and self.train_eval.due(progress.epoch):
             found = self.train_eval.measure(self.raw.student, self.accelerator)
             self.recorder.values(self.stage, SPLIT, step, max(0, progress.epoch - 1), found)
         self.module.train()
@@ -444,7 +463,8 @@ class Trainer:
             metric = self.validation.metric
             score = values[metric]
             content = {"module": self.raw.state_dict(), "epoch": progress.epoch, "score": score}
-            save_checkpoint(self.best_path, content)
+            if self.ranks.main:
+                save_checkpoint(self.best_path, content)
             self.recorder.event("best", self.stage, step, progress.epoch, f"{score:.4f}")
             if self.stage == "student":
                 self.recorder.position(best=score, best_epoch=progress.epoch, best_metric=metric)
@@ -453,7 +473,7 @@ class Trainer:
 
     def _measure_shares(self, step: int, epoch: int) -> None:
         """Records and logs what each term does to the student, as often as its budget allows."""
-        if self.shares is None or not self.shares.due():
+        if not self.ranks.main or self.shares is None or not self.shares.due():
             return
         found = self.shares.measure(self.raw.student, self.raw.objective, epoch, self.accelerator)
         if found:

@@ -57,6 +57,7 @@ MEANS = {
     "precision": mark("Precision"),
     "memory": mark("Order in memory"),
     "data": mark("Samples"),
+    "ranks": mark("Processes"),
     "teacher": mark("Teacher"),
     "compile": mark("Compiled"),
 }

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -26,6 +27,9 @@ from kdstudio.project.cache import CACHE_DIR, make_room
 from kdstudio.project.errors import StorageError
 from kdstudio.project.spec import CacheSpec
 
+if TYPE_CHECKING:
+    from kdstudio.engine.ranks.group import Ranks
+
 logger = logging.getLogger("kdstudio")
 
 _BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
@@ -42,9 +46,13 @@ class TeacherCache:
         root: The project.
         spec: What is to be kept.
         tell: Called as `tell(done, total)` while a teacher is asked; may raise to end it.
+        ranks: The processes that share the work: they ask side by side, and all decide alike. None for one alone.
     """
 
-    def __init__(self, root: Path, spec: CacheSpec, tell: Callable[[int, int], None]) -> None:
+    def __init__(
+        self, root: Path, spec: CacheSpec, tell: Callable[[int, int], None], ranks: Ranks | None = None
+    ) -> None:
+        self.ranks = ranks
         self.root = root
         self.spec = spec
         self.tell = tell
@@ -71,7 +79,7 @@ class TeacherCache:
             precision, autocast: The arithmetic of its forward pass.
             name: How it is called in the log.
         """
-        planned = PlannedTeacher(teacher, name)
+        planned = PlannedTeacher(teacher, name, self.ranks)
         self._made.append(planned)
         why, codec = self._against(batches), None
         if not why:
@@ -89,7 +97,8 @@ class TeacherCache:
             way = kept if codec is None else f"{kept}, {codec.how} {codec.count}"
             key = cache_key(teacher.model, batches, preprocess, precision, way)
             folder = self.root / CACHE_DIR / key
-            make_room(self.root, planned.bytes, self._limit, folder)
+            if self.ranks is None or self.ranks.main:
+                make_room(self.root, planned.bytes, self._limit, folder)
             about = {"teacher": type(teacher.model).__name__, "precision": kept, "arithmetic": precision}
             store = CacheStore(folder, len(batches.split), about)
             return CachedTeacher(teacher, batches, preprocess, store, chosen, kept, codec, autocast, self.tell)
@@ -126,6 +135,9 @@ class TeacherCache:
     def _limit(self) -> int:
         return int(self.spec.limit_gb * 1e9)
 
+    def _free(self) -> int:
+        return int(shutil.disk_usage(self.root).free * _DISK_SHARE)
+
     def _precisions(self) -> list[str]:
         return ["fp16", "fp32"] if self.spec.precision == "auto" else [self.spec.precision]
 
@@ -141,7 +153,7 @@ class TeacherCache:
         self, rows: dict[str, Row], batches: Batches, layers: Sequence[list[str]]
     ) -> tuple[dict[str, int], str]:
         """What is kept, with the number of its views; or why nothing is."""
-        free = int(shutil.disk_usage(self.root).free * _DISK_SHARE)
+        free = self._free() if self.ranks is None else self.ranks.decide(self._free)
         budget, samples = min(self._limit, free), len(batches.split)
         seen = [batches.view(epoch) for epoch in range(len(layers))]
         views = len(set(seen))
@@ -183,7 +195,8 @@ class PlannedTeacher:
         cached: The form in use; None while the teacher itself is asked.
     """
 
-    def __init__(self, teacher: Teacher, name: str) -> None:
+    def __init__(self, teacher: Teacher, name: str, ranks: Ranks | None = None) -> None:
+        self.ranks = ranks
         self.live = teacher
         self.name = name
         self.why = ""
@@ -208,21 +221,30 @@ class PlannedTeacher:
     def prepare(self, epoch: int, layers: list[str]) -> None:
         """Makes an epoch's answers ready (see `CachedTeacher.prepare`). What fails makes it live, and is told."""
         while self.choices:
-            try:
-                if self.cached is None:
-                    self.cached = self.choices[0]()
-                self.cached.prepare(epoch, layers)
+            before = len(self.choices)
+            work = partial(self._tried, epoch, layers)
+            left = work() if self.ranks is None else self.ranks.least(work)
+            if left == before:
                 return
-            except PrecisionTooLow as error:
-                kept = self.cached.kept if self.cached is not None else ""
-                self.choices.pop(0)
-                follows = "more bits are kept" if self.choices else "it works at each step"
-                logger.warning("%s cannot hold what %s says (%s): %s", kept, self.name, error, follows)
-            except StorageError as error:
-                self.choices.clear()
-                logger.warning("%s works at each step: its answers cannot be kept: %s", self.name, error.what)
+            self.choices = self.choices[len(self.choices) - left :]  # what fails on one rank is left by all
             self.cached = None
         self.why = self.why or "its answers cannot be kept"
+
+    def _tried(self, epoch: int, layers: list[str]) -> int:
+        """Makes answers ready in the first of the forms that are left. Returns how many are left then."""
+        try:
+            if self.cached is None:
+                self.cached = self.choices[0]()
+            self.cached.prepare(epoch, layers)
+        except PrecisionTooLow as error:
+            kept = self.cached.kept if self.cached is not None else ""
+            self.choices.pop(0)
+            follows = "more bits are kept" if self.choices else "it works at each step"
+            logger.warning("%s cannot hold what %s says (%s): %s", kept, self.name, error, follows)
+        except StorageError as error:
+            self.choices.clear()
+            logger.warning("%s works at each step: its answers cannot be kept: %s", self.name, error.what)
+        return len(self.choices)
 
     def __call__(
         self, inputs: torch.Tensor, indices: torch.Tensor | None = None

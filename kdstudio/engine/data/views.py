@@ -17,6 +17,7 @@ from torch import nn
 from kdstudio.engine.counters import mix, view_keys, whole_numbers
 from kdstudio.engine.data.base import ArraySplit, DataBundle
 from kdstudio.engine.text.facts import TextFacts
+from kdstudio.project.runs.place import ALONE, Place
 from kdstudio.project.spec import DataBase, PixelData, ViewedData
 
 _ORDER, _VIEW = 11, 12
@@ -164,12 +165,16 @@ class Batch:
         labels: int64 [B]; of language models and taggers [B, S], the token or tag that is to be said at each place.
         indices: int64 [B], the samples' numbers in the split.
         prompt: Of text that the student wrote, the tokens of each sample that it was given; 0 where all are data.
+        whole: Samples of the batch on all ranks together; 0 where these are all.
+        share: How much of the whole batch these are; 0 where another rank has them too, and they do not count here.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     indices: torch.Tensor
     prompt: int = 0
+    whole: int = 0
+    share: float = 1.0
 
 
 class Batches:
@@ -186,6 +191,7 @@ class Batches:
         spec: The augmentations, and how many views there are; None for none.
         text: The text task, where samples are token ids.
         anew: Whether each epoch has a new view, whatever the spec says.
+        place: Which rank wants its slices of the batches.
     """
 
     def __init__(
@@ -197,8 +203,10 @@ class Batches:
         spec: DataBase | None,
         text: TextFacts | None = None,
         anew: bool = False,
+        place: Place = ALONE,
     ) -> None:
         self.split = split
+        self.place = place
         self.device = torch.device(device)
         self.batch_size = batch_size
         self.seed = seed
@@ -246,13 +254,20 @@ class Batches:
         return torch.randperm(self.count, generator=generator)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch, from batch number `start` on."""
+        """The batches of one epoch, or the rank's slices of them, from batch number `start` on."""
         order, view = self.order(epoch), self.view(epoch)
         there = order.to(self._images.device)
         ends = [*self._starts[1:], self.count]
         for number in range(start, len(self._starts)):
-            place = slice(self._starts[number], ends[number])
-            yield self._made(there[place], order[place], view)
+            begin, end = self._starts[number], ends[number]
+            if self.place.size == 1:
+                yield self._made(there[begin:end], order[begin:end], view)
+                continue
+            first, last, counts = slice_of(end - begin, self.place)
+            place = slice(begin + first, begin + last)
+            batch = self._made(there[place], order[place], view)
+            batch.whole, batch.share = end - begin, counts * (last - first) / (end - begin)
+            yield batch
 
     def rows(self, start: int, end: int, view: int) -> Batch:
         """Samples start..end of the split in one of their views."""
@@ -276,6 +291,24 @@ class Batches:
         if self.device.type == "cuda":
             tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
+
+
+def sharers(samples: int, ranks: int) -> int:
+    """How many ranks share a batch: none has a single sample, because batch normalisation cannot work on one."""
+    return max(1, min(ranks, samples // 2))
+
+
+def slice_of(samples: int, place: Place) -> tuple[int, int, bool]:
+    """A rank's slice of a batch: first sample, the one behind the last, and whether it counts.
+
+    Slices differ by one sample at most, the longer ones first. A rank without a slice of its own takes that of rank 0,
+    which does not count, so that all keep step.
+    """
+    sharing = sharers(samples, place.size)
+    rank = place.rank if place.rank < sharing else 0
+    size, longer = divmod(samples, sharing)
+    first = rank * size + min(rank, longer)
+    return first, first + size + (rank < longer), place.rank < sharing
 
 
 def _seed(*parts: int) -> int:

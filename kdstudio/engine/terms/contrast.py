@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdstudio.engine.losses import contrastive_loss
+from kdstudio.engine.ranks.gather import everyones
 from kdstudio.engine.terms.base import StepOutputs
 from kdstudio.engine.terms.pairs import PairModule, Wiring
 from kdstudio.project.spec import ContrastiveTerm, PairTerm
@@ -23,6 +24,8 @@ class Contrast(nn.Module):
         labels: (N) int64, of the training samples in their order.
     """
 
+    #: Buffers that all ranks have alike, because each takes in the samples of all.
+    agreed = ("labels", "order", "starts", "counts", "student_memory", "teacher_memory")
     labels: Tensor
     order: Tensor
     starts: Tensor
@@ -54,6 +57,7 @@ class Contrast(nn.Module):
             memory = torch.empty(self.samples, spec.dimensions).uniform_(-bound, bound)
             self.register_buffer(f"{side}_memory", memory)
             self.register_buffer(f"{side}_scale", torch.full((), float("nan")))
+        self._scaled: set[str] = set()
 
     def forward(self, student: Tensor, teacher: Tensor, indices: Tensor) -> Tensor:
         """The loss of both directions; in training the memory takes in the batch.
@@ -69,8 +73,9 @@ class Contrast(nn.Module):
             loss = self._direction(own, "teacher", positives, negatives)
             loss = loss + self._direction(other, "student", positives, negatives)
             if self.training and torch.is_grad_enabled():
-                self._remember("student", own.detach(), indices)
-                self._remember("teacher", other.detach(), indices)
+                indices = everyones(indices)
+                self._remember("student", everyones(own.detach()), indices)
+                self._remember("teacher", everyones(other.detach()), indices)
         return loss
 
     def _chosen(self, indices: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,9 +105,16 @@ class Contrast(nn.Module):
         others = scores.gather(1, negatives)
         # log Z is set once, from the first batch, as in the paper's code
         both = torch.cat([there[:, None], others], dim=1).detach()
-        mean = both.flatten().logsumexp(0) + math.log(self.samples / both.numel())
+        total, count = both.flatten().logsumexp(0), float(both.numel())
+        learns = self.training and torch.is_grad_enabled()
+        if learns and side not in self._scaled:
+            self._scaled.add(side)
+            found = everyones(torch.stack([total, total.new_tensor(count)])[None])
+            if len(found) > 1:
+                total, count = found[:, 0].logsumexp(0), float(found[:, 1].sum())
+        mean = total + math.log(self.samples / count)
         chosen = torch.where(scale.isnan(), mean, scale)
-        if self.training and torch.is_grad_enabled():
+        if learns:
             scale.copy_(chosen)
         return contrastive_loss(there - chosen, others - chosen, self.samples)
 

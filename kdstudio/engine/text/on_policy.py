@@ -29,10 +29,12 @@ class OnPolicy:
     Args:
         spec: The share of the steps, and how much is written.
         seed: Of the training.
+        rank: Each rank's students write by chances of their own.
     """
 
-    def __init__(self, spec: OnPolicySpec, seed: int) -> None:
+    def __init__(self, spec: OnPolicySpec, seed: int, rank: int = 0) -> None:
         self.spec = spec
+        self.rank = rank
         self.seed = seed
 
     def writes(self, step: int) -> bool:
@@ -54,7 +56,8 @@ class OnPolicy:
             return batch
         spec, student = self.spec, module.student
         assert isinstance(student, TextNetwork)
-        seed = mix(self.seed, _WORDS, step) >> 1
+        own = (self.rank,) if self.rank else ()
+        seed = mix(self.seed, _WORDS, step, *own) >> 1
         prompts = batch.images[:, : spec.prompt_tokens].long()
         ids = write(student, prompts, spec.new_tokens, seed, spec.temperature)
         labels = torch.full_like(ids[:, spec.prompt_tokens :], IGNORED)

@@ -133,6 +133,7 @@ LABELS = {
     "gamma": mark("Gamma"),
     "precision": mark("Precision"),
     "device": mark("Device"),
+    "devices": mark("Devices"),
     "seed": mark("Seed"),
     "student": mark("Student"),
     "objective": mark("Objective"),

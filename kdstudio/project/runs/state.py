@@ -19,8 +19,10 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=False):
     """The contents of `state.json`. Times are seconds since 1970, memory is in bytes.
 
     `threads` is how many PyTorch uses on the processor. It stays the same when a run is resumed, since sums in another
-    order end in other bits. `means` is how the stage works: `precision`, `memory` (the order of values in it), `data`
-    (where samples lie), `teacher` (where its answers come from) and `compile`, each in words.
+    order end in other bits; with another number of `ranks` (processes that share the work) it is chosen anew. Process,
+    memory and threads are those of rank 0. `means` is how the stage works: `precision`, `memory` (the order of values
+    in it), `data` (where samples lie), `ranks` (what they share), `teacher` (where its answers come from) and
+    `compile`, each in words.
     """
 
     phase: str = "created"
@@ -45,6 +47,7 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=False):
     device_memory_bytes: int = 0
     device: str = ""
     threads: int = 0
+    ranks: int = 1
     means: dict[str, str] = {}
     progress: dict[str, Any] | None = None
     message: str = ""

@@ -42,6 +42,9 @@ class TrainSpec(Strict):
     """Compile the student with torch.compile: auto on a CUDA device in long trainings; on wherever it works; off."""
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     """auto, cpu, cuda, cuda:1 or mps."""
+    devices: int = Field(1, ge=1, le=1024)
+    """Devices of this machine that share each batch, one process each; those of the experiment count for all its
+    networks. Under torchrun the processes that it has started count."""
     seed: int = Field(0, ge=0, le=2**31 - 1)
     """Seed of the initial weights, the order of samples, augmentation and dropout."""
     deterministic: bool = True

@@ -1,0 +1,25 @@
+"""How a stage works, in words: what was chosen on its behalf is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kdstudio.engine.cache import PlannedTeacher
+
+if TYPE_CHECKING:
+    from kdstudio.engine.trainer import Trainer
+
+
+def means_of(trainer: Trainer) -> dict[str, str]:
+    """Precision, order in memory, where samples lie, where the teacher's answers come from, what is compiled."""
+    precision = trainer.accelerator.mixed_precision
+    found = {"precision": "fp32" if precision == "no" else precision}
+    if trainer.channels_last:
+        found["memory"] = "channels last"
+    found["data"] = f"on {trainer.device}" if trainer.batches.resident else "streamed from memory"
+    if not trainer.ranks.alone:
+        found["ranks"] = f"{trainer.ranks.size} share each batch"
+    if isinstance(trainer.teacher, PlannedTeacher) and trainer.raw.objective.needs_teacher(trainer.progress.epoch):
+        found["teacher"] = trainer.teacher.means()
+    found["compile"] = f"off: {trainer.uncompiled}" if trainer.uncompiled else "on"
+    return found
