@@ -27,7 +27,7 @@ from kdstudio.engine.objective import DistillationModule, Objective
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.validate import Validation
-from kdstudio.project.figures import BenchResult, Figure
+from kdstudio.project.figures import BenchResult, Figure, figure_of
 from kdstudio.project.folder import init_run
 from kdstudio.project.spec import CacheSpec, Experiment
 
@@ -133,6 +133,11 @@ class Bench:
         cold = COLD if kind != "MLP" else None
         found.append(chilled.ratio(f"{pair}: hint, kept, from cold disk", "cold", ("floor",), cold, elapsed=True))
         found.append(turns.ratio(f"{pair}: soft targets, kept, precision auto", "auto", ("floor",), AUTO[kind]))
+        for variant, words in (("floor", "the floor"), ("online", "online"), ("auto", "kept, precision auto")):
+            seconds = (turns.clock if turns.cuda else turns.processor)[variant]
+            found.append(
+                figure_of(f"{pair}: {words}", [steps * self.pair.batch / each for each in seconds], "samples/s")
+            )
         return found
 
     def _kept(self, root: Path) -> list[Figure]:
