@@ -16,6 +16,7 @@ from tests.gui.metric_runs import Story, write_run
 from tests.gui.panels import draw, read
 from tests.gui.quality_kit import VIEWS, Shown, evaluated, evaluated_as
 from tests.gui.snapshot_runs import Recipe, make_run
+from tests.gui.tag_runs import TagRecipe, make_tag_run
 
 
 def test_it_begins_empty(quality: Shown, tmp_path: Path) -> None:
@@ -287,3 +288,30 @@ def test_a_tagger_that_was_evaluated_by_an_earlier_version(quality: Shown, tmp_p
     quality.panel.save(tmp_path / "panel.csv", "csv")
     assert "F1" not in (tmp_path / "panel.csv").read_text(encoding="utf-8")
     assert quality.choose("classes").bars.facts.classes == ["LOC", "PER"]
+
+
+def test_kinds_of_tags_are_followed_while_a_tagger_learns(quality: Shown, tmp_path: Path) -> None:
+    run = make_tag_run(tmp_path / "tags", TagRecipe(phase="training"))
+    quality.follow(run)
+    assert "F1 score on validation sentences" in quality.panel.empty.words.text()
+    lines = []
+    for stage, scores in (("teacher", [0.9]), ("student", [0.2, 0.6])):
+        for epoch, score in enumerate(scores):
+            values = {"loss": 1.0, "f1": score, "precision": score, "recall": score}
+            values |= {f"{name}.PER": score / 2 for name in ("f1", "precision", "recall")}
+            place = {"step": 30 + 30 * epoch, "epoch": epoch, "stage": stage, "split": "validation", "time": 1.0}
+            lines.append(json.dumps({**place, "values": values}))
+    run.metrics_path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    quality.follow(run)
+    assert tabs(quality) == [True, True, False, False, False]
+    assert "when the run is finished" in quality.panel.switch.switch.tabToolTip(2)
+    view = quality.choose("classes")
+    assert view.bars.words(0) == "PER, F1: teacher 45.0 %, student 30.0 %"
+    assert "step 75, validation sentences" in view.legend.text()
+    quality.moment.go(2)
+    draw(quality.panel)
+    assert view.bars.words(0) == "PER, F1: teacher 45.0 %, student 10.0 %", "the epoch before the shown moment"
+    evaluated_as(run, "f1")
+    draw(quality.panel)
+    assert view.bars.facts.classes == ["LOC", "PER"]
+    assert tabs(quality) == [True, True, True, True, False]

@@ -16,6 +16,9 @@ from kdstudio.engine.text.facts import TextFacts
 from kdstudio.engine.text.language_eval import Answers, Tally, at_targets, metrics, tally, views
 from kdstudio.engine.validate import Validation
 
+#: Of so many kinds of tags figures are recorded.
+MOST_KINDS = 40
+
 
 class LanguageValidation(Validation):
     """Scores a language model on the validation blocks, beside its teacher.
@@ -42,7 +45,11 @@ class LanguageValidation(Validation):
 
     def score(self, module: DistillationModule, accelerator: Accelerator) -> dict[str, float]:
         """Cross-entropy a token, perplexity, accuracy, and with a teacher top-1 agreement, KL at T = 1 and the mean
-        acceptance; `term.hard`, `term.soft...` are the objective's own terms on outputs."""
+        acceptance; `term.hard`, `term.soft...` are the objective's own terms on outputs.
+
+        Of a tagger in the place of perplexity and acceptance `f1`, `precision` and `recall`, and these of each kind of
+        tag as `f1.KIND`.
+        """
         module.eval()
         sums, answers = Tally(self.device), Answers(self.facts)
         terms = [
@@ -68,6 +75,9 @@ class LanguageValidation(Validation):
         values = answers.told(metrics(found))
         told = {"loss": values["nll"], "accuracy": values["accuracy"], self.metric: values[self.metric]}
         told |= values.get("fidelity", {})
+        told |= {name: values[name] for name in ("precision", "recall") if name in values}
+        for kind, figures in list(values.get("per_tag", {}).items())[:MOST_KINDS]:
+            told |= {f"{name}.{kind}": figures[name] for name in ("f1", "precision", "recall")}
         told |= {name: total / found["every"] for name, total in found.items() if name.startswith("term.")}
         return told
 

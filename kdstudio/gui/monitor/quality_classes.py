@@ -72,6 +72,8 @@ class ClassBars(QWidget):
         name, shares = self.facts.classes[label], ", ".join(parts)
         if self.facts.measure != "accuracy":
             measure = tr(MEASURES[self.facts.measure])
+            if not count:  # while a run goes on they are not recorded
+                return tr("{name}, {measure}: {shares}", name=name, measure=measure, shares=shares)
             return tr(
                 "{name}, {measure}: {shares}; there are {count:,}",
                 name=name,

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QWidget
 from kdstudio.gui.language import mark, tr
 from kdstudio.gui.monitor.language_runs import is_language, is_tagged
 from kdstudio.gui.monitor.moment import Moment
+from kdstudio.gui.monitor.quality_kinds import kinds_at, recorded_kinds
 from kdstudio.gui.monitor.views import View
 from kdstudio.gui.theme import Theme, Tokens
 from kdstudio.gui.widgets.empty import EmptyState
@@ -37,7 +38,7 @@ SPLITS = ("validation", "test")
 WAITING = {
     "accuracy": mark("This appears with the first snapshot of the student."),
     "f1": mark(
-        "Tags are counted one by one when the run is finished; until then, Curves has the F1 score of each epoch."
+        "Tags are counted when the run is finished; until then, Classes has F1 of each kind after the first epoch."
     ),
     "perplexity": mark("This is not measured of language models."),
 }
@@ -98,12 +99,12 @@ class QualityState:
         return str(self.scorecard().get("metric", found))
 
     def sources(self) -> list[str]:
-        """What can be chosen: of tokens nothing is counted class by class, of tags only at the end of a run."""
+        """What can be chosen: of tokens nothing is counted class by class; of tags the moment until it is over."""
         measured = self.scorecard().get("networks", {}).get("student", {})
         found = [name for name in SPLITS if name in measured]
         kind = self.kind()
         if kind != "accuracy":
-            return found if kind == "f1" else []
+            return (found or self._live_kinds()) if kind == "f1" else []
         return [MOMENT, *found] if self.moment.info is not None else found
 
     def shown(self) -> str:
@@ -120,7 +121,7 @@ class QualityState:
         """Whether what is in force has one of these figures."""
         source = self.shown()
         if source == MOMENT:
-            return True
+            return self.kind() != "f1" or "per_tag" in keys
         entry = self.scorecard().get("networks", {}).get("student", {}).get(source, {})
         return any(key in entry for key in keys)
 
@@ -128,6 +129,8 @@ class QualityState:
         """The facts in force, None where there are none yet."""
         source = self.shown()
         card = self.scorecard()
+        if source == MOMENT and self.kind() == "f1":
+            return self._kinds()
         snapshot = self.moment.readable() if source == MOMENT else None
         mark = (source, id(snapshot), id(card) if card else None, id(self._samples(source)))
         if self._known is None or self._known[0] != mark:
@@ -139,6 +142,19 @@ class QualityState:
             self._known = (mark, found)
             self._held = (snapshot, card, self._samples(source))
         return self._known[1]
+
+    def _live_kinds(self) -> list[str]:
+        there = self.worker is not None and self.moment.info is not None and recorded_kinds(self.worker)
+        return [MOMENT] if there else []
+
+    def _kinds(self) -> Facts | None:
+        """What is recorded of each kind of tag up to the shown moment."""
+        info = self.moment.info
+        if self.worker is None or info is None:
+            return None
+        networks = kinds_at(self.worker, info.step)
+        words = tr("step {step:,}, validation sentences", step=info.step)
+        return Facts(words, [], networks) if "student" in networks else None
 
     def _samples(self, source: str) -> Samples | None:
         if self.worker is None or source not in SPLITS:
@@ -185,9 +201,9 @@ class QualityView(View):
         kind = self.state.kind()
         if kind in self.reasons:
             return tr(self.reasons[kind])
-        if not self.state.shown():
-            return tr(WAITING[kind])
-        return "" if self.state.has(self.needs) else tr(EARLIER)
+        if self.state.shown() and self.state.has(self.needs):
+            return ""
+        return tr(EARLIER) if self.state.shown() in SPLITS else tr(WAITING[kind])
 
     def usable(self) -> Facts | None:
         """The facts in force; None where there are none, or none that it can be drawn from."""

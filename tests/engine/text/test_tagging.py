@@ -229,6 +229,11 @@ def test_a_whole_run(texts: Any, kind: str) -> None:
     state = run.state()
     assert state.best_metric == "f1"
     assert 0 < state.best <= 1
+    store = texts.metrics(run)
+    for name in ("f1", "f1.PER", "precision.LOC", "recall"):
+        assert len(store.series("student", "validation", name).values) == 4
+    per_kind = card["networks"]["student"]["validation"]["per_tag"]["PER"]["f1"]
+    assert store.series("student", "validation", "f1.PER").values[state.best_epoch - 1] == pytest.approx(per_kind)
     report = run.report_path.read_text(encoding="utf-8")
     assert "F1 score" in report
     assert "F1 score of PER" in report
