@@ -14,6 +14,8 @@ import pytest
 import torch
 from torch import distributed
 
+from kdstudio.engine import control
+from kdstudio.engine.cache.teacher import CachedTeacher
 from kdstudio.engine.data.views import sharers, slice_of
 from kdstudio.engine.ranks import group, workers
 from kdstudio.engine.ranks.group import RankLost, Ranks
@@ -242,6 +244,23 @@ def test_two_ranks_ask_the_teacher_side_by_side_and_once(lab: Any) -> None:
     alone = lab.run(train={"epochs": 2}, **fields)
     assert asked not in alone.log_path.read_text()
     assert_alike(lab, alone, again, "student")
+
+
+def test_a_park_while_the_teacher_is_asked_reaches_all_ranks(lab: Any) -> None:
+    run = lab.project.create_run(lab.experiment(train={"epochs": 2, "devices": 2}, cache={"use": "on"}))
+    original, asked = CachedTeacher.prepare, []
+
+    def prepare(teacher: CachedTeacher, epoch: int, layers: list[str]) -> None:
+        if not asked:
+            asked.append(epoch)
+            request(run, "park")
+            teacher._tell(0, 1)
+        original(teacher, epoch, layers)
+
+    lab.monkeypatch.setattr(CachedTeacher, "prepare", prepare)
+    lab.monkeypatch.setattr(control, "POLL_SECONDS", 0.0)
+    assert execute(run).phase == "parked"
+    assert execute(run).phase == "finished"
 
 
 def test_first_stages_and_relations_work_on_two_ranks(lab: Any) -> None:

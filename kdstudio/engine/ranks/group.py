@@ -157,18 +157,16 @@ class Ranks:
         """All ranks work at the same time. They get the least of their results (0 or more), or end as rank 0 ends."""
         if self.alone:
             return work()
-        end: Exception | None = None
         try:
             found = work()
         except tuple(each for each in _ENDS if each is not None) as request:
-            end = request
             found = -_ENDS.index(type(request)) if self.main else np.iinfo(np.int32).max
             if self.main and self._store is not None:
                 self._store.set(_ENDING, "1")
         agreed = torch.tensor([found])
         distributed.all_reduce(agreed, distributed.ReduceOp.MIN)
         if agreed[0] < 0:
-            raise end or _ENDS[-int(agreed[0])]()  # type: ignore[misc]
+            raise _ENDS[-int(agreed[0])]()  # type: ignore[misc]
         return int(agreed[0])
 
     @property

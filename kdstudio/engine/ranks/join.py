@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import socket
 import sys
@@ -20,8 +21,10 @@ from kdstudio.engine.ranks.group import PATIENCE, Ranks, lost
 from kdstudio.engine.ranks.workers import Workers
 from kdstudio.project.errors import InputError, KDStudioError
 from kdstudio.project.runs.folder import RunFolder
-from kdstudio.project.runs.place import Place
+from kdstudio.project.runs.place import LAUNCHED_BY, Place
 from kdstudio.project.spec import TrainSpec
+
+logger = logging.getLogger("kdstudio")
 
 #: Where rank 0 tells the others which run folder it works on.
 _FOLDER = "folder"
@@ -83,10 +86,14 @@ def ranks_of(
         RankLost: One has not come.
     """
     place = Place.here()
+    if place.launched and size not in (1, place.size):
+        logger.info("train.devices asks for %d ranks, and the launcher has started %d", size, place.size)
     size = place.size if place.launched else size
     device = device_for(spec, place, size)
     if size == 1:
-        yield Ranks()
+        # what a launcher says of a single process would have accelerate make a group of it
+        with _environment(dict.fromkeys(LAUNCHED_BY, None)):
+            yield Ranks()
         return
     _available()
     if place.launched:
@@ -187,15 +194,19 @@ def _available() -> None:
 
 
 @contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """While variables of the environment are set: accelerate looks there."""
+def _environment(values: Mapping[str, str | None]) -> Iterator[None]:
+    """While variables of the environment are set, or missing where they are None: accelerate looks there."""
     before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
+    _set(values)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

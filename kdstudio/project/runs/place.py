@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 #: Set for ranks that a run has started itself: they end with it.
 SPAWNED = "KDSTUDIO_RANK_OF"
+#: The variables in which launchers say which rank a process is.
+LAUNCHED_BY = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Place:
     def here(cls, environment: Mapping[str, str] | None = None) -> Place:
         """As the environment says it; the only rank where it says nothing."""
         found = os.environ if environment is None else environment
-        numbers = [found.get(name, "") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")]
+        numbers = [found.get(name, "") for name in LAUNCHED_BY]
         if not (numbers[0].isdigit() and numbers[1].isdigit()):
             return cls()
         rank, size = int(numbers[0]), int(numbers[1])
