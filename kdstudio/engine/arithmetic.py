@@ -50,6 +50,16 @@ def suits_channels_last(model: nn.Module, device: torch.device) -> bool:
     return device.type in ("cpu", "cuda") and any(isinstance(part, nn.Conv2d) for part in model.modules())
 
 
+def laid_out(model: nn.Module) -> nn.Module:
+    """The network, its weights in the order in memory that suits it, wherever it comes from: the bits of its answers
+    depend on that order, so a network that was read from a file has to be like one that was just trained.
+    """
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    if suits_channels_last(model, device):
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
 def channels_last(value: Tensor) -> Tensor:
     """(B, C, H, W) with the channels last in memory; the same numbers in the same places of the tensor."""
     return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value

@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from kdstudio.engine.arithmetic import make_accelerator
+from kdstudio.engine.arithmetic import laid_out, make_accelerator
 from kdstudio.engine.cache import AskingStopped, TeacherCache
 from kdstudio.engine.chain import Link, links_of, warn_of_slices
 from kdstudio.engine.control import Control, Interrupted, Parked, StoppedNow
@@ -312,6 +312,8 @@ class Session:
     def _distil(self, link: Link, teacher_model: nn.Module | None) -> tuple[nn.Module, Outcome | None]:
         """Trains the student or an assistant. No outcome if a stop was asked for before its first step."""
         experiment, stage = link.experiment, link.stage
+        if teacher_model is not None:
+            laid_out(teacher_model)
         if self.experiment.unlabelled is not None and teacher_model is not None:
             self._learn_from_pool(stage, teacher_model)
         student = self._untrained("student", link, teacher_model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from kdstudio.engine.arithmetic import laid_out
 from kdstudio.engine.taps import Taps
 
 
@@ -20,7 +21,7 @@ class Teacher:
     """
 
     def __init__(self, model: nn.Module, layers: list[str]) -> None:
-        self.model = model.requires_grad_(False).eval()
+        self.model = laid_out(model.requires_grad_(False).eval())
         self._modules = list(model.modules())
         self.taps = Taps(model, layers, "the teacher")
         self.taps.__enter__()

@@ -15,7 +15,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from kdstudio.engine.arithmetic import channels_last, suits_channels_last
+from kdstudio.engine.arithmetic import channels_last, laid_out, suits_channels_last
 from kdstudio.engine.cache import AskingStopped, PlannedTeacher, TeacherCache
 from kdstudio.engine.checkpoint import load_checkpoint, save_checkpoint, telling_misfits
 from kdstudio.engine.compiling import against, compile_student
@@ -23,9 +23,10 @@ from kdstudio.engine.control import Control, Interrupted, Parked
 from kdstudio.engine.data import Batch, Batches, DataBundle, Preprocess
 from kdstudio.engine.data.views import sharers
 from kdstudio.engine.device import memory_in_use, random_states, restore_random_states, seed_rank
+from kdstudio.engine.finite import check_weights
 from kdstudio.engine.gradients import GradientShares
 from kdstudio.engine.means import means_of
-from kdstudio.engine.meter import NOT_FINITE_FIX, NOT_FINITE_WHY, Meter, Piece, Row, told
+from kdstudio.engine.meter import Meter, Piece, Row, told
 from kdstudio.engine.objective import DistillationModule
 from kdstudio.engine.optim import build_optimizer
 from kdstudio.engine.probes import Probes
@@ -36,7 +37,6 @@ from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.text.on_policy import OnPolicy
 from kdstudio.engine.train_eval import TrainEval
 from kdstudio.engine.validate import Validation
-from kdstudio.project.errors import NotFiniteError
 from kdstudio.project.schedules import learning_rate
 from kdstudio.project.spec import DataBase, TrainSpec
 from kdstudio.project.train_eval import SPLIT
@@ -136,9 +136,7 @@ class Trainer:
         self.total_steps = self.steps_per_epoch * spec.epochs
         self.raw = module.to(self.device)
         self.channels_last = len(bundle.input_shape) == 3 and suits_channels_last(module.student, self.device)
-        if self.channels_last:
-            for network in (self.raw, *(source.model for source in sources)):
-                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        laid_out(self.raw)
         self.optimizer: Any = build_optimizer(self.raw, spec)
         self.ranks.share(self.raw)
         whole = self.raw if self.ranks.alone else Together(self.raw).to(self.device)
@@ -201,7 +199,7 @@ class Trainer:
         It holds nothing that is one rank's own but the random states of rank 0, so any number of ranks can go on.
         """
         self.meter.flush()
-        self._check_weights()
+        check_weights(self.raw, self.stage, self.progress.step)
         if not self.ranks.main:
             return
         scaler = self.accelerator.scaler
@@ -223,17 +221,6 @@ class Trainer:
             with telling_misfits(self.best_path):
                 self.raw.load_state_dict(content["module"])
         self.ranks.share(self.raw)
-
-    def _check_weights(self) -> None:
-        """A step's loss can be finite and its update not be."""
-        finite = torch.stack([torch.isfinite(parameter.detach()).all() for parameter in self.raw.parameters()])
-        if not finite.all():
-            name = next(key for (key, _), fine in zip(self.raw.named_parameters(), finite.tolist()) if not fine)
-            raise NotFiniteError(
-                f"the weights of the {self.stage} are not finite after step {self.progress.step - 1}: {name}",
-                why=NOT_FINITE_WHY,
-                fix=NOT_FINITE_FIX,
-            )
 
     # -- the loop --------------------------------------------------------------------------------------------
 
@@ -444,7 +431,7 @@ class Trainer:
     def _score(self) -> None:
         """Validates, and keeps the weights if they are the best so far. The network is in train mode afterwards."""
         self.meter.flush()
-        self._check_weights()
+        check_weights(self.raw, self.stage, self.progress.step)
         progress = self.progress
         step = max(0, progress.step - 1)
         values = self.ranks.decide(lambda: self.validation.score(self.raw, self.accelerator))
