@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
+from kdstudio.gui.monitor.quality_curves import LANGUAGE
 from kdstudio.project.runs.folder import RunFolder
 from tests.gui.metric_runs import Story, write_run
 from tests.gui.panels import draw, read
@@ -287,3 +288,12 @@ def test_a_tagger_that_was_evaluated_by_an_earlier_version(quality: Shown, tmp_p
     quality.panel.save(tmp_path / "panel.csv", "csv")
     assert "F1" not in (tmp_path / "panel.csv").read_text(encoding="utf-8")
     assert quality.choose("classes").bars.facts.classes == ["LOC", "PER"]
+
+
+def test_the_axis_says_what_is_drawn(quality: Shown) -> None:
+    curves = quality.panel.curves
+    curves._offer(frozenset(LANGUAGE))
+    for key, words in (("perplexity", "Perplexity"), ("kl", "nats")):
+        curves.measure.setCurrentIndex(curves.measure.findData(key))
+        curves._show_plot()
+        assert curves.figures.chart.y_label == words
