@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
+from kdstudio.gui.monitor.quality_curves import LANGUAGE
 from kdstudio.project.runs.folder import RunFolder
 from tests.gui.metric_runs import Story, write_run
 from tests.gui.panels import draw, read
@@ -315,3 +316,12 @@ def test_kinds_of_tags_are_followed_while_a_tagger_learns(quality: Shown, tmp_pa
     draw(quality.panel)
     assert view.bars.facts.classes == ["LOC", "PER"]
     assert tabs(quality) == [True, True, True, True, False]
+
+
+def test_the_axis_says_what_is_drawn(quality: Shown) -> None:
+    curves = quality.panel.curves
+    curves._offer(frozenset(LANGUAGE))
+    for key, words in (("perplexity", "Perplexity"), ("kl", "nats")):
+        curves.measure.setCurrentIndex(curves.measure.findData(key))
+        curves._show_plot()
+        assert curves.figures.chart.y_label == words

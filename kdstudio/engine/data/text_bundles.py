@@ -17,7 +17,7 @@ from kdstudio.engine.counters import mix
 from kdstudio.engine.data.base import ArraySplit, DataBundle, Progress
 from kdstudio.engine.data.splits import make_bundle, sort_keys
 from kdstudio.engine.text.facts import TextFacts
-from kdstudio.engine.text.tokens import Tokenizer, load_tokenizer, make_tokenizer, padded
+from kdstudio.engine.text.tokens import Tokenizer, lent_by, load_tokenizer, make_tokenizer, padded
 from kdstudio.project.errors import DataError
 from kdstudio.project.settings_path import cache_dir
 from kdstudio.project.spec import TextData, suggestion
@@ -33,7 +33,7 @@ def tokenizer_for(spec: TextData, root: Path, texts: Callable[[], Iterator[str]]
     """The tokenizer that a source asks for; one of `bpe:N` is made from the texts.
 
     Raises:
-        DataError: Nothing says which, or it cannot be read.
+        DataError, ModelError: Nothing says which, or it cannot be read; the message names the field that says so.
     """
     source = spec.tokenizer_source
     if source is None:
@@ -44,7 +44,10 @@ def tokenizer_for(spec: TextData, root: Path, texts: Callable[[], Iterator[str]]
         )
     if source.startswith("bpe:"):
         return make_tokenizer(texts(), int(source.removeprefix("bpe:")))
-    return load_tokenizer(source, root)
+    if spec.tokenizer:
+        return load_tokenizer(source, root)
+    with lent_by(spec.lender, source, "data.tokenizer is empty, so the model lends its own"):
+        return load_tokenizer(source, root)
 
 
 def check_mask(tokenizer: Tokenizer, task: str) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from kdstudio.engine.text.facts import TextFacts
-from kdstudio.engine.text.families import blocks_of
+from kdstudio.engine.text.families import blocks_of, is_encoder
 from kdstudio.engine.text.network import TextNetwork
 from kdstudio.engine.text.tokens import looks_like_path, quiet, resolve
 from kdstudio.project.errors import ModelError
@@ -41,8 +41,9 @@ def build_transformers(spec: ModelSpec, facts: TextFacts | None, num_classes: in
         )
     name = spec.model.removeprefix(HUB_PREFIX)
     config = _configuration(name, spec, root)
-    _fit(config, facts, num_classes, spec)
     maker = _maker(facts.task)
+    _check_head(maker, config, facts.task, spec)
+    _fit(config, facts, num_classes, spec)
     try:
         with quiet():
             if spec.pretrained:
@@ -147,6 +148,8 @@ def _changed(config: Any, spec: ModelSpec, kind: str) -> Any:
 def _fit(config: Any, facts: TextFacts, num_classes: int, spec: ModelSpec) -> None:
     """Fits a configuration to the data's tokenizer, length and classes."""
     named = "vocab_size" in spec.args
+    # an encoder looks at the tokens after, too: as a causal model it would see those that it is to say
+    turned = is_encoder(config) and hasattr(config, "is_decoder")
     if spec.pretrained or named:
         if config.vocab_size < facts.vocabulary:
             raise ModelError(
@@ -172,11 +175,32 @@ def _fit(config: Any, facts: TextFacts, num_classes: int, spec: ModelSpec) -> No
         config.num_labels = num_classes
         config.pad_token_id = facts.pad
     elif not spec.pretrained:
-        config.pad_token_id = None if facts.task == "causal-lm" else facts.filler
+        config.pad_token_id = None if facts.task == "causal-lm" and not turned else facts.filler
     if not spec.pretrained:
         for key, number in (("bos_token_id", facts.begin), ("eos_token_id", facts.end)):
             if hasattr(config, key):
                 setattr(config, key, number)
+    if facts.task == "causal-lm" and turned:
+        config.is_decoder = True
+
+
+_OTHER_TASK = {
+    "causal-lm": "choose a GPT-like model, for example transformers:gpt2, or set data.task to masked-lm",
+    "masked-lm": "choose a BERT-like model, for example transformers:bert, or set data.task to causal-lm",
+}
+
+
+def _check_head(maker: Any, config: Any, task: str, spec: ModelSpec) -> None:
+    """Refuses a kind of network that the library has no head for.
+
+    Raises:
+        ModelError: It has none.
+    """
+    if type(config) not in maker._model_mapping:
+        raise ModelError(
+            f"model: {spec.model} cannot do {task}: the library has no such head for a {config.model_type}",
+            fix=_OTHER_TASK.get(task, "choose another model, for example transformers:bert or transformers:gpt2"),
+        )
 
 
 def _not_built(spec: ModelSpec, error: Exception) -> ModelError:

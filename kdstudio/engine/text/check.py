@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kdstudio.engine.data import DataBundle
-from kdstudio.engine.text.tokens import TOKENIZER_FILES, load_tokenizer, resolve, same_vocabulary
+from kdstudio.engine.text.tokens import TOKENIZER_FILES, lent_by, load_tokenizer, resolve, same_vocabulary
 from kdstudio.project.errors import ModelError
 from kdstudio.project.spec import AS_RUN, HUB_PREFIX, Experiment, ModelSpec
 
@@ -27,10 +27,11 @@ def check_tokenizers(experiment: Experiment, bundle: DataBundle, root: Path) -> 
         name = _tokenizer_of(spec)
         if spec is None or name is None or name == bundle.tokenizer.source:
             continue
-        folder = resolve(name, root)
-        if folder is not None and not any((folder / file).exists() for file in TOKENIZER_FILES):
-            continue
-        difference = same_vocabulary(load_tokenizer(name, root), bundle.tokenizer)
+        with lent_by(where, name):
+            folder = resolve(name, root)
+            if folder is not None and not any((folder / file).exists() for file in TOKENIZER_FILES):
+                continue
+            difference = same_vocabulary(load_tokenizer(name, root), bundle.tokenizer)
         if difference:
             what = name if spec.model == AS_RUN else spec.model
             raise ModelError(

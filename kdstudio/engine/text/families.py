@@ -122,3 +122,9 @@ def is_causal(config: Any) -> bool:
     """Whether a token attends to itself and those before it only."""
     family = FAMILIES.get(str(config.model_type))
     return bool(getattr(config, "is_decoder", False)) or (family is not None and family.causal)
+
+
+def is_encoder(config: Any) -> bool:
+    """Whether an architecture is by itself one whose tokens attend to all others."""
+    family = FAMILIES.get(str(config.model_type))
+    return family is not None and not family.causal

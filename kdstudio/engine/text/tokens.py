@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import logging
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from kdstudio.project.as_run import run_of
-from kdstudio.project.errors import DataError, ModelError
+from kdstudio.project.errors import DataError, KDStudioError, ModelError
 
+hub = logging.getLogger("huggingface_hub")
 #: Files of a tokenizer in a folder; at least one of the first two is there.
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
 #: Begins the source of a model that an installed Python package brings with it.
@@ -173,11 +176,14 @@ class quiet:
         self._level, self._bars = library.get_verbosity(), library.is_progress_bar_enabled()
         library.set_verbosity_error()
         library.disable_progress_bar()
+        self._hub = hub.level
+        hub.setLevel(logging.ERROR)  # it tells of each try
 
     def __exit__(self, *error: object) -> None:
         from transformers.utils import logging as library
 
         library.set_verbosity(self._level)
+        hub.setLevel(self._hub)
         if self._bars:
             library.enable_progress_bar()
 
@@ -252,6 +258,27 @@ def load_tokenizer(source: str, root: Path) -> Tokenizer:
             fix="check the id and the network" if folder is None else "it needs tokenizer.json or vocab.txt",
         ) from None
     return Tokenizer(inner, source)
+
+
+@contextmanager
+def lent_by(part: str, source: str, remark: str = "") -> Iterator[None]:
+    """What goes wrong with the tokenizer of a network is told of the field that the network stands in.
+
+    Args:
+        part: Which network of the experiment: `teacher`.
+        source: Its tokenizer's folder, hub id or run.
+        remark: Goes with the reason.
+
+    Raises:
+        DataError, ModelError: As in the block, with the field.
+    """
+    field = f"{part}.weights" if source.startswith("run:") else f"{part}.model"
+    try:
+        yield
+    except KDStudioError as error:
+        what = error.what.removeprefix("data.tokenizer: ").removeprefix("model: ")
+        why = "; ".join(words for words in (error.why, remark) if words)
+        raise type(error)(f"{field}: {what}", why, error.fix, error.kind) from None
 
 
 def _is_kind(source: str, configurations: Any) -> bool:

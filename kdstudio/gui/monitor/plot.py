@@ -364,6 +364,12 @@ class SeriesPlot(QWidget):
             self.item.getAxis("bottom").setScale(1.0)
             self.chart.set_labels(tr(AXIS_WORDS[self.x_kind]), self.y_label, tr(FORMS[self.x_kind]))
 
+    def set_y_label(self, words: str) -> None:
+        """Says something else at the left axis."""
+        if words != self.y_label:
+            self.y_label = words
+            self._label()
+
     def table(self) -> list[list[object]]:
         """Every sample of the shown curves: run, stage, split, key, step, seconds since 1970, value."""
         rows: list[list[object]] = [["run", "stage", "split", "key", "step", "time", "value"]]

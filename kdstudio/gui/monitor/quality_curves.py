@@ -131,6 +131,8 @@ class CurvesView(QualityView):
         return self.shares if MEASURES[self._key()][1] else self.figures
 
     def _show_plot(self) -> None:
+        if self._plot() is self.figures:
+            self.figures.set_y_label(tr("nats") if self._key() == "kl" else tr(MEASURES[self._key()][0]))
         for plot, tool in zip(self.plots, self.tools):
             plot.setVisible(plot is self._plot())
             tool.setVisible(plot is self._plot())

@@ -20,6 +20,7 @@ TASKS = {
     "masked-lm": mark("masked language model"),
     "causal-lm": mark("language model"),
     "classification": mark("classification"),
+    "token-classification": mark("a tag for each word"),
 }
 
 

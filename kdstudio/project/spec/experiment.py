@@ -112,7 +112,7 @@ class Experiment(Strict):
         if self.student.model == FROM_TEACHER and self.teacher is None:
             raise ValueError("the student is made of its teacher's layers, and there is no teacher; add 'teacher'")
         if isinstance(self.data, TextData):
-            self.data.tokenizer_of(self.teacher, self.student)
+            self.data.tokenizer_of(teacher=self.teacher, student=self.student)
         if self.cache.vocabulary == "samples" and any(getattr(term, "temperature", 1) != 1 for term in self.objective):
             raise ValueError(
                 "cache.vocabulary: words drawn stand for the teacher at temperature 1 only, and a term has another; "

@@ -24,11 +24,17 @@ class TextData(SplitData):
     """How the file's characters are encoded: utf-8, or latin-1, cp1252 and the like for older files."""
 
     _of_model: str | None = PrivateAttr(None)
+    _lender: str = PrivateAttr("teacher")
 
-    def tokenizer_of(self, *models: ModelSpec | None) -> None:
+    def tokenizer_of(self, **models: ModelSpec | None) -> None:
         """Says which models the experiment has: the first one that has a tokenizer lends it where none is named."""
-        lent = [lent_tokenizer(model) for model in models if model is not None]
-        self._of_model = next((source for source in lent if source), None)
+        lent = ((name, lent_tokenizer(model)) for name, model in models.items() if model is not None)
+        self._lender, self._of_model = next((one for one in lent if one[1]), ("teacher", None))
+
+    @property
+    def lender(self) -> str:
+        """The part of the experiment whose model lends the tokenizer."""
+        return self._lender
 
     @property
     def tokenizer_source(self) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from kdstudio.engine.data import Batches, load_data, preprocess_for
-from kdstudio.project.errors import DataError
+from kdstudio.project.errors import DataError, KDStudioError
 from kdstudio.project.spec import Experiment, TextCorpus, TextTable
 from tests.engine.text_kit import SMALL_BERT, corpus_data, table_data, write_corpus, write_table
 
@@ -138,6 +139,34 @@ def test_the_models_tokenizer_is_taken_where_none_is_named() -> None:
     )
     assert experiment.data.tokenizer_source == "./here"  # type: ignore[union-attr]
     assert experiment.model_dump()["data"]["tokenizer"] is None
+
+
+@pytest.mark.parametrize(
+    ("part", "networks", "message"),
+    [
+        (
+            "teacher.model",
+            {"teacher": {"model": "transformers:./nothing", "pretrained": True}},
+            "there is no folder './nothing'",
+        ),
+        ("student.weights", {"student": {"weights": "run:nothing"}}, "no finished run for 'run:nothing'"),
+    ],
+)  # fmt: skip
+def test_a_tokenizer_that_a_model_cannot_lend_is_told_where_the_model_is_named(
+    tmp_path: Path, part: str, networks: dict[str, Any], message: str
+) -> None:
+    write_table(tmp_path / "texts.csv")
+    (tmp_path / "project.yaml").write_text("version: 1\nname: x\n", encoding="utf-8")
+    plain: dict[str, Any] = {
+        "name": "x",
+        "data": table_data(tokenizer=None),
+        "student": {"model": "mlp", "widths": [4]},
+    }
+    plain["objective"] = [{"term": "hard"}]
+    experiment = Experiment.model_validate({**plain, **networks})
+    with pytest.raises(KDStudioError, match=re.escape(f"{part}: {message}")) as caught:
+        load_data(experiment.data, tmp_path)
+    assert "data.tokenizer is empty, so the model lends its own" in caught.value.why
 
 
 def test_a_corpus_is_packed(tmp_path: Path) -> None:

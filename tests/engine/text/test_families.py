@@ -33,10 +33,11 @@ GROUPED = {**HIDDEN, "num_key_value_heads": 2}
 TAGS = ("O", "B-A", "I-A")
 LABELLED = ("classification", "token-classification")
 ENCODER, DECODER = (*LABELLED, "masked-lm"), (*LABELLED, "causal-lm")
+BOTH = (*ENCODER, "causal-lm")
 KINDS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
-    "bert": (HIDDEN, ENCODER),
-    "roberta": (HIDDEN, ENCODER),
-    "electra": ({**HIDDEN, "embedding_size": 16}, ENCODER),
+    "bert": (HIDDEN, BOTH),
+    "roberta": (HIDDEN, BOTH),
+    "electra": ({**HIDDEN, "embedding_size": 16}, BOTH),
     "distilbert": ({"dim": 32, "n_layers": 4, "n_heads": 4, "hidden_dim": 48}, ENCODER),
     "modernbert": ({**HIDDEN, "local_attention": 8}, ENCODER),
     "gpt2": ({"n_embd": 32, "n_layer": 4, "n_head": 4}, DECODER),
@@ -89,6 +90,32 @@ def test_it_answers_and_its_attention_can_be_tapped(kind: str, task: str) -> Non
     for name in names[1:]:
         assert found[name].shape == (3, shared, TOKENS, width)
     assert found[blocks[-1]].shape == (3, TOKENS, 32)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, task in CASES if task == "causal-lm"])
+def test_no_token_sees_those_that_follow(kind: str) -> None:
+    teacher = network(kind, "causal-lm")
+    first, other = ids(), ids()
+    other[:, -1] = (other[:, -1] + 1) % VOCABULARY
+    for model in (teacher, from_teacher(teacher, LayersSpec(count=2)).eval()):
+        with torch.no_grad():
+            told, again = (model(inputs).view(3, TOKENS - 1, -1) for inputs in (first, other))
+        torch.testing.assert_close(told[:, :-1], again[:, :-1], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "fix"),
+    [
+        ("distilbert", "causal-lm", "transformers:gpt2, or set data.task to masked-lm"),
+        ("modernbert", "causal-lm", "transformers:gpt2, or set data.task to masked-lm"),
+        ("gpt2", "masked-lm", "transformers:bert, or set data.task to causal-lm"),
+        ("llama", "masked-lm", "transformers:bert, or set data.task to causal-lm"),
+    ],
+)
+def test_a_task_that_a_kind_cannot_do_is_told(kind: str, task: str, fix: str) -> None:
+    with pytest.raises(ModelError, match=f"model: transformers:{kind} cannot do {task}") as caught:
+        network(kind, task)
+    assert fix in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
