@@ -40,6 +40,7 @@ from kdstudio.engine.text.on_policy import OnPolicy
 from kdstudio.engine.text.probes import LanguageProbes
 from kdstudio.engine.text.tag_probes import TagProbes
 from kdstudio.engine.text.validation import LanguageValidation, TagValidation
+from kdstudio.engine.tracking import tracked
 from kdstudio.engine.trainer import Outcome, Trainer
 from kdstudio.engine.validate import Validation
 from kdstudio.project.errors import KDStudioError, OutOfMemoryError, RunBusyError
@@ -123,7 +124,8 @@ def _guarded(run: RunFolder, recorder: Recorder, control: Control, wishes: Wishe
 
 def _outcome(run: RunFolder, recorder: Recorder, control: Control, wishes: Wishes) -> tuple[RunResult, str]:
     """Works until the end or until a request ends it; with a message for the state."""
-    spec = run.experiment().train
+    experiment = run.experiment()
+    spec = experiment.train
     size = wishes.devices or spec.devices
     state = recorder.state
     earlier = state.threads if state.ranks == size else 0
@@ -134,7 +136,11 @@ def _outcome(run: RunFolder, recorder: Recorder, control: Control, wishes: Wishe
         _fail(recorder, error)
 
     try:
-        with ranks_of(run, spec, size, further, hangs) as ranks, ExitStack() as stack:
+        with (
+            ranks_of(run, spec, size, further, hangs) as ranks,
+            tracked(recorder, experiment),
+            ExitStack() as stack,
+        ):
             try:
                 return RunResult(Session(run, recorder, control, stack, ranks).work(wishes.until), 0), ""
             except Exception as error:

@@ -157,6 +157,8 @@ LABELS = {
     "alignment_samples": mark("Alignment samples"),
     "evaluate": mark("Evaluate"),
     "version": mark("Version"),
+    "trackers": mark("Also send metrics to"),
+    "tracking_project": mark("Project of the trackers"),
     "yaml": mark("YAML"),
 }
 
@@ -231,6 +233,7 @@ CHOICES: dict[str, dict[str, str]] = {
     },
     "use": {"auto": mark("Where it saves work"), "on": mark("Whenever it fits"), "off": mark("Never")},
     "augment": {"crop": mark("Crop"), "flip": mark("Flip"), "jitter": mark("Jitter")},
+    "trackers": {"tensorboard": mark("TensorBoard"), "wandb": mark("Weights & Biases"), "mlflow": mark("MLflow")},
     "unreadable": {"refuse": mark("Refuse the folder"), "leave_out": mark("Leave them out")},
 }
 
@@ -298,7 +301,7 @@ COMMON: dict[str, tuple[str, ...]] = {
 #: Columns of the fields that take more than one.
 SPANS = {
     "name": 2, "path": 2, "folder": 2, "model": 2, "weights": 2, "notes": 4, "args": 2, "classes": 2, "augment": 2,
-    "source": 2, "pairs": 4, "weighting": 2,
+    "source": 2, "pairs": 4, "weighting": 2, "trackers": 2, "tracking_project": 2,
 }  # fmt: skip
 
 #: One of a list, in the path of a field.
@@ -375,6 +378,7 @@ RELEVANT: dict[str, Callable[[dict[str, Any]], bool]] = {
     "crop_padding": _augment("crop"),
     "jitter_pixels": _augment("jitter"),
     "views": lambda values: bool(values.get("augment")) or values.get("task") == "masked-lm",
+    "tracking_project": lambda values: bool(values.get("trackers")),
     "per_token": lambda values: values.get("vocabulary", "off") != "off",
     "momentum": _optimizer("sgd"),
     "nesterov": _optimizer("sgd"),

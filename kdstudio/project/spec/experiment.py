@@ -91,6 +91,10 @@ class Experiment(Strict):
     """What the panels get."""
     evaluate: EvaluateSpec = Field(default_factory=EvaluateSpec)
     """What the scorecard measures."""
+    trackers: list[Literal["tensorboard", "wandb", "mlflow"]] = Field(default_factory=list)
+    """Where the metrics go beside the run folder, each with a package of its own (empty: nowhere else)."""
+    tracking_project: str = Field("", max_length=120)
+    """What W&B's project and MLflow's experiment are called (empty: as the experiment)."""
 
     @field_validator("name")
     @classmethod
