@@ -18,7 +18,7 @@ from kdstudio.engine.terms import OUTPUT_MODULES, PAIR_MODULES
 from kdstudio.engine.terms.features import HintModule
 from kdstudio.engine.terms.table import module_of
 from kdstudio.project.assistants import born_again
-from kdstudio.project.spec import AssistantSpec, JoinRule, MutualTerm, PairTerm, Term, TermBase
+from kdstudio.project.spec import AssistantSpec, Experiment, JoinRule, MutualTerm, PairTerm, Term, TermBase
 from kdstudio.project.spec.walk import models_in, tags_of
 
 FOLDER = Path(__file__).resolve().parent / "methods"
@@ -126,6 +126,8 @@ def way_page(name: str) -> str:
     lines += ["", "## Settings", "", "Of each of the `assistants`, beside what every network has:", ""]
     lines += ["| key | what it is |", "|---|---|"]
     lines += [f"| `{key}` | {AssistantSpec.model_fields[key].description} |" for key in ("train", "objective")]
+    if name == "chain":
+        lines += ["", f"Of the experiment: `guided` (last or dense). {Experiment.model_fields['guided'].description}"]
     return "\n".join(lines) + "\n"
 
 

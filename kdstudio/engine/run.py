@@ -246,7 +246,12 @@ class Session:
             self.bundle.extra["student"] = written_by_teacher(self, teacher_model, experiment.written)
         outcome: Outcome | None = None
         origin = teacher_model
+        before: list[nn.Module] = []
         for link in self.links:
+            if link.dense:
+                self.others = [*before]
+            if teacher_model is not None:
+                before.append(teacher_model)
             if teacher_model is not None and self.ranks.decide(partial(self._kept, link)):
                 teacher_model = load_teacher(self.run.path / link.stage, self.trusted).to(self.device)
                 continue
@@ -286,7 +291,8 @@ class Session:
         return make_network(spec, self.bundle, self.root, self.trusted, seed, train.deterministic, "peers")
 
     def _objective(self, link: Link, facts: Facts | None = None) -> Objective:
-        return Objective(link.experiment.objective, link.experiment.train.epochs, *self.shapes[link.stage], facts)
+        about = link.experiment.objective, link.experiment.train.epochs
+        return Objective(*about, *self.shapes[link.stage], facts, link.dense)
 
     def _untrained(self, side: str, link: Link | None = None, teacher: nn.Module | None = None) -> nn.Module:
         experiment = link.experiment if link is not None else self.experiment
@@ -339,6 +345,8 @@ class Session:
         trainer = self.trainer(stage, student, objective, teacher, experiment.train, logits, probes, others)
         outcome = trainer.run()
         trainer.load_best()
+        if teacher is not None:
+            teacher.close()  # a later link may ask the same network, and wants none of these layers
         meta = {"role": stage.partition("-")[0], "run": self.run.name, "best_epoch": trainer.progress.best_epoch}
         if outcome is Outcome.FINISHED or stage == "student":
             self.keep(self.run.path / stage, student, experiment.student, meta)

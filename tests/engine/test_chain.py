@@ -7,15 +7,19 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional
 
 from kdstudio.cli import main
 from kdstudio.engine.chain import links_of
+from kdstudio.engine.losses import soft_target_loss
+from kdstudio.engine.objective import Objective
 from kdstudio.engine.run import execute
 from kdstudio.engine.scorecard import summary_lines
+from kdstudio.engine.terms import StepOutputs
 from kdstudio.engine.trainer import Trainer
 from kdstudio.project.errors import ModelError, SpecError
 from kdstudio.project.folder import compact
-from kdstudio.project.spec import Experiment, validate
+from kdstudio.project.spec import Experiment, HardTerm, SoftTerm, validate
 
 PAIR = {"pairs": [{"teacher": "hidden1", "student": "hidden1"}]}
 #: The first assistant has the student's terms on outputs, the second ones of its own.
@@ -33,6 +37,7 @@ CHAIN: dict[str, Any] = {
     "objective": [{"term": "hard", "weight": 0.2}, {"term": "soft", "weight": 0.8}, {"term": "hint", **PAIR}],
     "evaluate": {"latency": False, "test": True},
 }
+LAST = ("assistant-1-last.pt", "assistant-2-last.pt", "last.pt")
 STAGES = ("teacher", "assistant-1", "assistant-2", "student")
 
 
@@ -89,6 +94,66 @@ def test_parked_in_any_link_and_resumed_it_is_the_undisturbed_run(lab: Any) -> N
         assert lab.same(lab.module(undisturbed, name), lab.module(run, name)), name
     first, second = (each.scorecard()["networks"] for each in (undisturbed, run))
     assert {name: first[name]["test"] for name in STAGES} == {name: second[name]["test"] for name in STAGES}
+
+
+def test_densely_guided_each_link_learns_from_all_before_it(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: dict[str, list[torch.Tensor]] = {}
+    taught: dict[str, list[list[torch.Tensor]]] = {}
+    original = Trainer.load_best
+
+    def load_best(trainer: Trainer) -> None:
+        original(trainer)
+        ended[trainer.stage] = [value.clone() for value in trainer.raw.student.parameters()]
+        sources = [*trainer.others, *([trainer.teacher] if trainer.teacher is not None else [])]
+        taught[trainer.stage] = [[value.clone() for value in source.model.parameters()] for source in sources]
+
+    monkeypatch.setattr(Trainer, "load_best", load_best)
+    run = lab.run(**CHAIN, guided="dense")
+    for place, stage in enumerate(STAGES):
+        before = [ended[name] for name in STAGES[:place]]
+        assert len(taught[stage]) == place
+        for found, wanted in zip(taught[stage], before, strict=True):
+            assert all(torch.equal(one, other) for one, other in zip(found, wanted, strict=True))
+    terms = {stage: {key for where, _, key in lab.metrics(run).keys() if where == stage} for stage in STAGES}  # noqa: SIM118
+    assert {"term.soft", "term.hint", "agreement"} <= terms["student"], "terms are called as in any chain"
+    assert "term.hint" in terms["assistant-2"]
+    assert run.scorecard()["chain"] == list(STAGES)
+
+    plain = lab.run(**CHAIN, guided="last")
+    same = {name: lab.same(lab.module(run, name), lab.module(plain, name)) for name in LAST}
+    assert same == {"assistant-1-last.pt": True, "assistant-2-last.pt": False, "last.pt": False}
+
+
+def test_densely_guided_and_parked_in_its_last_link_it_is_the_undisturbed_run(lab: Any) -> None:
+    undisturbed = lab.run(**CHAIN, guided="dense")
+    run = lab.new_project("other").create_run(lab.experiment(**CHAIN, guided="dense"))
+    for stage, step in (("assistant-2", 4), ("student", 6)):
+        lab.before_step(stage, step, lambda trainer: main(["park", str(trainer.recorder.run.path)]))
+    assert [execute(run).phase for _ in range(3)] == ["parked", "parked", "finished"]
+    for name in (*LAST, "best.pt"):
+        assert lab.same(lab.module(undisturbed, name), lab.module(run, name)), name
+
+
+def test_a_densely_guided_term_is_the_mean_over_the_teachers() -> None:
+    torch.manual_seed(0)
+    student, first, second, third = torch.randn(4, 8, 5).unbind()
+    student.requires_grad_()
+    objective = Objective([HardTerm(weight=0.1), SoftTerm(weight=0.9, temperature=3.0)], 1, dense=True)
+    assert objective.needs_others(0)
+    labels = torch.arange(8) % 5
+    total, parts = objective(StepOutputs(student, labels, first, other_logits=[second, third]), 0)
+    soft = [soft_target_loss(student, each, 3.0) for each in (first, second, third)]
+    wanted = 0.1 * functional.cross_entropy(student, labels) + 0.9 * sum(soft) / 3
+    torch.testing.assert_close(total, wanted)
+    torch.testing.assert_close(parts[0, 1], (sum(soft) / 3).detach())
+    paper = sum(0.1 * functional.cross_entropy(student, labels) + 0.9 * each for each in soft)
+    torch.testing.assert_close(3 * total, paper)
+
+
+def test_a_chain_is_densely_guided_from_its_second_link_on(lab: Any) -> None:
+    assert [link.dense for link in links_of(lab.experiment(**CHAIN, guided="dense"))] == [False, True, True]
+    assert [link.dense for link in links_of(lab.experiment(**CHAIN))] == [False] * 3
+    assert [link.dense for link in links_of(lab.experiment(guided="dense"))] == [False]
 
 
 def test_a_stop_in_an_assistant_keeps_nothing_and_can_be_resumed(lab: Any) -> None:
@@ -152,6 +217,7 @@ def test_a_further_teacher_that_cannot_be_built_is_told_before_anything_is_train
             r"no term of assistants\.0 \(it has the student's terms on outputs.*counts in epoch 0",
         ),
         ({"assistants": [{"model": "resnet21"}]}, "6 n [+] 2"),
+        ({"guided": "dense", "teachers": [{"model": "mlp"}]}, "the assistants are the further teachers"),
     ],
 )
 def test_what_cannot_be_a_chain_is_refused(lab: Any, fields: dict[str, Any], said: str) -> None:

@@ -342,6 +342,7 @@ def test_every_field_of_the_experiment_can_be_reached(setup: SetupKit) -> None:
         "nesterov",
         "gamma",
         "milestones",
+        "guided",
         "layers",
         "finetune",
         "unlabelled",

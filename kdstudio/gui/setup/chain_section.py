@@ -12,28 +12,30 @@ from kdstudio.gui.language import tr
 from kdstudio.gui.setup.bars import IconButton
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.fact_status import FactStatus
+from kdstudio.gui.setup.fields import FieldBox
 from kdstudio.gui.setup.form import ModelForm
-from kdstudio.gui.setup.schema import complete
+from kdstudio.gui.setup.schema import complete, fields_of
 from kdstudio.gui.setup.section import Card, Section
-from kdstudio.gui.setup.words import amount, label_of, times
+from kdstudio.gui.setup.words import amount, is_relevant, label_of, times
 from kdstudio.gui.words import network_title
 from kdstudio.project.assistants import between
-from kdstudio.project.spec import AssistantSpec
+from kdstudio.project.spec import AssistantSpec, Experiment
 
 
 class ChainSection(Section):
     """The assistants in their order; each learns from the network before it."""
 
     def __init__(self, context: Context) -> None:
-        sentence = tr("Networks between teacher and student. Each learns from the one before it and teaches the next.")
-        super().__init__(context, tr("Assistants"), sentence, ("assistants",))
+        sentence = tr("Networks between teacher and student. Each learns from what is before it and teaches the next.")
+        super().__init__(context, tr("Assistants"), sentence, ("assistants", "guided"))
         self.cards: list[AssistantCard] = []
         self.hint = Card(tr("When one is worth a try"))
         words = QLabel(
             tr(
                 "A student that is far smaller than its teacher often learns more from a network of a size between "
                 "the two (TAKD). Where the gap is small the way through an assistant only costs time. Without terms "
-                "of its own an assistant has the student's terms on outputs."
+                "of its own an assistant has the student's terms on outputs. A longer chain loses less on its way "
+                "where all networks teach those after them (DGKD)."
             )
         )
         words.setObjectName("soft")
@@ -50,8 +52,13 @@ class ChainSection(Section):
         row.addWidget(self.add)
         row.addStretch(1)
         self._list.addLayout(row)
+        schema = next(schema for schema in fields_of(Experiment) if schema.name == "guided")
+        self.guided = FieldBox(context, schema.name, schema, Experiment.__name__)
         self.costs = ChainCard(context)
         self.columns.add(self._holder)
+        self.way = Card(tr("The way of teaching"))
+        self.way.body.addWidget(self.guided)
+        self.columns.add(self.way, side=True)
         self.columns.add(self.costs, side=True)
         self.columns.add(self.hint, side=True)
 
@@ -100,6 +107,9 @@ class ChainSection(Section):
             self._list.insertWidget(index, card)
         for card in self.cards:
             card.refresh(wanted)
+        values = {"assistants": self._assistants()}
+        self.guided.refresh(values)
+        self.way.setVisible(is_relevant("guided", values) or not self.guided.is_default)
         teacher = self.context.document.get("teacher") is not None
         self.add.setEnabled(teacher)
         self.add.setText(tr("Add an assistant") if teacher else tr("An assistant needs a teacher"))

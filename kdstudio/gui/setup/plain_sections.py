@@ -21,6 +21,7 @@ ELSEWHERE = (
     "teacher",
     "teachers",
     "assistants",
+    "guided",
     "student",
     "unlabelled",
     "written",

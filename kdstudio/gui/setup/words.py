@@ -104,6 +104,7 @@ LABELS = {
     "peers": mark("Peers"),
     "teachers": mark("Further teachers"),
     "assistants": mark("Assistants"),
+    "guided": mark("Who teaches each network"),
     "unlabelled": mark("Samples without labels"),
     "from_epoch": mark("From epoch"),
     "until_epoch": mark("Until epoch"),
@@ -234,6 +235,7 @@ CHOICES: dict[str, dict[str, str]] = {
     "use": {"auto": mark("Where it saves work"), "on": mark("Whenever it fits"), "off": mark("Never")},
     "augment": {"crop": mark("Crop"), "flip": mark("Flip"), "jitter": mark("Jitter")},
     "trackers": {"tensorboard": mark("TensorBoard"), "wandb": mark("Weights & Biases"), "mlflow": mark("MLflow")},
+    "guided": {"last": mark("The one before it"), "dense": mark("All before it")},
     "unreadable": {"refuse": mark("Refuse the folder"), "leave_out": mark("Leave them out")},
 }
 
@@ -301,7 +303,7 @@ COMMON: dict[str, tuple[str, ...]] = {
 #: Columns of the fields that take more than one.
 SPANS = {
     "name": 2, "path": 2, "folder": 2, "model": 2, "weights": 2, "notes": 4, "args": 2, "classes": 2, "augment": 2,
-    "source": 2, "pairs": 4, "weighting": 2, "trackers": 2, "tracking_project": 2,
+    "source": 2, "pairs": 4, "weighting": 2, "trackers": 2, "guided": 2, "tracking_project": 2,
 }  # fmt: skip
 
 #: One of a list, in the path of a field.
@@ -378,6 +380,7 @@ RELEVANT: dict[str, Callable[[dict[str, Any]], bool]] = {
     "crop_padding": _augment("crop"),
     "jitter_pixels": _augment("jitter"),
     "views": lambda values: bool(values.get("augment")) or values.get("task") == "masked-lm",
+    "guided": lambda values: bool(values.get("assistants")),
     "tracking_project": lambda values: bool(values.get("trackers")),
     "per_token": lambda values: values.get("vocabulary", "off") != "off",
     "momentum": _optimizer("sgd"),
