@@ -127,7 +127,9 @@ def way_page(name: str) -> str:
     lines += ["| key | what it is |", "|---|---|"]
     lines += [f"| `{key}` | {AssistantSpec.model_fields[key].description} |" for key in ("train", "objective")]
     if name == "chain":
-        lines += ["", f"Of the experiment: `guided` (last or dense). {Experiment.model_fields['guided'].description}"]
+        lines += ["", "Of the experiment:", "", "| key | default | what it is |", "|---|---|---|"]
+        fields = {key: Experiment.model_fields[key] for key in ("guided", "guided_drop")}
+        lines += [f"| `{key}` | {field.default} | {field.description} |" for key, field in fields.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -75,7 +75,7 @@ def links_of(experiment: Experiment) -> list[Link]:
 
     Usual weights:
         One assistant, of about the geometric mean of the two sizes; an assistant has the student's terms on outputs and
-        its budget. More assistants help less and less.
+        its budget. More assistants help less and less. `guided_drop` 0; above it regularises, as dropout does.
 
     Traps:
         Every link costs a training, so compare with direct distillation of the same total budget, or with a teacher of
@@ -87,7 +87,7 @@ def links_of(experiment: Experiment) -> list[Link]:
     Paper:
         Mirzadeh et al. 2020, Improved Knowledge Distillation via Teacher Assistant (TAKD, 1902.03393); dense guidance
         is that of Son et al. 2021, Densely Guided Knowledge Distillation using Multiple Teacher Assistants (DGKD,
-        2009.08825), without its dropping of teachers.
+        2009.08825), and so is `guided_drop`, which leaves out teachers of a step at random.
 
     Returns:
         The assistants and the student in the order in which they learn.

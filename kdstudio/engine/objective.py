@@ -29,6 +29,7 @@ class Objective(nn.Module):
         student_shapes, teacher_shapes: Output shapes of the tapped layers, without the batch dimension.
         facts: What terms with state need to know; None where only shapes are checked.
         dense: Whether terms on the teacher's outputs look at those of the further teachers alike (`DenseModule`).
+        drop: With `dense`, the chance of each teacher to be left out of a step.
 
     Raises:
         ModelError: A pair whose shapes cannot be joined.
@@ -42,6 +43,7 @@ class Objective(nn.Module):
         teacher_shapes: Shapes | None = None,
         facts: Facts | None = None,
         dense: bool = False,
+        drop: float = 0.0,
     ) -> None:
         super().__init__()
         self.epochs = epochs
@@ -49,7 +51,7 @@ class Objective(nn.Module):
             make_term(spec, name, student_shapes or {}, teacher_shapes or {}, f"objective.{index}", facts)
             for index, (spec, name) in enumerate(zip(terms, term_names(terms)))
         ]
-        self.terms = nn.ModuleList(densely_guided(term) if dense else term for term in made)
+        self.terms = nn.ModuleList(densely_guided(term, drop) if dense else term for term in made)
 
     @property
     def names(self) -> list[str]:

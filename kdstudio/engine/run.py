@@ -292,7 +292,7 @@ class Session:
 
     def _objective(self, link: Link, facts: Facts | None = None) -> Objective:
         about = link.experiment.objective, link.experiment.train.epochs
-        return Objective(*about, *self.shapes[link.stage], facts, link.dense)
+        return Objective(*about, *self.shapes[link.stage], facts, link.dense, link.experiment.guided_drop)
 
     def _untrained(self, side: str, link: Link | None = None, teacher: nn.Module | None = None) -> nn.Module:
         experiment = link.experiment if link is not None else self.experiment

@@ -124,9 +124,11 @@ def test_densely_guided_each_link_learns_from_all_before_it(lab: Any, monkeypatc
     assert same == {"assistant-1-last.pt": True, "assistant-2-last.pt": False, "last.pt": False}
 
 
-def test_densely_guided_and_parked_in_its_last_link_it_is_the_undisturbed_run(lab: Any) -> None:
-    undisturbed = lab.run(**CHAIN, guided="dense")
-    run = lab.new_project("other").create_run(lab.experiment(**CHAIN, guided="dense"))
+@pytest.mark.parametrize("drop", [0.0, 0.5])
+def test_densely_guided_and_parked_in_its_last_link_it_is_the_undisturbed_run(lab: Any, drop: float) -> None:
+    way = {"guided": "dense", "guided_drop": drop}
+    undisturbed = lab.run(**CHAIN, **way)
+    run = lab.new_project("other").create_run(lab.experiment(**CHAIN, **way))
     for stage, step in (("assistant-2", 4), ("student", 6)):
         lab.before_step(stage, step, lambda trainer: main(["park", str(trainer.recorder.run.path)]))
     assert [execute(run).phase for _ in range(3)] == ["parked", "parked", "finished"]
@@ -148,6 +150,23 @@ def test_a_densely_guided_term_is_the_mean_over_the_teachers() -> None:
     torch.testing.assert_close(parts[0, 1], (sum(soft) / 3).detach())
     paper = sum(0.1 * functional.cross_entropy(student, labels) + 0.9 * each for each in soft)
     torch.testing.assert_close(3 * total, paper)
+
+
+def test_teachers_are_left_out_of_steps_and_of_nothing_else() -> None:
+    torch.manual_seed(0)
+    student, *teachers = torch.randn(4, 8, 5).unbind()
+    outputs = StepOutputs(student, torch.arange(8) % 5, teachers[0], other_logits=teachers[1:])
+    term = Objective([SoftTerm(temperature=3.0)], 1, dense=True, drop=0.5).term_modules()[0]
+    each = torch.stack([soft_target_loss(student, teacher, 3.0) for teacher in teachers])
+    kept = [list(group) for count in (1, 2, 3) for group in itertools.combinations(range(3), count)]
+    possible = torch.stack([each[group].mean() for group in kept])
+    found = torch.stack([term(outputs) for _ in range(200)])
+    nearest = (found[:, None] - possible).abs().min(dim=1)
+    assert nearest.values.max() < 1e-6
+    shares = torch.bincount(nearest.indices, minlength=7) / 200
+    assert shares[0] > shares[1:].max(), "the one before it stays where all would go"
+    assert (shares > 0).all()
+    torch.testing.assert_close(term.eval()(outputs), each.mean())
 
 
 def test_a_chain_is_densely_guided_from_its_second_link_on(lab: Any) -> None:

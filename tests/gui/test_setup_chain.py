@@ -60,12 +60,16 @@ def test_who_teaches_matters_in_a_chain(setup: SetupKit) -> None:
     setup.click(section.add)
     box = setup.field("guided")
     assert box.isVisible()
+    assert not section.fields[1].isVisible(), "it matters where several teach"
     assert box.editor.combo.currentText() == "The one before it"
     QTest.keyClick(box.editor.combo, Qt.Key.Key_Down)
     assert setup.value("guided") == "dense"
     setup.settle()
     assert setup.page.experiment is not None
     assert setup.page.experiment.guided == "dense"
+    setup.type_into(setup.field("guided_drop").editor.line, "0.25")
+    setup.settle()
+    assert setup.page.experiment.guided_drop == 0.25
     setup.click(section.cards[0].remove)
     assert section.way.isVisible(), "what is not at its default is not hidden"
 

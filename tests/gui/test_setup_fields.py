@@ -343,6 +343,7 @@ def test_every_field_of_the_experiment_can_be_reached(setup: SetupKit) -> None:
         "gamma",
         "milestones",
         "guided",
+        "guided_drop",
         "layers",
         "finetune",
         "unlabelled",

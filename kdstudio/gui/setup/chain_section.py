@@ -21,13 +21,16 @@ from kdstudio.gui.words import network_title
 from kdstudio.project.assistants import between
 from kdstudio.project.spec import AssistantSpec, Experiment
 
+#: Fields of the experiment that say who teaches whom in a chain.
+WAY = ("guided", "guided_drop")
+
 
 class ChainSection(Section):
     """The assistants in their order; each learns from the network before it."""
 
     def __init__(self, context: Context) -> None:
         sentence = tr("Networks between teacher and student. Each learns from what is before it and teaches the next.")
-        super().__init__(context, tr("Assistants"), sentence, ("assistants", "guided"))
+        super().__init__(context, tr("Assistants"), sentence, ("assistants", *WAY))
         self.cards: list[AssistantCard] = []
         self.hint = Card(tr("When one is worth a try"))
         words = QLabel(
@@ -52,12 +55,13 @@ class ChainSection(Section):
         row.addWidget(self.add)
         row.addStretch(1)
         self._list.addLayout(row)
-        schema = next(schema for schema in fields_of(Experiment) if schema.name == "guided")
-        self.guided = FieldBox(context, schema.name, schema, Experiment.__name__)
+        schemas = [schema for schema in fields_of(Experiment) if schema.name in WAY]
+        self.fields = [FieldBox(context, schema.name, schema, Experiment.__name__) for schema in schemas]
         self.costs = ChainCard(context)
         self.columns.add(self._holder)
         self.way = Card(tr("The way of teaching"))
-        self.way.body.addWidget(self.guided)
+        for box in self.fields:
+            self.way.body.addWidget(box)
         self.columns.add(self.way, side=True)
         self.columns.add(self.costs, side=True)
         self.columns.add(self.hint, side=True)
@@ -107,9 +111,14 @@ class ChainSection(Section):
             self._list.insertWidget(index, card)
         for card in self.cards:
             card.refresh(wanted)
-        values = {"assistants": self._assistants()}
-        self.guided.refresh(values)
-        self.way.setVisible(is_relevant("guided", values) or not self.guided.is_default)
+        values = {"assistants": self._assistants(), **{name: self.context.document.get(name) for name in WAY}}
+        shown = []
+        for box in self.fields:
+            box.refresh(values)
+            needed = is_relevant(box.schema.name, values) or bool(self.context.problem_below(box.path))
+            shown.append(needed or not box.is_default)
+            box.setVisible(shown[-1])
+        self.way.setVisible(any(shown))
         teacher = self.context.document.get("teacher") is not None
         self.add.setEnabled(teacher)
         self.add.setText(tr("Add an assistant") if teacher else tr("An assistant needs a teacher"))

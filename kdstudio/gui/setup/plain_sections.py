@@ -22,6 +22,7 @@ ELSEWHERE = (
     "teachers",
     "assistants",
     "guided",
+    "guided_drop",
     "student",
     "unlabelled",
     "written",

@@ -32,7 +32,7 @@ SECTIONS = (
     SectionSpec("general", mark("General"), ("name", "notes"), GeneralSection),
     SectionSpec("data", mark("Data"), ("data",), DataSection),
     SectionSpec("teacher", mark("Teacher"), ("teacher", "teachers"), TeacherSection),
-    SectionSpec("assistants", mark("Assistants"), ("assistants", "guided"), ChainSection),
+    SectionSpec("assistants", mark("Assistants"), ("assistants", "guided", "guided_drop"), ChainSection),
     SectionSpec("student", mark("Student"), ("student",), StudentSection),
     SectionSpec("unlabelled", mark("Without labels"), ("unlabelled",), PoolSection),
     SectionSpec("objective", mark("Objective"), ("objective",), ObjectiveSection),

@@ -105,6 +105,7 @@ LABELS = {
     "teachers": mark("Further teachers"),
     "assistants": mark("Assistants"),
     "guided": mark("Who teaches each network"),
+    "guided_drop": mark("Chance to be left out"),
     "unlabelled": mark("Samples without labels"),
     "from_epoch": mark("From epoch"),
     "until_epoch": mark("Until epoch"),
@@ -303,7 +304,7 @@ COMMON: dict[str, tuple[str, ...]] = {
 #: Columns of the fields that take more than one.
 SPANS = {
     "name": 2, "path": 2, "folder": 2, "model": 2, "weights": 2, "notes": 4, "args": 2, "classes": 2, "augment": 2,
-    "source": 2, "pairs": 4, "weighting": 2, "trackers": 2, "guided": 2, "tracking_project": 2,
+    "source": 2, "pairs": 4, "weighting": 2, "trackers": 2, "guided": 2, "guided_drop": 2, "tracking_project": 2,
 }  # fmt: skip
 
 #: One of a list, in the path of a field.
@@ -381,6 +382,7 @@ RELEVANT: dict[str, Callable[[dict[str, Any]], bool]] = {
     "jitter_pixels": _augment("jitter"),
     "views": lambda values: bool(values.get("augment")) or values.get("task") == "masked-lm",
     "guided": lambda values: bool(values.get("assistants")),
+    "guided_drop": lambda values: bool(values.get("assistants")) and values.get("guided") == "dense",
     "tracking_project": lambda values: bool(values.get("trackers")),
     "per_token": lambda values: values.get("vocabulary", "off") != "off",
     "momentum": _optimizer("sgd"),

@@ -73,6 +73,8 @@ class Experiment(Strict):
     """Networks between teacher and student; each learns from what is before it (see `guided`), and teaches the next."""
     guided: Literal["last", "dense"] = "last"
     """Of a chain: last is each network by the one before it; dense is by the teacher and all assistants before it."""
+    guided_drop: float = Field(0.0, ge=0, lt=1)
+    """Chance of each of several networks before it not to teach in a step (with guided: dense)."""
     student: StudentSpec
     """The student."""
     unlabelled: PoolSpec | None = None
