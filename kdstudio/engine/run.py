@@ -20,6 +20,7 @@ from kdstudio.engine.control import Control, Interrupted, Parked, StoppedNow
 from kdstudio.engine.data import Batches, DataBundle, load_data, preprocess_for
 from kdstudio.engine.device import pick_precision, pick_threads, seed_everything, seed_rank
 from kdstudio.engine.evaluate import predict
+from kdstudio.engine.failures import crash, memory_error
 from kdstudio.engine.first_stage import FirstStage
 from kdstudio.engine.gradients import GradientShares
 from kdstudio.engine.networks import Shapes, check_wiring, make_network
@@ -43,7 +44,7 @@ from kdstudio.engine.text.validation import LanguageValidation, TagValidation
 from kdstudio.engine.tracking import tracked
 from kdstudio.engine.trainer import Outcome, Trainer
 from kdstudio.engine.validate import Validation
-from kdstudio.project.errors import KDStudioError, OutOfMemoryError, RunBusyError
+from kdstudio.project.errors import KDStudioError, RunBusyError
 from kdstudio.project.folder import Project
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.spec import Experiment, HardTerm, ModelSpec, TrainSpec
@@ -111,13 +112,13 @@ def _guarded(run: RunFolder, recorder: Recorder, control: Control, wishes: Wishe
         _fail(recorder, error)
         raise
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:
-        raise _fail(recorder, _memory_error(error)) from error
+        raise _fail(recorder, memory_error(error)) from error
     except RuntimeError as error:
         if "allocate memory" in str(error):
-            raise _fail(recorder, _memory_error(error)) from error
-        raise _fail(recorder, _crash(run, error)) from error
+            raise _fail(recorder, memory_error(error)) from error
+        raise _fail(recorder, crash(run, error)) from error
     except Exception as error:
-        raise _fail(recorder, _crash(run, error)) from error
+        raise _fail(recorder, crash(run, error)) from error
     logger.info("%s at step %d", result.phase, recorder.state.step)
     return result
 
@@ -162,26 +163,6 @@ def _fail(recorder: Recorder, error: KDStudioError) -> KDStudioError:
     except KDStudioError:  # a full disk takes no state either; the first error is the one to tell
         logger.error("the state could not be written")
     return error
-
-
-def _memory_error(error: BaseException) -> OutOfMemoryError:
-    return OutOfMemoryError(
-        "the device ran out of memory",
-        why=str(error).splitlines()[0][:300],
-        fix="set train.accumulate: 2 (same result, half the memory), lower data.batch_size or use precision bf16; "
-        "then resume the run",
-    )
-
-
-def _crash(run: RunFolder, error: Exception) -> KDStudioError:
-    logger.exception("unexpected error")
-    first = (str(error).splitlines() or [""])[0]
-    return KDStudioError(
-        f"something unexpected went wrong: {type(error).__name__}: {first[:300]}",
-        why="this is a mistake in KD Studio or in a model file of yours",
-        fix=f"the details are at the end of {run.log_path}",
-        kind="crash",
-    )
 
 
 class Session:

@@ -16,7 +16,7 @@ from kdstudio.gui.setup.fields import FieldBox
 from kdstudio.gui.setup.form import ModelForm
 from kdstudio.gui.setup.schema import complete, fields_of
 from kdstudio.gui.setup.section import Card, Section
-from kdstudio.gui.setup.words import amount, is_relevant, label_of, times
+from kdstudio.gui.setup.words import amount, label_of, times
 from kdstudio.gui.words import network_title
 from kdstudio.project.assistants import between
 from kdstudio.project.spec import AssistantSpec, Experiment
@@ -111,12 +111,12 @@ class ChainSection(Section):
             self._list.insertWidget(index, card)
         for card in self.cards:
             card.refresh(wanted)
-        values = {"assistants": self._assistants(), **{name: self.context.document.get(name) for name in WAY}}
+        values = {name: self.context.document.get(name) for name in WAY}
         shown = []
         for box in self.fields:
             box.refresh(values)
-            needed = is_relevant(box.schema.name, values) or bool(self.context.problem_below(box.path))
-            shown.append(needed or not box.is_default)
+            matters = wanted > 0 and (box.schema.name == "guided" or values["guided"] == "dense")
+            shown.append(matters or not box.is_default or bool(self.context.problem_below(box.path)))
             box.setVisible(shown[-1])
         self.way.setVisible(any(shown))
         teacher = self.context.document.get("teacher") is not None

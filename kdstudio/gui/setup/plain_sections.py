@@ -8,7 +8,6 @@ from kdstudio.gui.setup.fields import FieldBox, FieldGrid
 from kdstudio.gui.setup.form import ModelForm
 from kdstudio.gui.setup.schema import fields_of
 from kdstudio.gui.setup.section import Card, Section
-from kdstudio.gui.setup.words import is_relevant
 from kdstudio.project.spec import EvaluateSpec, Experiment, MonitorSpec
 
 #: Fields of the experiment on trackers.
@@ -84,6 +83,6 @@ class RecordingSection(Section):
         values = {name: document.get(name) for name in TRACKING}
         for box in self.boxes:
             box.refresh(values)
-            shown = is_relevant(box.schema.name, values) or not box.is_default
+            shown = box.schema.name == "trackers" or bool(values["trackers"]) or not box.is_default
             self.trackers.set_shown(box, shown or bool(self.context.problem_below(box.path)))
         self.trackers.place()
