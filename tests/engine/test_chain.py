@@ -136,6 +136,19 @@ def test_densely_guided_and_parked_in_its_last_link_it_is_the_undisturbed_run(la
         assert lab.same(lab.module(undisturbed, name), lab.module(run, name)), name
 
 
+def test_densely_guided_with_kept_answers_it_is_the_run_without(lab: Any) -> None:
+    fields = {**CHAIN, "data": {"source": "digits", "batch_size": 32, "train_limit": 160}, "guided": "dense"}
+    kept = {"use": "on", "precision": "fp32"}
+    runs = [
+        lab.run(project=lab.new_project(name), **fields, cache=cache)
+        for name, cache in (("asked", {"use": "off"}), ("kept", kept))
+    ]
+    first, second = (lab.module(run) for run in runs)
+    assert list((lab.root / "kept" / "cache").iterdir())
+    for key, value in first.items():
+        torch.testing.assert_close(value, second[key], rtol=1e-4, atol=1e-5)
+
+
 def test_a_densely_guided_term_is_the_mean_over_the_teachers() -> None:
     torch.manual_seed(0)
     student, first, second, third = torch.randn(4, 8, 5).unbind()
