@@ -18,7 +18,7 @@ from kdstudio.engine.terms import OUTPUT_MODULES, PAIR_MODULES
 from kdstudio.engine.terms.features import HintModule
 from kdstudio.engine.terms.table import module_of
 from kdstudio.project.assistants import born_again
-from kdstudio.project.spec import AssistantSpec, JoinRule, MutualTerm, PairTerm, Term, TermBase
+from kdstudio.project.spec import AssistantSpec, Experiment, JoinRule, MutualTerm, PairTerm, Term, TermBase
 from kdstudio.project.spec.walk import models_in, tags_of
 
 FOLDER = Path(__file__).resolve().parent / "methods"
@@ -126,6 +126,10 @@ def way_page(name: str) -> str:
     lines += ["", "## Settings", "", "Of each of the `assistants`, beside what every network has:", ""]
     lines += ["| key | what it is |", "|---|---|"]
     lines += [f"| `{key}` | {AssistantSpec.model_fields[key].description} |" for key in ("train", "objective")]
+    if name == "chain":
+        lines += ["", "Of the experiment:", "", "| key | default | what it is |", "|---|---|---|"]
+        fields = {key: Experiment.model_fields[key] for key in ("guided", "guided_drop")}
+        lines += [f"| `{key}` | {field.default} | {field.description} |" for key, field in fields.items()]
     return "\n".join(lines) + "\n"
 
 

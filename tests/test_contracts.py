@@ -189,7 +189,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     foreign = names - set(sys.stdlib_module_names) - {"kdstudio", "__future__"}
     declared = {IMPORT_NAMES.get(name, name.lower()) for name in foreign}
     assert declared <= {*DEPENDENCIES, *EXTRAS}
-    needed_by_others = {"onnxscript"}  # torch's exporter imports it
+    needed_by_others = {"onnxscript", "tensorboard", "wandb"}  # torch's exporter, accelerate's trackers
     assert {*DEPENDENCIES, *EXTRAS} - declared <= needed_by_others
 
 

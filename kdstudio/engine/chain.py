@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kdstudio.project.errors import ModelError
 from kdstudio.project.spec import Experiment, ModelSpec, StudentSpec, TeacherSpec, assistant_terms, assistant_train
@@ -22,6 +22,7 @@ class Link:
 
     Attributes:
         stage: `assistant-1`, `assistant-2`... and `student`.
+        dense: Whether further networks before it teach it, too.
         place: Where it stands in the spec: `assistants.0`, or `student`.
         own_terms, own_train: Whether its terms, and its training, stand in its own place of the spec.
         experiment: The chain cut down to it: its network is the student, and the network before it the teacher.
@@ -32,6 +33,7 @@ class Link:
     own_terms: bool
     own_train: bool
     experiment: Experiment
+    dense: bool = False
 
     @property
     def train_place(self) -> str:
@@ -61,25 +63,31 @@ def links_of(experiment: Experiment) -> list[Link]:
 
     Equation:
         teacher -> assistant 1 -> ... -> student, each with the network before it as its teacher: L_k = sum_i w_i
-        L_i(network k, network k-1)
+        L_i(network k, network k-1). With `guided: dense` a term on outputs is the mean over all networks before it,
+        L_i(network k) = 1/k sum_{j<k} L_i(network k, network j) with the teacher as network 0. The paper has the sum
+        over j of (1 - lambda) cross-entropy + lambda soft targets: k times as much
 
     When it helps:
         Where the teacher is far larger than the student: a network of a size between the two learns more from the
         teacher, and the student more from it. Try it when the student stays far from its teacher also on training
-        samples.
+        samples. `guided: dense` where a chain loses on its way: what an assistant got wrong the networks before it put
+        right.
 
     Usual weights:
         One assistant, of about the geometric mean of the two sizes; an assistant has the student's terms on outputs and
-        its budget. More assistants help less and less.
+        its budget. More assistants help less and less. `guided_drop` 0; above it regularises, as dropout does.
 
     Traps:
         Every link costs a training, so compare with direct distillation of the same total budget, or with a teacher of
         the assistant's size. Errors add up along the chain. The student's layer pairs name layers of the last
         assistant; an assistant with layer pairs needs an `objective` of its own. While a link is trained, agreement and
-        soft targets are those of the network before it; the scorecard holds all networks against the teacher.
+        soft targets are those of the network before it; the scorecard holds all networks against the teacher. Densely
+        guided, each step asks all networks before it, and terms on layers still look at the last one alone.
 
     Paper:
-        Mirzadeh et al. 2020, Improved Knowledge Distillation via Teacher Assistant (TAKD, 1902.03393).
+        Mirzadeh et al. 2020, Improved Knowledge Distillation via Teacher Assistant (TAKD, 1902.03393); dense guidance
+        is that of Son et al. 2021, Densely Guided Knowledge Distillation using Multiple Teacher Assistants (DGKD,
+        2009.08825), and so is `guided_drop`, which leaves out teachers of a step at random.
 
     Returns:
         The assistants and the student in the order in which they learn.
@@ -107,7 +115,8 @@ def links_of(experiment: Experiment) -> list[Link]:
         found.append(Link(f"assistant-{place}", "student", True, False, link))
         teacher = TeacherSpec(**experiment.student.model_dump(include=set(ModelSpec.model_fields)))
     found.append(Link("student", "student", True, True, experiment.model_copy(update={"teacher": teacher})))
-    return found
+    dense = experiment.guided == "dense" and bool(experiment.assistants)
+    return [replace(link, dense=dense and place > 0) for place, link in enumerate(found)]
 
 
 def warn_of_slices(links: Sequence[Link], ranks: int) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kdstudio.engine.taps import Taps
 from kdstudio.engine.terms import Facts, PairModule, StandIn, StepOutputs, TermModule, make_term
+from kdstudio.engine.terms.dense import densely_guided
 from kdstudio.engine.text.facts import IGNORED
 from kdstudio.engine.text.network import is_tagger, token_mask_of
 from kdstudio.project.schedules import weight_at
@@ -27,6 +28,8 @@ class Objective(nn.Module):
         epochs: Length of the training, for schedules.
         student_shapes, teacher_shapes: Output shapes of the tapped layers, without the batch dimension.
         facts: What terms with state need to know; None where only shapes are checked.
+        dense: Whether terms on the teacher's outputs look at those of the further teachers alike (`DenseModule`).
+        drop: With `dense`, the chance of each teacher to be left out of a step.
 
     Raises:
         ModelError: A pair whose shapes cannot be joined.
@@ -39,13 +42,16 @@ class Objective(nn.Module):
         student_shapes: Shapes | None = None,
         teacher_shapes: Shapes | None = None,
         facts: Facts | None = None,
+        dense: bool = False,
+        drop: float = 0.0,
     ) -> None:
         super().__init__()
         self.epochs = epochs
-        self.terms = nn.ModuleList(
+        made = [
             make_term(spec, name, student_shapes or {}, teacher_shapes or {}, f"objective.{index}", facts)
             for index, (spec, name) in enumerate(zip(terms, term_names(terms)))
-        )
+        ]
+        self.terms = nn.ModuleList(densely_guided(term, drop) if dense else term for term in made)
 
     @property
     def names(self) -> list[str]:
@@ -229,5 +235,6 @@ def written_only(outputs: StepOutputs, samples: int, prompt: int) -> StepOutputs
         outputs,
         student_logits=cut(outputs.student_logits),
         teacher_logits=None if teacher is None else cut(teacher),
+        other_logits=[cut(each) for each in outputs.other_logits],
         written=True,
     )

@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,8 @@ class Recorder:
         self._sequence = 0
         self._snapshot = 0
         self.watched = is_watched(run)
+        #: Gets the records that were written; it does not wait for anything.
+        self.hand_on: Callable[[list[MetricRecord]], None] | None = None
 
     def __enter__(self) -> Recorder:
         try:
@@ -153,6 +155,8 @@ class Recorder:
             self._metrics.flush()
         except OSError as error:
             raise storage_error(self.run.metrics_path, error) from error
+        if self.hand_on is not None:
+            self.hand_on(written)
 
     def values(self, stage: str, split: str, step: int, epoch: int, values: Mapping[str, float]) -> None:
         """Appends one record of values."""

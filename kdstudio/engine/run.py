@@ -20,6 +20,7 @@ from kdstudio.engine.control import Control, Interrupted, Parked, StoppedNow
 from kdstudio.engine.data import Batches, DataBundle, load_data, preprocess_for
 from kdstudio.engine.device import pick_precision, pick_threads, seed_everything, seed_rank
 from kdstudio.engine.evaluate import predict
+from kdstudio.engine.failures import crash, memory_error
 from kdstudio.engine.first_stage import FirstStage
 from kdstudio.engine.gradients import GradientShares
 from kdstudio.engine.networks import Shapes, check_wiring, make_network
@@ -40,9 +41,10 @@ from kdstudio.engine.text.on_policy import OnPolicy
 from kdstudio.engine.text.probes import LanguageProbes
 from kdstudio.engine.text.tag_probes import TagProbes
 from kdstudio.engine.text.validation import LanguageValidation, TagValidation
+from kdstudio.engine.tracking import tracked
 from kdstudio.engine.trainer import Outcome, Trainer
 from kdstudio.engine.validate import Validation
-from kdstudio.project.errors import KDStudioError, OutOfMemoryError, RunBusyError
+from kdstudio.project.errors import KDStudioError, RunBusyError
 from kdstudio.project.folder import Project
 from kdstudio.project.runs.folder import RunFolder
 from kdstudio.project.spec import Experiment, HardTerm, ModelSpec, TrainSpec
@@ -110,20 +112,21 @@ def _guarded(run: RunFolder, recorder: Recorder, control: Control, wishes: Wishe
         _fail(recorder, error)
         raise
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:
-        raise _fail(recorder, _memory_error(error)) from error
+        raise _fail(recorder, memory_error(error)) from error
     except RuntimeError as error:
         if "allocate memory" in str(error):
-            raise _fail(recorder, _memory_error(error)) from error
-        raise _fail(recorder, _crash(run, error)) from error
+            raise _fail(recorder, memory_error(error)) from error
+        raise _fail(recorder, crash(run, error)) from error
     except Exception as error:
-        raise _fail(recorder, _crash(run, error)) from error
+        raise _fail(recorder, crash(run, error)) from error
     logger.info("%s at step %d", result.phase, recorder.state.step)
     return result
 
 
 def _outcome(run: RunFolder, recorder: Recorder, control: Control, wishes: Wishes) -> tuple[RunResult, str]:
     """Works until the end or until a request ends it; with a message for the state."""
-    spec = run.experiment().train
+    experiment = run.experiment()
+    spec = experiment.train
     size = wishes.devices or spec.devices
     state = recorder.state
     earlier = state.threads if state.ranks == size else 0
@@ -134,7 +137,11 @@ def _outcome(run: RunFolder, recorder: Recorder, control: Control, wishes: Wishe
         _fail(recorder, error)
 
     try:
-        with ranks_of(run, spec, size, further, hangs) as ranks, ExitStack() as stack:
+        with (
+            ranks_of(run, spec, size, further, hangs) as ranks,
+            tracked(recorder, experiment),
+            ExitStack() as stack,
+        ):
             try:
                 return RunResult(Session(run, recorder, control, stack, ranks).work(wishes.until), 0), ""
             except Exception as error:
@@ -156,26 +163,6 @@ def _fail(recorder: Recorder, error: KDStudioError) -> KDStudioError:
     except KDStudioError:  # a full disk takes no state either; the first error is the one to tell
         logger.error("the state could not be written")
     return error
-
-
-def _memory_error(error: BaseException) -> OutOfMemoryError:
-    return OutOfMemoryError(
-        "the device ran out of memory",
-        why=str(error).splitlines()[0][:300],
-        fix="set train.accumulate: 2 (same result, half the memory), lower data.batch_size or use precision bf16; "
-        "then resume the run",
-    )
-
-
-def _crash(run: RunFolder, error: Exception) -> KDStudioError:
-    logger.exception("unexpected error")
-    first = (str(error).splitlines() or [""])[0]
-    return KDStudioError(
-        f"something unexpected went wrong: {type(error).__name__}: {first[:300]}",
-        why="this is a mistake in KD Studio or in a model file of yours",
-        fix=f"the details are at the end of {run.log_path}",
-        kind="crash",
-    )
 
 
 class Session:
@@ -240,7 +227,12 @@ class Session:
             self.bundle.extra["student"] = written_by_teacher(self, teacher_model, experiment.written)
         outcome: Outcome | None = None
         origin = teacher_model
+        before: list[nn.Module] = []
         for link in self.links:
+            if link.dense:
+                self.others = [*before]
+            if teacher_model is not None:
+                before.append(teacher_model)
             if teacher_model is not None and self.ranks.decide(partial(self._kept, link)):
                 teacher_model = load_teacher(self.run.path / link.stage, self.trusted).to(self.device)
                 continue
@@ -280,7 +272,8 @@ class Session:
         return make_network(spec, self.bundle, self.root, self.trusted, seed, train.deterministic, "peers")
 
     def _objective(self, link: Link, facts: Facts | None = None) -> Objective:
-        return Objective(link.experiment.objective, link.experiment.train.epochs, *self.shapes[link.stage], facts)
+        about = link.experiment.objective, link.experiment.train.epochs
+        return Objective(*about, *self.shapes[link.stage], facts, link.dense, link.experiment.guided_drop)
 
     def _untrained(self, side: str, link: Link | None = None, teacher: nn.Module | None = None) -> nn.Module:
         experiment = link.experiment if link is not None else self.experiment
@@ -335,6 +328,8 @@ class Session:
         trainer = self.trainer(stage, student, objective, teacher, experiment.train, logits, probes, others)
         outcome = trainer.run()
         trainer.load_best()
+        if teacher is not None:
+            teacher.close()  # a later link may ask the same network, and wants none of these layers
         meta = {"role": stage.partition("-")[0], "run": self.run.name, "best_epoch": trainer.progress.best_epoch}
         if outcome is Outcome.FINISHED or stage == "student":
             self.keep(self.run.path / stage, student, experiment.student, meta)

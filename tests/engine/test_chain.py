@@ -7,15 +7,19 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional
 
 from kdstudio.cli import main
 from kdstudio.engine.chain import links_of
+from kdstudio.engine.losses import soft_target_loss
+from kdstudio.engine.objective import Objective
 from kdstudio.engine.run import execute
 from kdstudio.engine.scorecard import summary_lines
+from kdstudio.engine.terms import StepOutputs
 from kdstudio.engine.trainer import Trainer
 from kdstudio.project.errors import ModelError, SpecError
 from kdstudio.project.folder import compact
-from kdstudio.project.spec import Experiment, validate
+from kdstudio.project.spec import Experiment, HardTerm, SoftTerm, validate
 
 PAIR = {"pairs": [{"teacher": "hidden1", "student": "hidden1"}]}
 #: The first assistant has the student's terms on outputs, the second ones of its own.
@@ -33,6 +37,7 @@ CHAIN: dict[str, Any] = {
     "objective": [{"term": "hard", "weight": 0.2}, {"term": "soft", "weight": 0.8}, {"term": "hint", **PAIR}],
     "evaluate": {"latency": False, "test": True},
 }
+LAST = ("assistant-1-last.pt", "assistant-2-last.pt", "last.pt")
 STAGES = ("teacher", "assistant-1", "assistant-2", "student")
 
 
@@ -89,6 +94,98 @@ def test_parked_in_any_link_and_resumed_it_is_the_undisturbed_run(lab: Any) -> N
         assert lab.same(lab.module(undisturbed, name), lab.module(run, name)), name
     first, second = (each.scorecard()["networks"] for each in (undisturbed, run))
     assert {name: first[name]["test"] for name in STAGES} == {name: second[name]["test"] for name in STAGES}
+
+
+def test_densely_guided_each_link_learns_from_all_before_it(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: dict[str, list[torch.Tensor]] = {}
+    taught: dict[str, list[list[torch.Tensor]]] = {}
+    original = Trainer.load_best
+
+    def load_best(trainer: Trainer) -> None:
+        original(trainer)
+        ended[trainer.stage] = [value.clone() for value in trainer.raw.student.parameters()]
+        sources = [*trainer.others, *([trainer.teacher] if trainer.teacher is not None else [])]
+        taught[trainer.stage] = [[value.clone() for value in source.model.parameters()] for source in sources]
+
+    monkeypatch.setattr(Trainer, "load_best", load_best)
+    run = lab.run(**CHAIN, guided="dense")
+    for place, stage in enumerate(STAGES):
+        before = [ended[name] for name in STAGES[:place]]
+        assert len(taught[stage]) == place
+        for found, wanted in zip(taught[stage], before, strict=True):
+            assert all(torch.equal(one, other) for one, other in zip(found, wanted, strict=True))
+    terms = {stage: {key for where, _, key in lab.metrics(run).keys() if where == stage} for stage in STAGES}  # noqa: SIM118
+    assert {"term.soft", "term.hint", "agreement"} <= terms["student"], "terms are called as in any chain"
+    assert "term.hint" in terms["assistant-2"]
+    assert run.scorecard()["chain"] == list(STAGES)
+
+    plain = lab.run(**CHAIN, guided="last")
+    same = {name: lab.same(lab.module(run, name), lab.module(plain, name)) for name in LAST}
+    assert same == {"assistant-1-last.pt": True, "assistant-2-last.pt": False, "last.pt": False}
+
+
+@pytest.mark.parametrize("drop", [0.0, 0.5])
+def test_densely_guided_and_parked_in_its_last_link_it_is_the_undisturbed_run(lab: Any, drop: float) -> None:
+    way = {"guided": "dense", "guided_drop": drop}
+    undisturbed = lab.run(**CHAIN, **way)
+    run = lab.new_project("other").create_run(lab.experiment(**CHAIN, **way))
+    for stage, step in (("assistant-2", 4), ("student", 6)):
+        lab.before_step(stage, step, lambda trainer: main(["park", str(trainer.recorder.run.path)]))
+    assert [execute(run).phase for _ in range(3)] == ["parked", "parked", "finished"]
+    for name in (*LAST, "best.pt"):
+        assert lab.same(lab.module(undisturbed, name), lab.module(run, name)), name
+
+
+def test_densely_guided_with_kept_answers_it_is_the_run_without(lab: Any) -> None:
+    fields = {**CHAIN, "data": {"source": "digits", "batch_size": 32, "train_limit": 160}, "guided": "dense"}
+    kept = {"use": "on", "precision": "fp32"}
+    runs = [
+        lab.run(project=lab.new_project(name), **fields, cache=cache)
+        for name, cache in (("asked", {"use": "off"}), ("kept", kept))
+    ]
+    first, second = (lab.module(run) for run in runs)
+    assert list((lab.root / "kept" / "cache").iterdir())
+    for key, value in first.items():
+        torch.testing.assert_close(value, second[key], rtol=1e-4, atol=1e-5)
+
+
+def test_a_densely_guided_term_is_the_mean_over_the_teachers() -> None:
+    torch.manual_seed(0)
+    student, first, second, third = torch.randn(4, 8, 5).unbind()
+    student.requires_grad_()
+    objective = Objective([HardTerm(weight=0.1), SoftTerm(weight=0.9, temperature=3.0)], 1, dense=True)
+    assert objective.needs_others(0)
+    labels = torch.arange(8) % 5
+    total, parts = objective(StepOutputs(student, labels, first, other_logits=[second, third]), 0)
+    soft = [soft_target_loss(student, each, 3.0) for each in (first, second, third)]
+    wanted = 0.1 * functional.cross_entropy(student, labels) + 0.9 * sum(soft) / 3
+    torch.testing.assert_close(total, wanted)
+    torch.testing.assert_close(parts[0, 1], (sum(soft) / 3).detach())
+    paper = sum(0.1 * functional.cross_entropy(student, labels) + 0.9 * each for each in soft)
+    torch.testing.assert_close(3 * total, paper)
+
+
+def test_teachers_are_left_out_of_steps_and_of_nothing_else() -> None:
+    torch.manual_seed(0)
+    student, *teachers = torch.randn(4, 8, 5).unbind()
+    outputs = StepOutputs(student, torch.arange(8) % 5, teachers[0], other_logits=teachers[1:])
+    term = Objective([SoftTerm(temperature=3.0)], 1, dense=True, drop=0.5).term_modules()[0]
+    each = torch.stack([soft_target_loss(student, teacher, 3.0) for teacher in teachers])
+    kept = [list(group) for count in (1, 2, 3) for group in itertools.combinations(range(3), count)]
+    possible = torch.stack([each[group].mean() for group in kept])
+    found = torch.stack([term(outputs) for _ in range(200)])
+    nearest = (found[:, None] - possible).abs().min(dim=1)
+    assert nearest.values.max() < 1e-6
+    shares = torch.bincount(nearest.indices, minlength=7) / 200
+    assert shares[0] > shares[1:].max(), "the one before it stays where all would go"
+    assert (shares > 0).all()
+    torch.testing.assert_close(term.eval()(outputs), each.mean())
+
+
+def test_a_chain_is_densely_guided_from_its_second_link_on(lab: Any) -> None:
+    assert [link.dense for link in links_of(lab.experiment(**CHAIN, guided="dense"))] == [False, True, True]
+    assert [link.dense for link in links_of(lab.experiment(**CHAIN))] == [False] * 3
+    assert [link.dense for link in links_of(lab.experiment(guided="dense"))] == [False]
 
 
 def test_a_stop_in_an_assistant_keeps_nothing_and_can_be_resumed(lab: Any) -> None:
@@ -152,6 +249,7 @@ def test_a_further_teacher_that_cannot_be_built_is_told_before_anything_is_train
             r"no term of assistants\.0 \(it has the student's terms on outputs.*counts in epoch 0",
         ),
         ({"assistants": [{"model": "resnet21"}]}, "6 n [+] 2"),
+        ({"guided": "dense", "teachers": [{"model": "mlp"}]}, "the assistants are the further teachers"),
     ],
 )
 def test_what_cannot_be_a_chain_is_refused(lab: Any, fields: dict[str, Any], said: str) -> None:

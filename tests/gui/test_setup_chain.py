@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 
 from kdstudio.gui.setup.presets import PRESETS, apply_preset
@@ -50,6 +52,26 @@ def test_assistants_are_moved_and_removed(setup: SetupKit) -> None:
     assert setup.value("assistants.0.widths") == widths[0]
     know(setup)
     assert "assistants.1" not in setup.page.facts.parts
+
+
+def test_who_teaches_matters_in_a_chain(setup: SetupKit) -> None:
+    section = setup.go("assistants")
+    assert not section.way.isVisible()
+    setup.click(section.add)
+    box = setup.field("guided")
+    assert box.isVisible()
+    assert not section.fields[1].isVisible(), "it matters where several teach"
+    assert box.editor.combo.currentText() == "The one before it"
+    QTest.keyClick(box.editor.combo, Qt.Key.Key_Down)
+    assert setup.value("guided") == "dense"
+    setup.settle()
+    assert setup.page.experiment is not None
+    assert setup.page.experiment.guided == "dense"
+    setup.type_into(setup.field("guided_drop").editor.line, "0.25")
+    setup.settle()
+    assert setup.page.experiment.guided_drop == 0.25
+    setup.click(section.cards[0].remove)
+    assert section.way.isVisible(), "what is not at its default is not hidden"
 
 
 def test_the_student_pairs_with_the_last_assistant(setup: SetupKit) -> None:

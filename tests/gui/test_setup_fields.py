@@ -114,6 +114,19 @@ def test_any_of_a_few(setup: SetupKit) -> None:
     assert setup.field("data.jitter_pixels").isVisible()
 
 
+def test_trackers(setup: SetupKit) -> None:
+    section = setup.go("recording")
+    project = section.boxes[1]
+    assert not project.isVisible(), "it matters with a tracker"
+    box = setup.field("trackers")
+    check_box(setup, box.editor.boxes["mlflow"])
+    assert setup.value("trackers") == ["mlflow"]
+    setup.type_into(setup.field("tracking_project").editor.line, "small nets")
+    setup.settle()
+    assert setup.page.experiment is not None
+    assert setup.page.experiment.tracking_project == "small nets"
+
+
 def test_lists_of_numbers(setup: SetupKit) -> None:
     box = setup.field("student.widths")
     setup.type_into(box.editor.line, "64, 48")
@@ -318,6 +331,7 @@ def test_every_field_of_the_experiment_can_be_reached(setup: SetupKit) -> None:
         "train.schedule": "multistep",
         "evaluate.latency": True,
         "cache.vocabulary": "top-k",
+        "trackers": ["tensorboard"],
     }
     setup.page.document.edit("x", always)
     hidden = {
@@ -328,6 +342,8 @@ def test_every_field_of_the_experiment_can_be_reached(setup: SetupKit) -> None:
         "nesterov",
         "gamma",
         "milestones",
+        "guided",
+        "guided_drop",
         "layers",
         "finetune",
         "unlabelled",

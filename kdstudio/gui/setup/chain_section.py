@@ -12,28 +12,33 @@ from kdstudio.gui.language import tr
 from kdstudio.gui.setup.bars import IconButton
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.fact_status import FactStatus
+from kdstudio.gui.setup.fields import FieldBox
 from kdstudio.gui.setup.form import ModelForm
-from kdstudio.gui.setup.schema import complete
+from kdstudio.gui.setup.schema import complete, fields_of
 from kdstudio.gui.setup.section import Card, Section
 from kdstudio.gui.setup.words import amount, label_of, times
 from kdstudio.gui.words import network_title
 from kdstudio.project.assistants import between
-from kdstudio.project.spec import AssistantSpec
+from kdstudio.project.spec import AssistantSpec, Experiment
+
+#: Fields of the experiment that say who teaches whom in a chain.
+WAY = ("guided", "guided_drop")
 
 
 class ChainSection(Section):
     """The assistants in their order; each learns from the network before it."""
 
     def __init__(self, context: Context) -> None:
-        sentence = tr("Networks between teacher and student. Each learns from the one before it and teaches the next.")
-        super().__init__(context, tr("Assistants"), sentence, ("assistants",))
+        sentence = tr("Networks between teacher and student. Each learns from what is before it and teaches the next.")
+        super().__init__(context, tr("Assistants"), sentence, ("assistants", *WAY))
         self.cards: list[AssistantCard] = []
         self.hint = Card(tr("When one is worth a try"))
         words = QLabel(
             tr(
                 "A student that is far smaller than its teacher often learns more from a network of a size between "
                 "the two (TAKD). Where the gap is small the way through an assistant only costs time. Without terms "
-                "of its own an assistant has the student's terms on outputs."
+                "of its own an assistant has the student's terms on outputs. A longer chain loses less on its way "
+                "where all networks teach those after them (DGKD)."
             )
         )
         words.setObjectName("soft")
@@ -50,8 +55,14 @@ class ChainSection(Section):
         row.addWidget(self.add)
         row.addStretch(1)
         self._list.addLayout(row)
+        schemas = [schema for schema in fields_of(Experiment) if schema.name in WAY]
+        self.fields = [FieldBox(context, schema.name, schema, Experiment.__name__) for schema in schemas]
         self.costs = ChainCard(context)
         self.columns.add(self._holder)
+        self.way = Card(tr("The way of teaching"))
+        for box in self.fields:
+            self.way.body.addWidget(box)
+        self.columns.add(self.way, side=True)
         self.columns.add(self.costs, side=True)
         self.columns.add(self.hint, side=True)
 
@@ -100,6 +111,14 @@ class ChainSection(Section):
             self._list.insertWidget(index, card)
         for card in self.cards:
             card.refresh(wanted)
+        values = {name: self.context.document.get(name) for name in WAY}
+        shown = []
+        for box in self.fields:
+            box.refresh(values)
+            matters = wanted > 0 and (box.schema.name == "guided" or values["guided"] == "dense")
+            shown.append(matters or not box.is_default or bool(self.context.problem_below(box.path)))
+            box.setVisible(shown[-1])
+        self.way.setVisible(any(shown))
         teacher = self.context.document.get("teacher") is not None
         self.add.setEnabled(teacher)
         self.add.setText(tr("Add an assistant") if teacher else tr("An assistant needs a teacher"))

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from kdstudio.gui.language import tr
 from kdstudio.gui.setup.context import Context
+from kdstudio.gui.setup.fields import FieldBox, FieldGrid
 from kdstudio.gui.setup.form import ModelForm
+from kdstudio.gui.setup.schema import fields_of
 from kdstudio.gui.setup.section import Card, Section
 from kdstudio.project.spec import EvaluateSpec, Experiment, MonitorSpec
+
+#: Fields of the experiment on trackers.
+TRACKING = ("trackers", "tracking_project")
 
 #: Fields of the experiment that have a section of their own.
 ELSEWHERE = (
@@ -15,6 +20,8 @@ ELSEWHERE = (
     "teacher",
     "teachers",
     "assistants",
+    "guided",
+    "guided_drop",
     "student",
     "unlabelled",
     "written",
@@ -25,6 +32,7 @@ ELSEWHERE = (
     "cache",
     "monitor",
     "evaluate",
+    *TRACKING,
 )
 
 
@@ -49,7 +57,7 @@ class RecordingSection(Section):
 
     def __init__(self, context: Context) -> None:
         sentence = tr("What is recorded while the student learns, and what is measured when it is done.")
-        super().__init__(context, tr("Recording and evaluation"), sentence, ("monitor", "evaluate"))
+        super().__init__(context, tr("Recording and evaluation"), sentence, ("monitor", "evaluate", *TRACKING))
         self.forms = []
         for title, path, model in (
             (tr("While training"), "monitor", MonitorSpec),
@@ -60,8 +68,21 @@ class RecordingSection(Section):
             card.body.addWidget(form)
             self.columns.add(card)
             self.forms.append(form)
+        schemas = [schema for schema in fields_of(Experiment) if schema.name in TRACKING]
+        self.boxes = [FieldBox(context, schema.name, schema, Experiment.__name__) for schema in schemas]
+        self.trackers = FieldGrid(self.boxes)
+        card = Card(tr("Trackers"))
+        card.body.addWidget(self.trackers)
+        self.columns.add(card)
 
     def refresh(self) -> None:
         super().refresh()
         for form in self.forms:
             form.refresh()
+        document = self.context.document
+        values = {name: document.get(name) for name in TRACKING}
+        for box in self.boxes:
+            box.refresh(values)
+            shown = box.schema.name == "trackers" or bool(values["trackers"]) or not box.is_default
+            self.trackers.set_shown(box, shown or bool(self.context.problem_below(box.path)))
+        self.trackers.place()

@@ -11,7 +11,7 @@ from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.data_section import DataSection
 from kdstudio.gui.setup.model_section import StudentSection, TeacherSection
 from kdstudio.gui.setup.objective_section import ObjectiveSection
-from kdstudio.gui.setup.plain_sections import GeneralSection, RecordingSection
+from kdstudio.gui.setup.plain_sections import TRACKING, GeneralSection, RecordingSection
 from kdstudio.gui.setup.pool_section import PoolSection
 from kdstudio.gui.setup.section import Section
 from kdstudio.gui.setup.training_section import TrainingSection
@@ -32,12 +32,12 @@ SECTIONS = (
     SectionSpec("general", mark("General"), ("name", "notes"), GeneralSection),
     SectionSpec("data", mark("Data"), ("data",), DataSection),
     SectionSpec("teacher", mark("Teacher"), ("teacher", "teachers"), TeacherSection),
-    SectionSpec("assistants", mark("Assistants"), ("assistants",), ChainSection),
+    SectionSpec("assistants", mark("Assistants"), ("assistants", "guided", "guided_drop"), ChainSection),
     SectionSpec("student", mark("Student"), ("student",), StudentSection),
     SectionSpec("unlabelled", mark("Without labels"), ("unlabelled",), PoolSection),
     SectionSpec("objective", mark("Objective"), ("objective",), ObjectiveSection),
     SectionSpec("training", mark("Training"), ("train", "baseline", "cache", "written", "on_policy"), TrainingSection),
-    SectionSpec("recording", mark("Recording"), ("monitor", "evaluate"), RecordingSection),
+    SectionSpec("recording", mark("Recording"), ("monitor", "evaluate", *TRACKING), RecordingSection),
     SectionSpec("yaml", mark("YAML"), ("yaml",), YamlSection),
 )
 

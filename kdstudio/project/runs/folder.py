@@ -129,6 +129,11 @@ class RunFolder:
         return self.path / "exports" / (f"student-{derived}" if derived else "")
 
     @property
+    def tracking_dir(self) -> Path:
+        """What trackers keep on this machine."""
+        return self.path / "tracking"
+
+    @property
     def baseline_dir(self) -> Path:
         return self.path / "baseline"
 

@@ -70,7 +70,11 @@ class Experiment(Strict):
     teachers: list[TeacherSpec] = Field(default_factory=list, max_length=8)
     """Further teachers beside the first one, for the term `ensemble`."""
     assistants: list[AssistantSpec] = Field(default_factory=list, max_length=8)
-    """Networks between teacher and student; each learns from the one before it, the student from the last."""
+    """Networks between teacher and student; each learns from what is before it (see `guided`), and teaches the next."""
+    guided: Literal["last", "dense"] = "last"
+    """Of a chain: last is each network by the one before it; dense is by the teacher and all assistants before it."""
+    guided_drop: float = Field(0.0, ge=0, lt=1)
+    """Chance of each of several networks before it not to teach in a step (with guided: dense)."""
     student: StudentSpec
     """The student."""
     unlabelled: PoolSpec | None = None
@@ -91,6 +95,10 @@ class Experiment(Strict):
     """What the panels get."""
     evaluate: EvaluateSpec = Field(default_factory=EvaluateSpec)
     """What the scorecard measures."""
+    trackers: list[Literal["tensorboard", "wandb", "mlflow"]] = Field(default_factory=list)
+    """Where the metrics go beside the run folder, each with a package of its own (empty: nowhere else)."""
+    tracking_project: str = Field("", max_length=120)
+    """What W&B's project and MLflow's experiment are called (empty: as the experiment)."""
 
     @field_validator("name")
     @classmethod
@@ -139,6 +147,12 @@ class Experiment(Strict):
             if not assistant.objective:
                 where += " (it has the student's terms on outputs, and can have an 'objective' of its own)"
             check_epochs(terms, assistant_train(assistant, place, self.train).epochs, where)
+
+        if self.assistants and self.guided == "dense" and self.teachers:
+            raise ValueError(
+                "guided: in a densely guided chain the assistants are the further teachers; remove 'teachers', or set "
+                "guided to last"
+            )
 
     def _check_unlabelled(self) -> None:
         if self.unlabelled is None:

@@ -210,3 +210,14 @@ def test_the_teacher_goes_on_where_it_was_interrupted(texts: Any, bundle: Any, t
 def test_what_writing_asks_for(lab: Any, more: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         lab.experiment(**fields(**more))
+
+
+def test_in_a_densely_guided_chain_all_networks_judge_what_the_student_wrote(texts: Any) -> None:
+    assistants = [{"model": "transformers:gpt2", "args": {**SMALL_GPT2, "n_layer": 3}, "train": train(1)}]
+    student = {"model": "transformers:gpt2", "args": {**SMALL_GPT2, "n_layer": 2}}
+    about = {"assistants": assistants, "student": student, "guided": "dense", "on_policy": ON_POLICY}
+    run = texts.run(**fields(**about))
+    assert run.state().phase == "finished"
+    soft = texts.metrics(run).series("student", "train", "term.soft").values
+    assert len(soft) == 8
+    assert all(value > 0 for value in soft)
