@@ -50,7 +50,8 @@ def page(qtbot: QtBot, theme: Theme, texts: Project, monkeypatch: pytest.MonkeyP
 def know(kit: SetupKit, blocks: str) -> None:
     """The engine's answers: a teacher of four blocks, a student of two."""
     for side, depth in (("teacher", 4), ("student", 2)):
-        names = [f"{blocks}.{number}" for number in range(depth)]
+        names = ["bert.embeddings"] if blocks == BERT else []
+        names += [f"{blocks}.{number}" for number in range(depth)]
         layers: list[dict[str, Any]] = [
             {"name": name, "kind": "BertLayer", "output_shape": [64, 32], "parameters": 9} for name in names
         ]
@@ -86,7 +87,9 @@ def test_published_numbers(page: SetupKit, texts: Project) -> None:
     apply_preset(page.page.context, by_name["TinyBERT"])
     scores, hints, _ = page.value("objective")
     whole = [{"teacher": f"{BERT}.{one}", "student": f"{BERT}.{other}"} for one, other in ((1, 0), (3, 1))]
-    assert scores["pairs"] == hints["pairs"] == whole
+    assert scores["pairs"] == whole
+    assert hints["pairs"] == [{"teacher": "bert.embeddings", "student": "bert.embeddings"}, *whole]
+    assert hints["weight"] == 3
 
 
 def test_those_are_offered_that_fit(page: SetupKit, texts: Project, sample: Project) -> None:

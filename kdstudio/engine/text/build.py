@@ -287,9 +287,13 @@ def head_names(model: TextNetwork) -> tuple[str, ...]:
 
 
 def _freeze_positions(student: TextNetwork) -> None:
+    found = False
     for name, parameter in student.named_parameters():
-        if "position_embeddings" in name or name.endswith("wpe.weight"):
+        if any(part in name for part in ("position_embeddings", "embed_positions", "wpe.weight")):
             parameter.requires_grad_(False)
+            found = True
+    if not found:
+        logger.warning("student: a %s has no position embeddings that could be frozen", student.config.model_type)
 
 
 def _slim(student: TextNetwork) -> TextNetwork:

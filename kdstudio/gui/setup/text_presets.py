@@ -74,9 +74,24 @@ def _minilm(value: dict[str, Any], facts: Facts) -> Changes:
     return {"objective": [_last(value, facts, AttentionRelationTerm, weight=1.0)]}
 
 
+def _embeddings(facts: Facts) -> list[dict[str, str]]:
+    """The pair of the networks' embeddings, where both have such a layer by name."""
+    known = (facts.guide.known, facts.student.known)
+    found = [
+        next((str(layer["name"]) for layer in (side or {}).get("layers", []) if _ends(layer)), "") for side in known
+    ]
+    return [{"teacher": found[0], "student": found[1]}] if all(found) else []
+
+
+def _ends(layer: dict[str, Any]) -> bool:
+    return str(layer["name"]).rpartition(".")[2] == "embeddings"
+
+
 def _tinybert(value: dict[str, Any], facts: Facts) -> Changes:
     scores = paired(AttentionScoreTerm, value, facts, weight=1.0)
-    hints = complete(HintTerm, {"term": "hint", "weight": 1.0, "pairs": scores["pairs"]})
+    pairs = [*_embeddings(facts), *scores["pairs"]] if scores["pairs"] else []
+    # its loss is a sum over the layers, and hints are a mean over their pairs
+    hints = complete(HintTerm, {"term": "hint", "weight": float(len(pairs) or 1), "pairs": pairs})
     return {"objective": [scores, hints, soft(1.0, 1.0)]}
 
 

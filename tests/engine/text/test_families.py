@@ -216,6 +216,12 @@ def test_positions_stay_where_they_are_frozen() -> None:
     assert frozen == ["transformer.wpe.weight"]
 
 
+def test_where_there_are_no_positions_to_freeze_that_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    student = from_teacher(network("llama", "causal-lm"), LayersSpec(freeze_positions=True))
+    assert all(parameter.requires_grad for parameter in student.parameters())
+    assert "a llama has no position embeddings that could be frozen" in caplog.text
+
+
 def test_layers_that_there_are_not_are_told() -> None:
     teacher = network("bert", "masked-lm")
     with pytest.raises(ModelError, match=r"there is no layer 4; the teacher's layers are 0 to 3"):
