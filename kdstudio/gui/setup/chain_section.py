@@ -12,7 +12,7 @@ from kdstudio.gui.language import tr
 from kdstudio.gui.setup.bars import IconButton
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.fact_status import FactStatus
-from kdstudio.gui.setup.fields import FieldBox
+from kdstudio.gui.setup.fields import FieldBox, FieldGrid
 from kdstudio.gui.setup.form import ModelForm
 from kdstudio.gui.setup.schema import complete, fields_of
 from kdstudio.gui.setup.section import Card, Section
@@ -60,9 +60,9 @@ class ChainSection(Section):
         self.costs = ChainCard(context)
         self.columns.add(self._holder)
         self.way = Card(tr("The way of teaching"))
-        for box in self.fields:
-            self.way.body.addWidget(box)
-        self.columns.add(self.way, side=True)
+        self.way_grid = FieldGrid(self.fields)
+        self.way.body.addWidget(self.way_grid)
+        self.columns.add(self.way)
         self.columns.add(self.costs, side=True)
         self.columns.add(self.hint, side=True)
 
@@ -112,13 +112,13 @@ class ChainSection(Section):
         for card in self.cards:
             card.refresh(wanted)
         values = {name: self.context.document.get(name) for name in WAY}
-        shown = []
         for box in self.fields:
             box.refresh(values)
             matters = wanted > 0 and (box.schema.name == "guided" or values["guided"] == "dense")
-            shown.append(matters or not box.is_default or bool(self.context.problem_below(box.path)))
-            box.setVisible(shown[-1])
-        self.way.setVisible(any(shown))
+            shown = matters or not box.is_default or bool(self.context.problem_below(box.path))
+            self.way_grid.set_shown(box, shown)
+        self.way_grid.place()
+        self.way.setVisible(self.way_grid.any_shown)
         teacher = self.context.document.get("teacher") is not None
         self.add.setEnabled(teacher)
         self.add.setText(tr("Add an assistant") if teacher else tr("An assistant needs a teacher"))

@@ -235,7 +235,7 @@ CHOICES: dict[str, dict[str, str]] = {
     },
     "use": {"auto": mark("Where it saves work"), "on": mark("Whenever it fits"), "off": mark("Never")},
     "augment": {"crop": mark("Crop"), "flip": mark("Flip"), "jitter": mark("Jitter")},
-    "trackers": {"tensorboard": mark("TensorBoard"), "wandb": mark("Weights & Biases"), "mlflow": mark("MLflow")},
+    "trackers": {"tensorboard": mark("TensorBoard"), "wandb": mark("Weights and Biases"), "mlflow": mark("MLflow")},
     "guided": {"last": mark("The one before it"), "dense": mark("All before it")},
     "unreadable": {"refuse": mark("Refuse the folder"), "leave_out": mark("Leave them out")},
 }
@@ -304,7 +304,7 @@ COMMON: dict[str, tuple[str, ...]] = {
 #: Columns of the fields that take more than one.
 SPANS = {
     "name": 2, "path": 2, "folder": 2, "model": 2, "weights": 2, "notes": 4, "args": 2, "classes": 2, "augment": 2,
-    "source": 2, "pairs": 4, "weighting": 2, "trackers": 2, "guided": 2, "guided_drop": 2, "tracking_project": 2,
+    "source": 2, "pairs": 4, "weighting": 2, "trackers": 2, "guided": 2, "tracking_project": 2,
 }  # fmt: skip
 
 #: One of a list, in the path of a field.
