@@ -26,7 +26,7 @@ from kdstudio.project.spec import PixelData
 
 TITLE = "Kept answers in a whole training, augmentation, and records"
 #: Seconds of one turn, and rounds.
-TURN_SECONDS, ROUNDS = 0.4, 15
+TURN_SECONDS, ROUNDS = 0.4, 9
 QUICK_SECONDS, QUICK_ROUNDS = 0.05, 2
 RECORDS = 20_000
 PADDING = 4
