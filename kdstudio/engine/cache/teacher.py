@@ -111,7 +111,6 @@ class CachedTeacher:
         self.largest_error = 0.0
         self.changed = self.compared = 0
         self.asked = 0
-        self.asked_seconds = 0.0
 
     @property
     def model(self) -> torch.nn.Module:
@@ -227,10 +226,13 @@ class CachedTeacher:
                 self._tell(total - len(missing), total)
                 time.sleep(0.05)
         seconds = time.monotonic() - begin
-        self.asked_seconds += seconds
         if self.asked > asked:
             count = self.asked - asked
             logger.info("asked the teacher about %d samples in %.1f s; its answers are kept", count, seconds)
+            if self.compared:
+                share = 100 * self.changed / self.compared
+                told = (self.kept, self.largest_error, share)
+                logger.info("%s changes its logits by at most %.3g, and the likeliest class of %.2g %%", *told)
 
     def _asked(self, view: int, shard: int, arrays: list[str]) -> dict[str, np.ndarray]:
         """A shard's answers by the teacher itself."""
