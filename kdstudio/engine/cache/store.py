@@ -142,12 +142,6 @@ class CacheStore:
             with suppress(OSError):
                 (home / f".{shard}.lock").unlink()
 
-    def forget(self, view: int, shard: int) -> None:
-        """Reads anew what other processes may have done to a shard."""
-        for path in list(self._sound):
-            if path.parent == self.view(view):
-                self._sound[path].pop(shard, None)
-
     def _checked(self, view: int, name: str, kind: ArrayKind) -> dict[int, int]:
         path = _file(self.view(view), name)
         sound = self._sound.setdefault(path, {})
