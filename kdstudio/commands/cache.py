@@ -1,4 +1,4 @@
-"""`kdstudio cache PROJECT`: what is kept of the teachers' answers, and a way to clear it."""
+"""`kdstudio cache PROJECT`: what is kept of teachers' answers and decoded images, and a way to clear it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from kdstudio.project.folder import Project
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "cache",
-        help="what a project keeps of its teachers' answers",
-        description="Lists the kept answers of a project's teachers, which runs read in place of asking again.",
+        help="what a project keeps of its teachers' answers and its images",
+        description="Lists the kept answers of a project's teachers, which runs read in place of asking again, and "
+        "images that were decoded onto the disk.",
     )
     parser.add_argument("project", metavar="PROJECT", help="the project's folder")
-    parser.add_argument("--clear", action="store_true", help="delete them; the next run asks its teacher again")
+    parser.add_argument("--clear", action="store_true", help="delete them; the next run makes them again")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -38,22 +39,30 @@ def run(args: argparse.Namespace) -> int:
         for entry in held:
             said = _described(entry)
             used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
-            print(
-                f"{said['name']}  {size_text(entry.size):>8}  {said['teacher']} about {said['samples']:,} samples, "
-                f"{said['views']} view{'s' * (said['views'] != 1)}, {said['precision']}; used {used}"
-            )
+            if entry.is_images:
+                about = f"{said['samples']:,} images of {said['images']}, {said['side']} pixels"
+            else:
+                views = f"{said['views']} view{'s' * (said['views'] != 1)}"
+                about = f"{said['teacher']} about {said['samples']:,} samples, {views}, {said['precision']}"
+            print(f"{said['name']}  {size_text(entry.size):>8}  {about}; used {used}")
         print(f"{size_text(sum(entry.size for entry in held))} in all")
     return 0
 
 
 def _described(entry: CacheEntry) -> dict[str, Any]:
     rows = entry.about.get("rows")
-    return {
+    common = {
         "name": entry.path.name,
         "bytes": entry.size,
         "used": entry.used,
-        "teacher": str(entry.about.get("teacher", "unknown")),
         "samples": rows if isinstance(rows, int) else 0,
+    }
+    if entry.is_images:
+        unfinished = "a folder (not all decoded)"
+        return {**common, "images": entry.about.get("images", unfinished), "side": entry.about.get("side", "?")}
+    return {
+        **common,
+        "teacher": str(entry.about.get("teacher", "unknown")),
         "views": entry.views,
         "precision": str(entry.about.get("precision", "")),
     }

@@ -16,7 +16,9 @@ def means_of(trainer: Trainer) -> dict[str, str]:
     found = {"precision": "fp32" if precision == "no" else precision}
     if trainer.channels_last:
         found["memory"] = "channels last"
-    found["data"] = f"on {trainer.device}" if trainer.batches.resident else "streamed from memory"
+    batches = trainer.batches
+    where = "read ahead from the disk" if batches.from_disk else "sent ahead from memory"
+    found["data"] = where if batches.streamed else f"on {trainer.device}" if batches.resident else "sent from memory"
     if not trainer.ranks.alone:
         found["ranks"] = f"{trainer.ranks.size} share each batch"
     if isinstance(trainer.teacher, PlannedTeacher) and trainer.raw.objective.needs_teacher(trainer.progress.epoch):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from kdstudio.engine.counters import mix
 from kdstudio.engine.data import ArraySplit, DataBundle, Preprocess, load_data
+from kdstudio.engine.data.base import together
 from kdstudio.engine.evaluate import predict
 from kdstudio.engine.samples import thumbnails
 from kdstudio.engine.text.facts import IGNORED
@@ -52,7 +53,7 @@ def gather(experiment: Experiment, bundle: DataBundle, root: Path, progress: Cal
     """
     spec = experiment.unlabelled
     assert spec is not None
-    parts = [(bundle.unlabelled.images, bundle.unlabelled.labels)] if bundle.unlabelled is not None else []
+    parts = [bundle.unlabelled] if bundle.unlabelled is not None else []
     if spec.data is not None:
         other = load_data(spec.data, root, progress)
         if other.input_shape != bundle.input_shape:
@@ -62,22 +63,23 @@ def gather(experiment: Experiment, bundle: DataBundle, root: Path, progress: Cal
                 "choose data of that shape, or set unlabelled.data.image_size and grayscale to match",
             )
         splits = list(other.splits.values()) + ([other.unlabelled] if other.unlabelled is not None else [])
-        images = torch.cat([split.images for split in splits])
-        parts.append((images, torch.full((len(images),), -1)))
+        images = together(splits).images
+        parts.append(ArraySplit(images, torch.full((len(images),), -1)))
     if spec.noise:
         if len(bundle.input_shape) != 3:
             raise DataError("unlabelled.noise: noise is made as pictures, and the samples are none", fix="set it to 0")
         generator = torch.Generator().manual_seed(mix(experiment.data.split_seed, _NOISE) >> 1)
         shape = (spec.noise, *bundle.input_shape)
         noise = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
-        parts.append((noise, torch.full((spec.noise,), -1)))
-    if not parts or not sum(len(truth) for _, truth in parts):
+        parts.append(ArraySplit(noise, torch.full((spec.noise,), -1)))
+    if not sum(len(part) for part in parts):
         raise DataError(
             "unlabelled: there are no samples without labels",
             "all training samples have labels, and neither unlabelled.data nor unlabelled.noise adds others",
             "set data.labelled to the share that keeps its labels, or give unlabelled.data",
         )
-    return Pool(torch.cat([images for images, _ in parts]), torch.cat([truth for _, truth in parts]))
+    whole = together(parts)
+    return Pool(whole.images, whole.labels)
 
 
 def ask(
@@ -103,7 +105,7 @@ def chosen(pool: Pool, confidence: np.ndarray, predicted: np.ndarray, spec: Pool
     labels = torch.from_numpy(predicted.astype(np.int64))[places]
     if spec.labels == "soft":
         labels = torch.full_like(labels, IGNORED)
-    return ArraySplit(pool.images[places], labels)
+    return ArraySplit(ArraySplit(pool.images, pool.truth).select(places).images, labels)
 
 
 def label_pool(
@@ -146,7 +148,7 @@ def label_pool(
     own = bundle.transfer
     if not spec.labelled_too:
         return found
-    return ArraySplit(torch.cat([own.images, found.images]), torch.cat([own.labels, found.labels]))
+    return together([own, found])
 
 
 def write_pool(path: Path, pool: Pool, confidence: np.ndarray, predicted: np.ndarray, bundle: DataBundle) -> None:

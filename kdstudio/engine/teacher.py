@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from kdstudio.engine.arithmetic import laid_out
 from kdstudio.engine.taps import Taps
+
+
+class Numbers(NamedTuple):
+    """The numbers of samples in their split.
+
+    Attributes:
+        there: int64 (B) on the device.
+        here: The same on the CPU.
+    """
+
+    there: Tensor
+    here: Tensor
 
 
 class Teacher:
@@ -26,7 +40,7 @@ class Teacher:
         self.taps = Taps(model, layers, "the teacher")
         self.taps.__enter__()
 
-    def __call__(self, inputs: Tensor, indices: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, inputs: Tensor, numbers: Numbers | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Logits (B, C) and features by layer name, without a gradient. The samples' numbers do not matter to it.
 
         `no_grad`, not `inference_mode`: losses save these tensors for their backward pass.

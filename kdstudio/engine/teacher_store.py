@@ -20,7 +20,9 @@ from kdstudio.project.spec import DataBase, TeacherSpec
 RECIPE = 1
 #: Fields that decide where samples come from or which there are, which the fingerprint tells; and what only the
 #: student's samples lack.
-_NOT_ITS_VIEWS = {"folder", "download", "path", "unreadable", "test_fraction", "leave_out", "labelled", "views"}
+_NOT_ITS_VIEWS = {
+    "folder", "download", "path", "unreadable", "keep_in", "test_fraction", "leave_out", "labelled", "views",
+}  # fmt: skip
 
 
 def teacher_key(spec: TeacherSpec, data: DataBase, bundle: DataBundle, root: Path) -> str:

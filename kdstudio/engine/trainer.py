@@ -33,7 +33,7 @@ from kdstudio.engine.probes import Probes
 from kdstudio.engine.ranks.gather import Together
 from kdstudio.engine.ranks.group import Ranks
 from kdstudio.engine.recorder import Recorder
-from kdstudio.engine.teacher import Teacher
+from kdstudio.engine.teacher import Numbers, Teacher
 from kdstudio.engine.text.on_policy import OnPolicy
 from kdstudio.engine.train_eval import TrainEval
 from kdstudio.engine.validate import Validation
@@ -372,9 +372,10 @@ class Trainer:
         pieces = self._pieces(batch)
         count = len(pieces)
         measured: list[Piece] = []
-        for index, (part, targets, indices) in enumerate(pieces):
+        for index, (part, targets, indices, here) in enumerate(pieces):
             share = len(targets) / len(labels)
-            known = None if batch.prompt else indices  # what the student wrote nobody has asked a teacher about
+            # what the student wrote nobody has asked a teacher about
+            known = None if batch.prompt else Numbers(indices, here)
             inputs = self._inputs(part)
             if targets.ndim == 2:  # of language models and taggers a row for each position
                 targets = targets[:, : inputs.shape[1]].flatten()
@@ -401,13 +402,14 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self._measure(lr, measured, norm, batch.share)
 
-    def _pieces(self, batch: Batch) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """The micro-batches of a batch: images, labels, sample numbers."""
+    def _pieces(self, batch: Batch) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """The micro-batches of a batch: images, labels, sample numbers there and on the CPU."""
         # no piece of a single sample: batch normalisation cannot work on one
         whole = batch.whole or len(batch.labels)
         least = whole // sharers(whole, self.ranks.size)  # as many pieces on all ranks
         count = max(1, min(self.spec.accumulate, least // 2))
-        return list(zip(*(each.tensor_split(count) for each in (batch.images, batch.labels, batch.indices))))
+        parts = (batch.images, batch.labels, batch.indices, batch.here)
+        return list(zip(*(each.tensor_split(count) for each in parts)))
 
     def _inputs(self, part: Tensor) -> Tensor:
         """What the networks are given of stored samples."""

@@ -1,4 +1,4 @@
-"""The project's `cache/`: teachers' answers that were kept. What there is, how large it is, and what makes room."""
+"""The project's `cache/`: teachers' answers and decoded images. What there is, how large it is, and what makes room."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from typing import Any
 CACHE_DIR = "cache"
 DESCRIPTION = "cache.json"
 USED = "used"
+#: How the folders of decoded images begin.
+IMAGES = "images-"
+#: Keep what can be made again out of version control and of backups.
+_MARKS = {".gitignore": "*\n", "CACHEDIR.TAG": "Signature: 8a477f597d28d172789f06886806bc55\n"}
 #: What was used within so many seconds makes no room: another run may be reading it.
 IN_USE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """The answers of one teacher about one set of samples.
+    """The answers of one teacher about one set of samples, or the decoded images of a folder.
 
     Attributes:
         path: Its folder.
@@ -33,6 +37,10 @@ class CacheEntry:
     size: int
     used: float
     about: dict[str, Any]
+
+    @property
+    def is_images(self) -> bool:
+        return self.path.name.startswith(IMAGES)
 
     @property
     def views(self) -> int:
@@ -59,7 +67,9 @@ def total_bytes(root: Path) -> int:
 
 
 def make_room(root: Path, needed: int, limit: int, keep: Path, now: float | None = None) -> list[CacheEntry]:
-    """Deletes what was not used for longest, until `needed` bytes more stay within the limit or nothing may go.
+    """Deletes answers that were not used for longest, until `needed` bytes more are within the limit or none may go.
+
+    Decoded images neither count nor go: they are only on the disk where there is no other place for them.
 
     Args:
         root: The project.
@@ -71,7 +81,7 @@ def make_room(root: Path, needed: int, limit: int, keep: Path, now: float | None
         What was deleted.
     """
     now = time.time() if now is None else now
-    held = entries(root)
+    held = [entry for entry in entries(root) if not entry.is_images]
     total = sum(entry.size for entry in held)
     gone = []
     for entry in reversed(held):
@@ -85,8 +95,24 @@ def make_room(root: Path, needed: int, limit: int, keep: Path, now: float | None
     return gone
 
 
+def drop_images(root: Path, folder: str, keep: Path, now: float | None = None) -> None:
+    """Deletes what is left of images of a folder that were decoded otherwise, or not to the end.
+
+    Args:
+        root: The project.
+        folder: The images' folder, as `cache.json` has it.
+        keep: The entry that stays.
+        now: Seconds since 1970, for tests.
+    """
+    now = time.time() if now is None else now
+    for entry in entries(root):
+        old = entry.path != keep and now - entry.used >= IN_USE_SECONDS
+        if entry.is_images and old and entry.about.get("images", folder) == folder:
+            shutil.rmtree(entry.path, ignore_errors=True)
+
+
 def clear(root: Path) -> int:
-    """Deletes the whole cache; runs that read it ask their teacher again. Returns the bytes that are free now."""
+    """Deletes the whole cache; runs that read it make it again. Returns the bytes that are free now."""
     size = total_bytes(root)
     for folder in _folders(root):
         shutil.rmtree(folder, ignore_errors=True)
@@ -97,6 +123,17 @@ def mark_used(folder: Path) -> None:
     """Says that an entry is in use."""
     with suppress(OSError):  # it only looks older than it is
         (folder / USED).touch()
+
+
+def mark_rebuildable(folder: Path) -> None:
+    """Says to version control and backups that a folder's content can be made again.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    for name, content in _MARKS.items():
+        if not (folder / name).exists():
+            (folder / name).write_text(content, encoding="utf-8")
 
 
 def _folders(root: Path) -> list[Path]:

@@ -143,7 +143,7 @@ def refuse(**fields: Any) -> str:
         (
             {"data": {"source": "folder", "path": "a", "folder": "b"}},
             f"data.folder: unknown key 'folder'; the keys here are: {KEYS}, test_fraction, source, path, "
-            "image_size, grayscale, unreadable",
+            "image_size, grayscale, unreadable, keep_in",
         ),
         ({"objective": [{"term": "herd"}]}, "objective.0: unknown term 'herd'; did you mean 'hard'?"),
         (

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from kdstudio.engine.cache.store import FORMAT
 from kdstudio.engine.data import Batches, Preprocess
+from kdstudio.engine.data.disk import on_disk, pieces
 
 #: Part of every key; raised when a change in the engine makes the same views or answers come out otherwise.
 RECIPE = 1
@@ -48,9 +49,14 @@ def cache_key(teacher: nn.Module, batches: Batches, preprocess: Preprocess, prec
         digest.update(_bytes_of(tensor))
     images = batches.split.images
     digest.update(f"\0samples {images.dtype} {tuple(images.shape)}\0".encode())
-    for part in images.split(8192):
-        digest.update(_bytes_of(part))
-    return digest.hexdigest()
+
+    def digested() -> str:
+        for part in pieces(images):
+            digest.update(_bytes_of(part))
+        return digest.hexdigest()
+
+    disk = on_disk(images)
+    return digested() if disk is None else str(disk.noted(f"cache {digest.hexdigest()}", digested))
 
 
 def _bytes_of(tensor: Tensor) -> memoryview:

@@ -19,7 +19,7 @@ from kdstudio.engine.cache.teacher import LOGITS, CachedTeacher, PrecisionTooLow
 from kdstudio.engine.cache.vocabulary import VocabularyCodec
 from kdstudio.engine.data import Batches, Preprocess
 from kdstudio.engine.taps import Taps
-from kdstudio.engine.teacher import Teacher
+from kdstudio.engine.teacher import Numbers, Teacher
 from kdstudio.engine.terms import StandIn
 from kdstudio.engine.text.network import TextNetwork
 from kdstudio.project.amounts import size_text
@@ -247,10 +247,10 @@ class PlannedTeacher:
         return len(self.choices)
 
     def __call__(
-        self, inputs: torch.Tensor, indices: torch.Tensor | None = None
+        self, inputs: torch.Tensor, numbers: Numbers | None = None
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Logits (B, C) and features by layer name; see `CachedTeacher`."""
-        return self.live(inputs) if self.cached is None else self.cached(inputs, indices)
+        return self.live(inputs) if self.cached is None else self.cached(inputs, numbers)
 
 
 def rows_of(

@@ -19,15 +19,13 @@ import msgspec
 import numpy as np
 from filelock import FileLock, Timeout
 
-from kdstudio.project.cache import DESCRIPTION, mark_used
+from kdstudio.project.cache import DESCRIPTION, mark_rebuildable, mark_used
 from kdstudio.project.runs.folder import write_bytes
 from kdstudio.project.yaml_io import storage_error
 
 #: Rows of a shard.
 SHARD = 1024
 FORMAT = 1
-#: Keep what can be made again out of version control and of backups.
-_MARKS = {".gitignore": "*\n", "CACHEDIR.TAG": "Signature: 8a477f597d28d172789f06886806bc55\n"}
 
 
 class CacheStore:
@@ -47,9 +45,7 @@ class CacheStore:
         self.rows = rows
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for name, content in _MARKS.items():
-                if not (folder.parent / name).exists():
-                    (folder.parent / name).write_text(content, encoding="utf-8")
+            mark_rebuildable(folder.parent)
         except OSError as error:
             raise storage_error(folder, error) from error
         if not (folder / DESCRIPTION).exists():

@@ -15,7 +15,7 @@ from kdstudio.engine.cache.store import ArrayKind, CacheStore
 from kdstudio.engine.cache.vocabulary import VocabularyCodec
 from kdstudio.engine.counters import mix
 from kdstudio.engine.data import Batches, Preprocess
-from kdstudio.engine.teacher import Teacher
+from kdstudio.engine.teacher import Numbers, Teacher
 from kdstudio.engine.terms import StandIn
 from kdstudio.project.cache import mark_used
 
@@ -153,19 +153,19 @@ class CachedTeacher:
         self._view, self._wanted = view, layers
         mark_used(self.store.folder)
 
-    def __call__(self, inputs: Tensor, indices: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, inputs: Tensor, numbers: Numbers | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Logits (B, C) and features by layer name, float32, without a gradient.
 
         Args:
             inputs: What the student is given.
-            indices: int64 (B), the samples' numbers in the split; None for other samples.
+            numbers: The samples' numbers in the split; None for other samples.
         """
-        if indices is None or self._view is None:
+        if numbers is None or self._view is None:
             return self.live(inputs)
-        answers = {name: self._answer(name, indices, inputs) for name in self._wanted}
+        answers = {name: self._answer(name, numbers, inputs) for name in self._wanted}
         if self.codec is None:
-            return self._answer(LOGITS, indices, inputs), answers
-        return self.codec.logits({array: self._rows_of(array, indices) for array in self.codec.kinds}), answers
+            return self._answer(LOGITS, numbers, inputs), answers
+        return self.codec.logits({array: self._rows_of(array, numbers) for array in self.codec.kinds}), answers
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -186,21 +186,19 @@ class CachedTeacher:
                 return tensor.to(device)
         return tensor
 
-    def _answer(self, name: str, indices: Tensor, inputs: Tensor) -> Tensor:
-        rows = self._rows_of(self.rows[name].array(name), indices)
+    def _answer(self, name: str, numbers: Numbers, inputs: Tensor) -> Tensor:
+        rows = self._rows_of(self.rows[name].array(name), numbers)
         for dimension in self.rows[name].tokens:
             rows = rows.narrow(dimension + 1, 0, inputs.shape[1])
         return rows.float()
 
-    def _rows_of(self, array: str, indices: Tensor) -> Tensor:
+    def _rows_of(self, array: str, numbers: Numbers) -> Tensor:
         held = self._read[array]
-        if held.device == indices.device:
-            rows = held[indices]
-        else:
-            rows = held[indices.cpu()]
-            if indices.device.type == "cuda":
-                rows = rows.pin_memory().to(indices.device, non_blocking=True)
-        return rows
+        device = numbers.there.device
+        if held.device == device:
+            return held[numbers.there]
+        rows = held[numbers.here]
+        return rows.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else rows.to(device)
 
     # -- filling ---------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePath
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
+from kdstudio.engine.data.disk import chosen, joined, on_disk, pieces
 
 if TYPE_CHECKING:
     from kdstudio.engine.text.facts import TextFacts
@@ -22,10 +24,11 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass
 class ArraySplit:
-    """Samples of one split, all in memory.
+    """Samples of one split.
 
     Attributes:
-        images: uint8 [N, C, H, W] in 0..255, float32 [N, D] for features, or int32 [N, S] for token ids.
+        images: uint8 [N, C, H, W] in 0..255, float32 [N, D] for features, or int32 [N, S] for token ids. Images that do
+            not fit into memory are `DiskImages`, which are asked for samples, slices and pieces as a tensor is.
         labels: int64 [N]; zeros for language models, whose targets are in the text.
     """
 
@@ -36,9 +39,15 @@ class ArraySplit:
         return int(self.labels.shape[0])
 
     def select(self, indices: np.ndarray | torch.Tensor) -> ArraySplit:
-        """The samples at `indices` (int64 [M]), copied."""
-        chosen = torch.as_tensor(indices, dtype=torch.int64)
-        return ArraySplit(self.images[chosen], self.labels[chosen])
+        """The samples at `indices` (int64 [M]), copied; on the disk where they are and take much."""
+        places = torch.as_tensor(indices, dtype=torch.int64)
+        return ArraySplit(chosen(self.images, places), self.labels[places])
+
+
+def together(splits: Sequence[ArraySplit]) -> ArraySplit:
+    """The samples of several splits, one behind the other."""
+    images = joined([split.images for split in splits])
+    return ArraySplit(images, torch.cat([split.labels for split in splits]))
 
 
 @dataclass
@@ -122,8 +131,7 @@ class DataBundle:
     def add_unlabelled(self, split: ArraySplit) -> None:
         """Adds samples without labels (-1) to those whose labels are not used."""
         if self.unlabelled is not None:
-            images = torch.cat([self.unlabelled.images, split.images])
-            split = ArraySplit(images, torch.cat([self.unlabelled.labels, split.labels]))
+            split = together([self.unlabelled, split])
         self.unlabelled = split
 
     def taught(self, stage: str) -> ArraySplit:
@@ -164,11 +172,28 @@ class DataBundle:
         if self.contents:
             digest.update(self.contents.encode())
             return digest.hexdigest()
+        disk = next((found for split in self.splits.values() if (found := on_disk(split.images)) is not None), None)
+        if disk is None:
+            return self._digested(digest)
+        # all of it is read for that, so it is noted beside the files
+        brief = hashlib.blake2b(digest.digest(), digest_size=16)
+        for split in self.splits.values():
+            there = on_disk(split.images)
+            samples = split.images.numpy() if there is None else there.name
+            for part in (samples, split.labels.numpy()):
+                brief.update(np.ascontiguousarray(part).data if isinstance(part, np.ndarray) else part.encode())
+        return str(disk.noted(f"fingerprint {brief.hexdigest()}", lambda: self._digested(digest)))
+
+    def _digested(self, digest: hashlib.blake2b) -> str:
+        """The hash with all samples in it."""
         for name, split in self.splits.items():
-            for array in (split.images.numpy(), split.labels.numpy()):
-                little = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
-                digest.update(f"\0{name} {array.dtype.name} {array.shape}\0".encode())
-                digest.update(little.data if little.size else b"")
+            for whole in (split.images, split.labels):
+                kind = str(whole.dtype).removeprefix("torch.")
+                digest.update(f"\0{name} {kind} {tuple(whole.shape)}\0".encode())
+                for piece in pieces(whole):
+                    array = piece.numpy()
+                    little = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
+                    digest.update(little.data if little.size else b"")
         return digest.hexdigest()
 
 
@@ -186,13 +211,20 @@ def statistics(images: torch.Tensor) -> tuple[list[float], list[float]]:
         means, deviations = wide.mean(0), wide.std(0, correction=0)
     else:
         # From counts of the 256 values: exact, and without a float copy of the whole set.
+        disk = on_disk(images)
+        counts = torch.tensor(_counts(images) if disk is None else disk.noted("counts", lambda: _counts(images)))
+        shares = counts.double() / counts.sum(dim=1, keepdim=True)
         values = torch.arange(256, dtype=torch.float64) / 255
-        channels = images.shape[1]
-        means, deviations = torch.zeros(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64)
-        for channel in range(channels):
-            counts = torch.from_numpy(np.bincount(images[:, channel].numpy().ravel(), minlength=256)).double()
-            share = counts / counts.sum()
-            means[channel] = (share * values).sum()
-            deviations[channel] = (share * (values - means[channel]) ** 2).sum().sqrt()
+        means = (shares * values).sum(dim=1)
+        deviations = (shares * (values - means[:, None]) ** 2).sum(dim=1).sqrt()
     deviations = torch.where(deviations < 1e-6, torch.ones_like(deviations), deviations)
     return means.tolist(), deviations.tolist()
+
+
+def _counts(images: torch.Tensor) -> list[list[int]]:
+    """How often each of the 256 values occurs in each channel of uint8 [N, C, H, W]."""
+    counts = np.zeros((images.shape[1], 256), np.int64)
+    for piece in pieces(images):
+        for channel, values in enumerate(piece.transpose(0, 1).numpy()):
+            counts[channel] += np.bincount(values.ravel(), minlength=256)
+    return counts.tolist()

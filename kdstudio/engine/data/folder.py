@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import unicodedata
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from PIL import Image, ImageOps
 
 from kdstudio.engine.data.base import ArraySplit, DataBundle, Progress, Stored
-from kdstudio.engine.data.checks import duplicates
+from kdstudio.engine.data.checks import content_of, repeated
+from kdstudio.engine.data.disk import DiskImages, as_tensor, chosen
+from kdstudio.engine.data.image_store import ImageStore, belongs_on_disk
 from kdstudio.engine.data.splits import make_bundle
 from kdstudio.project.errors import DataError
 from kdstudio.project.spec import ImageFolder
@@ -27,7 +31,6 @@ SPLIT_NAMES = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 _NOT_OURS = frozenset({"__macosx", "__pycache__", "$recycle.bin"})
-_MEMORY_SHARE = 0.7
 
 
 @dataclass
@@ -39,31 +42,57 @@ class _Listing:
 
 
 @dataclass
-class _Looks:
-    """What was seen of the images that could be read: their sizes (H, W), and whether no one has colour."""
+class _Found:
+    """What decoding has found.
+
+    Attributes:
+        sizes: (H, W) of the images that could be read.
+        grey: Whether none of them has colour.
+        damaged: By split and number, a complaint about each of the others.
+        contents: By split, a hash of each image.
+    """
 
     sizes: set[tuple[int, int]] = field(default_factory=set)
     grey: bool = True
+    damaged: dict[str, dict[int, str]] = field(default_factory=dict)
+    contents: dict[str, list[str]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        extremes = self.extremes() if self.sizes else ()
+        return {"sizes": extremes, "grey": self.grey, "damaged": self.damaged, "contents": self.contents}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> _Found:
+        damaged = {split: {int(at): said for at, said in each.items()} for split, each in data["damaged"].items()}
+        sizes = {(height, width) for height, width in data["sizes"]}
+        return cls(sizes, bool(data["grey"]), damaged, data["contents"])
+
+    def whole(self, split: str, count: int) -> np.ndarray:
+        """Rising numbers of the images of a split that could be read."""
+        return np.setdiff1d(np.arange(count), list(self.damaged.get(split, {})))
 
     def see(self, size: tuple[int, int], pixels: np.ndarray) -> None:
         self.sizes.add(size)
         if self.grey and not (pixels == pixels[:1]).all():
             self.grey = False  # and never back: several threads come here
 
-    def stored(self, spec: ImageFolder) -> Stored:
+    def extremes(self) -> tuple[tuple[int, int], tuple[int, int]]:
         by_pixels = sorted(self.sizes, key=lambda size: (size[0] * size[1], size))
-        return Stored(by_pixels[0], by_pixels[-1], self.grey and not spec.grayscale)
+        return by_pixels[0], by_pixels[-1]
+
+    def stored(self, spec: ImageFolder) -> Stored:
+        return Stored(*self.extremes(), self.grey and not spec.grayscale)
 
 
 def load_folder_data(spec: ImageFolder, root: Path, progress: Progress | None = None) -> DataBundle:
-    """Every image of the folder as uint8 [N, C, S, S], S = `image_size`.
+    """Every image of the folder as uint8 [N, C, S, S], S = `image_size`; on the disk where they do not fit into memory.
 
     The order of classes and samples is that of their names in Unicode's composed form, so that the same folder gives
     the same samples on every file system.
 
     Raises:
-        DataError: The folder is missing, has no classes, a class is too small, images are damaged, or the set does not
-            fit into memory.
+        DataError: The folder is missing, has no classes, a class is too small, images are damaged, or the set fits
+            neither into memory nor on the project's disk.
     """
     base = root / spec.path
     if not base.exists():
@@ -87,28 +116,31 @@ def load_folder_data(spec: ImageFolder, root: Path, progress: Progress | None = 
             f"{spec.path}/{split_folders[split].name}: no images in it; {split} samples are held out instead."
         )
     total = sum(len(listing.files) for listing in listings.values())
-    _check_memory(spec, total)
+    found, images = _decoded(spec, base, root, listings, progress)
     splits: dict[str, ArraySplit] = {}
+    contents: dict[str, tuple[list[str], list[int]]] = {}
     damaged: list[str] = []
-    looks = _Looks()
-    done = 0
     for split, listing in listings.items():
-        splits[split], complaints = _read_all(spec, base, listing, classes, done, total, progress, looks)
-        done += len(listing.files)
-        damaged += complaints
-        if complaints and spec.unreadable == "leave_out":
-            _require_classes(spec, split_folders[split], base, listing, splits[split], classes)
+        whole = found.whole(split, len(listing.files))
+        labels = torch.tensor([classes.index(listing.files[at][1]) for at in whole], dtype=torch.int64)
+        splits[split] = ArraySplit(images[split], labels)
+        if len(whole) < len(listing.files):
+            splits[split] = ArraySplit(chosen(images[split], torch.from_numpy(whole)), labels)
+            damaged += found.damaged[split].values()
+            if spec.unreadable == "leave_out":
+                _require_classes(spec, split_folders[split], base, listing, splits[split], classes)
+        contents[split] = [found.contents[split][at] for at in whole], labels.tolist()
     if damaged:
         problems.append(_damaged(spec, damaged, total))
-    if looks.grey and not spec.grayscale:
+    if found.grey and not spec.grayscale:
         problems.append(
             f"{spec.path}: all pictures are grey and are read in colour; set data.grayscale to true (Read as grey) "
             "to have one channel instead of three equal ones."
         )
-    problems += duplicates(splits, spec.path)
+    problems += repeated(contents, spec.path)
     train = splits.pop("train")
     bundle = make_bundle(spec, spec.path, classes, train, splits.get("validation"), splits.get("test"), problems)
-    bundle.stored = looks.stored(spec)
+    bundle.stored = found.stored(spec)
     return bundle
 
 
@@ -215,54 +247,79 @@ def _passed_over(
     return problems
 
 
-def _check_memory(spec: ImageFolder, total: int) -> None:
-    needed = total * (1 if spec.grayscale else 3) * spec.image_size**2
-    available = psutil.virtual_memory().available
-    if needed > available * _MEMORY_SHARE:
-        raise DataError(
-            f"{spec.path}: {total} images at {spec.image_size} x {spec.image_size} take {needed / 2**30:.1f} GiB",
-            f"They are kept in memory, and {available / 2**30:.1f} GiB is free.",
-            "Set a smaller data.image_size, or data.grayscale if colour does not matter.",
-            kind="memory",
-        )
+def _decoded(
+    spec: ImageFolder, base: Path, root: Path, listings: dict[str, _Listing], progress: Progress | None
+) -> tuple[_Found, dict[str, torch.Tensor]]:
+    """The images of each split, with what decoding them has found; from the disk where they are kept there."""
+    total = sum(len(listing.files) for listing in listings.values())
+    if not belongs_on_disk(spec, root, total):
+        found = _Found()
+        side, channels = spec.image_size, 1 if spec.grayscale else 3
+        arrays = {
+            split: np.empty((len(listing.files), channels, side, side), np.uint8) for split, listing in listings.items()
+        }
+        _read_all(spec, base, listings, arrays, found, progress)
+        return found, {split: torch.from_numpy(array) for split, array in arrays.items()}
+    store = ImageStore(root, spec, base, {split: [p for p, _ in each.files] for split, each in listings.items()})
+
+    def waiting() -> None:
+        if progress is not None:
+            progress("Waiting for another run that reads the images", 0, 0)
+
+    known = store.found()
+    with store.filling(waiting) if known is None else nullcontext():
+        known = store.found()  # the other one may have finished
+        if known is None:
+            found = _Found()
+            arrays = {split: store.new(split) for split in listings}
+            _read_all(spec, base, listings, arrays, found, progress)
+            store.finish(arrays, found.to_dict())
+        else:
+            found = _Found.from_dict(known)
+    mapped = {split: as_tensor(DiskImages([store.images(split)], None, store.folder, split)) for split in listings}
+    return found, mapped
 
 
 def _read_all(
     spec: ImageFolder,
     base: Path,
-    listing: _Listing,
-    classes: list[str],
-    done: int,
-    total: int,
+    listings: dict[str, _Listing],
+    arrays: dict[str, np.ndarray],
+    found: _Found,
     progress: Progress | None,
-    looks: _Looks,
-) -> tuple[ArraySplit, list[str]]:
-    """The images that can be read, and a complaint about each of the others."""
-    channels = 1 if spec.grayscale else 3
-    images = np.empty((len(listing.files), channels, spec.image_size, spec.image_size), dtype=np.uint8)
-
-    def read(index: int) -> str:
-        try:
-            picture = _upright(listing.files[index][0])
-            images[index] = _fitted(picture, spec.image_size, spec.grayscale)
-            looks.see((picture.height, picture.width), images[index])
-        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-            return f"{listing.files[index][0].relative_to(base).as_posix()} ({_reason(error)})"
-        return ""
-
-    damaged: list[str] = []
-    whole = np.ones(len(listing.files), dtype=bool)
+) -> None:
+    """Decodes all images into arrays; notes what there is to note."""
+    done, total = 0, sum(len(listing.files) for listing in listings.values())
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for index, complaint in enumerate(pool.map(read, range(len(listing.files)))):
-            if complaint:
-                damaged.append(complaint)
-                whole[index] = False
-            if progress is not None and (index % 100 == 99 or index + 1 == len(listing.files)):
-                progress("Reading images", done + index + 1, total)
-    numbers = {name: number for number, name in enumerate(classes)}
-    labels = torch.tensor([numbers[name] for _, name in listing.files], dtype=torch.int64)
-    split = ArraySplit(torch.from_numpy(images), labels)
-    return (split.select(np.flatnonzero(whole)) if damaged else split), damaged
+        for split, listing in listings.items():
+            found.damaged[split], found.contents[split] = {}, []
+            for index, (content, complaint) in enumerate(
+                pool.map(_reader(spec, base, listing, arrays[split], found), range(len(listing.files)))
+            ):
+                found.contents[split].append(content)
+                if complaint:
+                    found.damaged[split][index] = complaint
+                done += 1
+                if progress is not None and (index % 100 == 99 or index + 1 == len(listing.files)):
+                    progress("Reading images", done, total)
+
+
+def _reader(
+    spec: ImageFolder, base: Path, listing: _Listing, images: np.ndarray, found: _Found
+) -> Callable[[int], tuple[str, str]]:
+    """What decodes one image of a split into its place: a hash of it, and a complaint where it cannot be read."""
+
+    def read(index: int) -> tuple[str, str]:
+        path = listing.files[index][0]
+        try:
+            picture = _upright(path)
+            images[index] = _fitted(picture, spec.image_size, spec.grayscale)
+            found.see((picture.height, picture.width), images[index])
+        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+            return "", f"{path.relative_to(base).as_posix()} ({_reason(error)})"
+        return content_of(images[index]), ""
+
+    return read
 
 
 def _damaged(spec: ImageFolder, damaged: list[str], total: int) -> str:

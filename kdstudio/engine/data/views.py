@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from kdstudio.engine.counters import mix, view_keys, whole_numbers
+from kdstudio.engine.data.ahead import ahead
 from kdstudio.engine.data.base import ArraySplit, DataBundle
+from kdstudio.engine.data.disk import on_disk
 from kdstudio.engine.text.facts import TextFacts
 from kdstudio.project.runs.place import ALONE, Place
 from kdstudio.project.spec import DataBase, PixelData, ViewedData
@@ -164,6 +166,7 @@ class Batch:
         images: uint8 [B, C, H, W], augmented; or float32 [B, D]; or int32 [B, S] token ids.
         labels: int64 [B]; of language models and taggers [B, S], the token or tag that is to be said at each place.
         indices: int64 [B], the samples' numbers in the split.
+        here: The same on the CPU, so that what lies there can be fetched without waiting for the device.
         prompt: Of text that the student wrote, the tokens of each sample that it was given; 0 where all are data.
         whole: Samples of the batch on all ranks together; 0 where these are all.
         share: How much of the whole batch these are; 0 where another rank has them too, and they do not count here.
@@ -172,9 +175,19 @@ class Batch:
     images: torch.Tensor
     labels: torch.Tensor
     indices: torch.Tensor
+    here: torch.Tensor
     prompt: int = 0
     whole: int = 0
     share: float = 1.0
+
+
+class _Rows(NamedTuple):
+    """Samples before they are sent to the device; their numbers, and the same on the CPU."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    indices: torch.Tensor
+    here: torch.Tensor
 
 
 class Batches:
@@ -217,8 +230,9 @@ class Batches:
         if text is not None and text.pad is not None:
             self.lengths = (split.images != text.pad).sum(dim=1)  # on the CPU: a device would have to be waited for
         self.count = len(split)
-        home = self.device if _fits(split, self.device) else torch.device("cpu")
-        self._images = split.images.to(home)
+        self.from_disk = on_disk(split.images) is not None
+        home = self.device if not self.from_disk and _fits(split, self.device) else torch.device("cpu")
+        self._images = split.images if self.from_disk else split.images.to(home)
         self._labels = split.labels.to(home)
         self._starts = list(range(0, self.count, batch_size))
         if batch_size > 1 and len(self._starts) > 1 and self.count - self._starts[-1] == 1:
@@ -231,6 +245,11 @@ class Batches:
     def resident(self) -> bool:
         """Whether all samples lie on the device."""
         return self._images.device == self.device
+
+    @property
+    def streamed(self) -> bool:
+        """Whether batches are gathered ahead in other threads: from the disk, or for a device they do not fit on."""
+        return self.from_disk or (not self.resident and self.device.type == "cuda")
 
     @property
     def varies(self) -> bool:
@@ -256,41 +275,54 @@ class Batches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, or the rank's slices of them, from batch number `start` on."""
         order, view = self.order(epoch), self.view(epoch)
-        there = order.to(self._images.device)
         ends = [*self._starts[1:], self.count]
-        for number in range(start, len(self._starts)):
-            begin, end = self._starts[number], ends[number]
-            if self.place.size == 1:
-                yield self._made(there[begin:end], order[begin:end], view)
-                continue
-            first, last, counts = slice_of(end - begin, self.place)
-            place = slice(begin + first, begin + last)
-            batch = self._made(there[place], order[place], view)
-            batch.whole, batch.share = end - begin, counts * (last - first) / (end - begin)
+        places = [self._place(self._starts[number], ends[number]) for number in range(start, len(self._starts))]
+        if self.streamed:
+            made = ahead([order[place] for place, _, _ in places], self._gathered)
+        else:
+            there = order.to(self._images.device)
+            made = (self._there(there[place], order[place]) for place, _, _ in places)
+        for (_, whole, share), rows in zip(places, made):
+            batch = self._batch(rows, view)
+            batch.whole, batch.share = whole, share
             yield batch
+
+    def _place(self, begin: int, end: int) -> tuple[slice, int, float]:
+        """The rank's slice of the samples begin..end of an epoch's order; `whole` and `share` of the batch."""
+        if self.place.size == 1:
+            return slice(begin, end), 0, 1.0
+        first, last, counts = slice_of(end - begin, self.place)
+        return slice(begin + first, begin + last), end - begin, counts * (last - first) / (end - begin)
 
     def rows(self, start: int, end: int, view: int) -> Batch:
         """Samples start..end of the split in one of their views."""
         order = torch.arange(start, end)
-        return self._made(order.to(self._images.device), order, view)
+        rows = self._gathered(order) if self.streamed else self._there(order.to(self._images.device), order)
+        return self._batch(rows, view)
 
-    def _made(self, indices: torch.Tensor, here: torch.Tensor, view: int) -> Batch:
-        """The batch of some samples, by their numbers where the samples lie and on the CPU."""
-        images, labels = self._images[indices], self._labels[indices]
+    def _there(self, indices: torch.Tensor, here: torch.Tensor) -> _Rows:
+        """Some samples, by their numbers where the samples lie and on the CPU."""
+        images = self._images[indices]
         if self.lengths is not None:
             images = images[:, : max(1, int(self.lengths[here].max()))]
-        if not self.resident:
-            images, labels, indices = (self._send(tensor) for tensor in (images, labels, indices))
+        return _Rows(images, self._labels[indices], indices, here)
+
+    def _gathered(self, here: torch.Tensor) -> _Rows:
+        """Some samples in memory from which the device can fetch them; made in another thread."""
+        rows = self._there(here, here)
+        if self.device.type != "cuda":
+            return rows
+        return _Rows(rows.images.pin_memory(), rows.labels.pin_memory(), here.pin_memory(), here)
+
+    def _batch(self, rows: _Rows, view: int) -> Batch:
+        """The batch of some samples in one of their views, on the device."""
+        sent = (rows.images, rows.labels, rows.indices)
+        images, labels, indices = (tensor.to(self.device, non_blocking=True) for tensor in sent)
         if self.spec is not None and self.spec.augment:
             images = augment(images, self.spec, view_keys(indices, view))
         if self.text is not None and self.text.is_language_model:
             images, labels = self.text.view(images.long(), view_keys(indices, view), labels)
-        return Batch(images, labels, indices)
-
-    def _send(self, tensor: torch.Tensor) -> torch.Tensor:
-        if self.device.type == "cuda":
-            tensor = tensor.pin_memory()
-        return tensor.to(self.device, non_blocking=True)
+        return Batch(images, labels, indices, rows.here)
 
 
 def sharers(samples: int, ranks: int) -> int:

@@ -32,7 +32,7 @@ class CacheCard(Card):
             label.setWordWrap(True)
         self.form = ModelForm(context, "cache", CacheSpec)
         self.clear = QPushButton(tr("Clear…"))
-        self.clear.setToolTip(tr("Deletes all kept answers of this project; the next run asks its teacher again"))
+        self.clear.setToolTip(tr("Deletes all that this project keeps; the next run makes it again"))
         self.clear.clicked.connect(self._clear)
         row = QHBoxLayout()
         row.addWidget(self.held, 1)
@@ -51,8 +51,14 @@ class CacheCard(Card):
         if not held:
             self.held.setText(tr("This project keeps no answers yet."))
             return
-        size = size_text(sum(entry.size for entry in held))
-        self.held.setText(tr("This project keeps {size} of answers.", size=size))
+        pictures = sum(entry.size for entry in held if entry.is_images)
+        answers = size_text(sum(entry.size for entry in held) - pictures)
+        if pictures:
+            more = size_text(pictures)
+            said = tr("This project keeps {size} of answers and {more} of decoded images.", size=answers, more=more)
+        else:
+            said = tr("This project keeps {size} of answers.", size=answers)
+        self.held.setText(said)
 
     def _entries(self) -> list[CacheEntry]:
         return entries(self.context.project.root) if self.context.project else []
@@ -62,8 +68,11 @@ class CacheCard(Card):
         if not held or self.context.project is None:
             return
         size = size_text(sum(entry.size for entry in held))
-        text = tr("Delete {size} of the teachers' answers?", size=size)
-        text += "\n\n" + tr("No result is lost. Runs that read them now ask their teacher again.")
+        if any(entry.is_images for entry in held):
+            text = tr("Delete {size} of the teachers' answers and decoded images?", size=size)
+        else:
+            text = tr("Delete {size} of the teachers' answers?", size=size)
+        text += "\n\n" + tr("No result is lost. Runs that read them now make them again.")
         buttons = QMessageBox.StandardButton
         answer = QMessageBox.question(self, tr("Kept answers"), text, buttons.Yes | buttons.No, buttons.No)
         if answer == buttons.Yes:

@@ -89,6 +89,7 @@ LABELS = {
     "pretrained": mark("Published weights"),
     "grayscale": mark("Read as grey"),
     "unreadable": mark("Unreadable files"),
+    "keep_in": mark("Keep images"),
     "download": mark("May be downloaded"),
     "start_variance": mark("Start variance"),
     "dimensions": mark("Dimensions"),
@@ -228,16 +229,13 @@ CHOICES: dict[str, dict[str, str]] = {
         "fp16": mark("float16"),
     },
     "compile": {"auto": mark("Where it pays"), "on": mark("Wherever it works"), "off": mark("Never")},
-    "vocabulary": {
-        "off": mark("Nothing"),
-        "top-k": mark("The likeliest words"),
-        "samples": mark("Words drawn at random"),
-    },
+    "vocabulary": {"off": mark("Nothing"), "top-k": mark("The likeliest words"), "samples": mark("Words drawn")},
     "use": {"auto": mark("Where it saves work"), "on": mark("Whenever it fits"), "off": mark("Never")},
     "augment": {"crop": mark("Crop"), "flip": mark("Flip"), "jitter": mark("Jitter")},
     "trackers": {"tensorboard": mark("TensorBoard"), "wandb": mark("Weights and Biases"), "mlflow": mark("MLflow")},
     "guided": {"last": mark("The one before it"), "dense": mark("All before it")},
     "unreadable": {"refuse": mark("Refuse the folder"), "leave_out": mark("Leave them out")},
+    "keep_in": {"auto": mark("In memory if they fit"), "memory": mark("In memory"), "disk": mark("On the disk")},
 }
 
 #: Values that a free text field offers.

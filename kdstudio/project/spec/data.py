@@ -100,6 +100,9 @@ class ImageFolder(SplitData, PixelData):
     """Read the images with one channel instead of three."""
     unreadable: Literal["refuse", "leave_out"] = "refuse"
     """What to do with files that cannot be read as images: refuse the folder, or leave them out with a warning."""
+    keep_in: Literal["auto", "memory", "disk"] = "auto"
+    """Where the decoded images are kept: in memory if they fit, else on the project's disk; on the disk they are
+    decoded once for all runs, and read batch by batch."""
 
 
 class NumpyFile(SplitData, PixelData):

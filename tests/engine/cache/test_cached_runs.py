@@ -12,7 +12,7 @@ import torch
 from kdstudio.engine.cache import CachedTeacher, PlannedTeacher
 from kdstudio.engine.data import Batch
 from kdstudio.engine.run import execute
-from kdstudio.engine.teacher import Teacher
+from kdstudio.engine.teacher import Numbers, Teacher
 from kdstudio.engine.trainer import Trainer
 from kdstudio.project.cache import entries
 from kdstudio.project.runs.control import request
@@ -33,9 +33,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     before = Teacher.__call__
 
-    def counted(teacher: Teacher, inputs: torch.Tensor, indices: torch.Tensor | None = None) -> Any:
+    def counted(teacher: Teacher, inputs: torch.Tensor, numbers: Numbers | None = None) -> Any:
         calls.append(len(inputs))
-        return before(teacher, inputs, indices)
+        return before(teacher, inputs, numbers)
 
     monkeypatch.setattr(Teacher, "__call__", counted)
     return calls
@@ -66,9 +66,9 @@ def test_the_answers_belong_to_the_pixels_of_the_step(lab: Any, monkeypatch: pyt
     errors: list[float] = []
     before = CachedTeacher.__call__
 
-    def compared(cached: CachedTeacher, inputs: torch.Tensor, indices: torch.Tensor | None = None) -> Any:
-        logits, features = before(cached, inputs, indices)
-        assert indices is not None
+    def compared(cached: CachedTeacher, inputs: torch.Tensor, numbers: Numbers | None = None) -> Any:
+        logits, features = before(cached, inputs, numbers)
+        assert numbers is not None
         with torch.no_grad():
             errors.append(float((cached.model(inputs) - logits).abs().max()))
         return logits, features
@@ -117,8 +117,8 @@ def test_what_does_not_fit_is_not_kept(lab: Any) -> None:
 def test_numbers_too_large_for_fp16_are_kept_in_fp32(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     before = Teacher.__call__
 
-    def loud(teacher: Teacher, inputs: torch.Tensor, indices: torch.Tensor | None = None) -> Any:
-        logits, features = before(teacher, inputs, indices)
+    def loud(teacher: Teacher, inputs: torch.Tensor, numbers: Numbers | None = None) -> Any:
+        logits, features = before(teacher, inputs, numbers)
         return logits * 1e6, features
 
     monkeypatch.setattr(Teacher, "__call__", loud)
@@ -194,7 +194,8 @@ def test_what_says_nothing_of_samples_stays_live(lab: Any) -> None:
         planned = trainer.teacher
         assert isinstance(planned, PlannedTeacher)
         batch: Batch = trainer.batches.rows(0, 8, 0)
-        answers.extend(planned(trainer.preprocess(batch.images), which)[0] for which in (None, batch.indices))
+        numbers = Numbers(batch.indices, batch.here)
+        answers.extend(planned(trainer.preprocess(batch.images), which)[0] for which in (None, numbers))
 
     lab.before_step("student", 1, ask)
     run = lab.run(data=DATA)

@@ -214,12 +214,12 @@ def test_missing_folder_file_and_no_classes(tmp_path: Path) -> None:
 
 
 def test_too_many_pixels_for_the_memory(image_folder: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kdstudio.engine.data import folder
+    from kdstudio.engine.data import image_store
 
     memory = type("Memory", (), {"available": 1000})
-    monkeypatch.setattr(folder.psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(image_store.psutil, "virtual_memory", lambda: memory)
     with pytest.raises(DataError, match=r"data\.image_size") as caught:
-        load(image_folder({"a": 4, "b": 4}))
+        load(image_folder({"a": 4, "b": 4}), keep_in="memory")
     assert caught.value.kind == "memory"
 
 

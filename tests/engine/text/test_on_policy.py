@@ -97,7 +97,7 @@ def test_the_loss_is_that_of_the_written_tokens(bundle: Any, term: Any) -> None:
     module = DistillationModule(student, Objective([HardTerm(), term], 1)).eval()
     images = bundle.train.images[:4].long()
     batch = OnPolicy(OnPolicySpec(share=1, prompt_tokens=4, new_tokens=6), 0).batch(
-        Batch(images, images[:, 1:], torch.arange(4)), module, 7, 0
+        Batch(images, images[:, 1:], torch.arange(4), torch.arange(4)), module, 7, 0
     )
     assert batch.images.shape == (4, 10)
     assert batch.labels.shape == (4, 6)
