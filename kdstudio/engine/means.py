@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdstudio.engine.cache import PlannedTeacher
+from kdstudio.engine.compiling import CompiledStudent
 
 if TYPE_CHECKING:
     from kdstudio.engine.trainer import Trainer
@@ -23,5 +24,7 @@ def means_of(trainer: Trainer) -> dict[str, str]:
         found["ranks"] = f"{trainer.ranks.size} share each batch"
     if isinstance(trainer.teacher, PlannedTeacher) and trainer.raw.objective.needs_teacher(trainer.progress.epoch):
         found["teacher"] = trainer.teacher.means()
-    found["compile"] = f"off: {trainer.uncompiled}" if trainer.uncompiled else "on"
+    compiled = trainer.raw.compiled
+    graphs = isinstance(compiled, CompiledStudent) and compiled.graphs
+    found["compile"] = f"off: {trainer.uncompiled}" if trainer.uncompiled else "on, CUDA graphs" if graphs else "on"
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -32,6 +33,9 @@ class Teacher:
     Args:
         model: The network; its parameters stop to take gradients.
         layers: Layers that may be tapped.
+
+    Attributes:
+        compiled: Answers in the place of the network: `CompiledTeacher`.
     """
 
     def __init__(self, model: nn.Module, layers: list[str]) -> None:
@@ -39,6 +43,7 @@ class Teacher:
         self._modules = list(model.modules())
         self.taps = Taps(model, layers, "the teacher")
         self.taps.__enter__()
+        self.compiled: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, inputs: Tensor, numbers: Numbers | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Logits (B, C) and features by layer name, without a gradient. The samples' numbers do not matter to it.
@@ -48,9 +53,10 @@ class Teacher:
         if any(module.training for module in self._modules):  # asking is ten times quicker than telling
             self.model.eval()
         with torch.no_grad():
-            logits = self.model(inputs)
+            logits = self.model(inputs) if self.compiled is None else self.compiled(inputs)
         return logits, self.taps.take()
 
     def close(self) -> None:
-        """Removes the hooks."""
+        """Removes the hooks, and what was compiled with them."""
+        self.compiled = None
         self.taps.close()

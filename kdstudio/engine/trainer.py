@@ -18,7 +18,7 @@ from torch import Tensor
 from kdstudio.engine.arithmetic import channels_last, laid_out, suits_channels_last
 from kdstudio.engine.cache import AskingStopped, PlannedTeacher, TeacherCache
 from kdstudio.engine.checkpoint import load_checkpoint, save_checkpoint, telling_misfits
-from kdstudio.engine.compiling import against, compile_student
+from kdstudio.engine.compiling import compile_stage
 from kdstudio.engine.control import Control, Interrupted, Parked
 from kdstudio.engine.data import Batch, Batches, DataBundle, Preprocess
 from kdstudio.engine.data.views import sharers
@@ -245,7 +245,7 @@ class Trainer:
         )
         if progress.done:
             return Outcome.FINISHED
-        self._compile()
+        self.uncompiled = compile_stage(self)
         try:
             if self.probes is not None:
                 self._snapshot()
@@ -261,21 +261,6 @@ class Trainer:
         if self.probes is not None:
             self._snapshot()
         return Outcome.FINISHED
-
-    def _compile(self) -> None:
-        """Compiles the student where that is asked for and pays; what fails is told, and the plain way is taken."""
-        texts = self.batches.text is not None
-        self.uncompiled = against(self.spec, self.device, self.total_steps, texts, self.ranks.size)
-        if self.uncompiled:
-            return
-        self.recorder.update(progress={"label": "compiling the student", "done": 0, "total": 0})
-        inputs = self._inputs(self._pieces(next(self.batches.epoch(self.progress.epoch)))[0][0])
-        self.module.train()
-        layers = self.raw.objective.layers("student", self.progress.epoch)
-        self.uncompiled = compile_student(self.raw, inputs, layers, self.accelerator.autocast)
-        if self.uncompiled:
-            logger.warning("the student of the %s is not compiled: %s", self.stage, self.uncompiled)
-        self.recorder.update(progress=None)
 
     def _stop(self) -> Outcome:
         self.save_last()
@@ -369,14 +354,14 @@ class Trainer:
         asks_teacher = objective.needs_teacher(progress.epoch)
         # ranks' gradients are averaged, each as one of `size`: what counts is how many samples it has
         scale = batch.share * self.ranks.size
-        pieces = self._pieces(batch)
+        pieces = self.pieces(batch)
         count = len(pieces)
         measured: list[Piece] = []
         for index, (part, targets, indices, here) in enumerate(pieces):
             share = len(targets) / len(labels)
             # what the student wrote nobody has asked a teacher about
             known = None if batch.prompt else Numbers(indices, here)
-            inputs = self._inputs(part)
+            inputs = self.inputs(part)
             if targets.ndim == 2:  # of language models and taggers a row for each position
                 targets = targets[:, : inputs.shape[1]].flatten()
             last = index == len(pieces) - 1
@@ -402,7 +387,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self._measure(lr, measured, norm, batch.share)
 
-    def _pieces(self, batch: Batch) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    def pieces(self, batch: Batch) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
         """The micro-batches of a batch: images, labels, sample numbers there and on the CPU."""
         # no piece of a single sample: batch normalisation cannot work on one
         whole = batch.whole or len(batch.labels)
@@ -411,7 +396,7 @@ class Trainer:
         parts = (batch.images, batch.labels, batch.indices, batch.here)
         return list(zip(*(each.tensor_split(count) for each in parts)))
 
-    def _inputs(self, part: Tensor) -> Tensor:
+    def inputs(self, part: Tensor) -> Tensor:
         """What the networks are given of stored samples."""
         inputs = self.preprocess(part)
         return channels_last(inputs) if self.channels_last else inputs

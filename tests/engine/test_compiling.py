@@ -10,10 +10,12 @@ import torch
 import torch._inductor.config
 from torch import nn
 
-from kdstudio.engine.compiling import CompiledStudent, against
+from kdstudio.engine.compiling import CompiledStudent, against, compile_student, compile_teacher
+from kdstudio.engine.objective import DistillationModule, Objective
 from kdstudio.engine.run import execute
+from kdstudio.engine.teacher import Teacher
 from kdstudio.project.runs.control import request
-from kdstudio.project.spec import TrainSpec
+from kdstudio.project.spec import HardTerm, TrainSpec
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -86,3 +88,64 @@ def test_a_compiled_run_trains_alike_and_goes_on_bit_for_bit(
     assert parked.state().phase == "parked"
     execute(parked)
     assert lab.same(lab.module(parked), lab.module(whole))
+
+
+def off(factor: float) -> Any:
+    """Stands for a compiler whose code is wrong."""
+
+    def compile_(module: nn.Module, **_: Any) -> Any:
+        return lambda inputs: module(inputs) * factor
+
+    return compile_
+
+
+def test_wrong_answers_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = torch.autocast("cpu", enabled=False)
+    net = nn.Linear(4, 3)
+    for factor, right in ((1.2, False), (float("nan"), False), (1.001, True)):
+        monkeypatch.setattr(torch, "compile", off(factor))
+        why = CompiledStudent(net, (8, 4)).warm_up(torch.randn(8, 4), [], lambda: plain)
+        assert (why == "") == right
+        teacher = Teacher(nn.Linear(4, 3), [])
+        why = compile_teacher(teacher, torch.randn(8, 4), lambda: plain)
+        assert (why == "") == right
+        assert (teacher.compiled is not None) == right
+
+
+def test_graphs_that_fail_leave_the_compiled_way(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    modes: list[str] = []
+
+    def compile_(module: nn.Module, mode: str, **_: Any) -> Any:
+        modes.append(mode)
+        if mode == "reduce-overhead":
+            raise RuntimeError("graphs are not for this one")
+        return module
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    module = DistillationModule(nn.Linear(4, 3), Objective([HardTerm()], 1))
+    why = compile_student(module, torch.randn(8, 4), [], lambda: torch.autocast("cpu", enabled=False), graphs=True)
+    assert why == ""
+    assert modes == ["reduce-overhead", "default"]
+    assert isinstance(module.compiled, CompiledStudent)
+    assert not module.compiled.graphs
+    assert "not recorded as CUDA graphs: RuntimeError: graphs are not for this one" in caplog.text
+
+
+def test_a_teacher_that_works_at_each_step_is_compiled_too(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[nn.Module] = []
+
+    def compile_(module: nn.Module, **_: Any) -> Any:
+        made.append(module)
+        return module
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    live = lab.run(train={"epochs": 2, "compile": "on"}, cache={"use": "off"})
+    assert "works at each step, compiled" in live.state().means["teacher"]
+    count = len(made)
+    kept = lab.run(train={"epochs": 2, "compile": "on"}, cache={"use": "on", "precision": "fp32"})
+    assert len(made) == count + 1  # the student alone: the teacher is asked once
+    assert lab.metrics(kept).series("student", "train", "loss").values == pytest.approx(
+        lab.metrics(live).series("student", "train", "loss").values, rel=2e-6
+    )

@@ -212,10 +212,16 @@ class PlannedTeacher:
     def taps(self) -> Taps:
         return self.live.taps
 
+    @property
+    def live_one(self) -> Teacher | None:
+        """The teacher itself, where it works at each step of the whole stage."""
+        return None if self.choices else self.live
+
     def means(self) -> str:
         """Where its answers come from, in a few words."""
         if self.cached is None or not self.cached.answers:
-            return f"works at each step: {self.why}" if self.why else "works at each step"
+            how = "works at each step" if self.live.compiled is None else "works at each step, compiled"
+            return f"{how}: {self.why}" if self.why else how
         return f"answers are kept ({self.cached.kept}, {size_text(self.bytes)})"
 
     def prepare(self, epoch: int, layers: list[str]) -> None:
