@@ -56,6 +56,15 @@ class Row(NamedTuple):
     share: float = 1.0
 
 
+class _Sent(NamedTuple):
+    """Steps whose values are on their way to the processor: how many targets each has, where they arrive, and when."""
+
+    rows: list[Row]
+    sizes: np.ndarray
+    values: Tensor
+    arrived: torch.cuda.Event | None = None
+
+
 class Piece(NamedTuple):
     """What a micro-batch gave: its share of the batch, its loss and parts, what is kept of its logits, its targets."""
 
@@ -103,34 +112,64 @@ class Meter:
         self.keys = ["loss", "accuracy", *(f"term.{n}" for n in terms), *(f"term.{n}.weighted" for n in terms)]
         self.device = device
         self._rows: list[Row] = []
+        self._sent: _Sent | None = None
         self._next_flush = 0.0
 
     def add(self, row: Row) -> None:
-        """Takes one step's values. Nothing here waits for the device."""
+        """Takes one step's values. Nothing here waits for the device: what it has yet to work out is written the next
+        time.
+        """
         self._rows.append(row)
         if self.ranks.alone and (len(self._rows) == CAPACITY or row.time >= self._next_flush):
-            self.flush()
+            self._write_sent()
+            self._sent = self._send()
+            if self.device.type != "cuda":
+                self._write_sent()
 
-    def _table(self) -> np.ndarray:
-        """(steps, keys) the values of the steps so far, in the order of `keys`."""
-        rows = self._rows
+    def _send(self) -> _Sent:
+        """Puts the values of the steps so far together and on their way to the processor."""
+        rows, self._rows = self._rows, []
         told, sizes = torch.cat([row.told for row in rows]), np.array([len(row.targets) for row in rows])
         targets = torch.cat([row.targets for row in rows])
         right = (told.argmax(dim=1) if told.ndim == 2 else told) == targets
         losses, parts = torch.stack([row.loss for row in rows]).float(), torch.stack([row.parts for row in rows])
-        # one tensor, so that a device is waited for once
+        # one tensor, so that a device is asked once
         there = [(targets >= 0).float()] if self.partial else []
-        flat = torch.cat([losses, parts.flatten().float(), right.float(), *there]).cpu().numpy()
-        steps, width = len(rows), parts[0].numel()
+        norms = (
+            [torch.stack([row.norm for row in rows if row.norm is not None]).float()]
+            if rows[0].norm is not None
+            else []
+        )
+        flat = torch.cat([losses, parts.flatten().float(), right.float(), *there, *norms])
+        if self.device.type != "cuda":
+            return _Sent(rows, sizes, flat.cpu())
+        home = torch.empty(flat.shape, dtype=flat.dtype, pin_memory=True)
+        home.copy_(flat, non_blocking=True)
+        arrived = torch.cuda.Event()
+        arrived.record()
+        return _Sent(rows, sizes, home, arrived)
+
+    def _write_sent(self) -> None:
+        """Writes what was sent, when it has arrived."""
+        if self._sent is None:
+            return
+        sent, self._sent = self._sent, None
+        if sent.arrived is not None:
+            sent.arrived.synchronize()
+        flat, sizes, rows = sent.values.numpy(), sent.sizes, sent.rows
+        steps, width = len(rows), rows[0].parts.numel()
         table = np.empty((steps, 2 + width), np.float32)
         table[:, 0] = flat[:steps]
         # an epoch's last batch is smaller
         starts, begin = np.cumsum(sizes) - sizes, steps + steps * width
-        counts = np.add.reduceat(flat[begin + sizes.sum() :], starts) if self.partial else sizes
+        end = begin + sizes.sum()
+        counts = np.add.reduceat(flat[end : end + sizes.sum()], starts) if self.partial else sizes
         # a step without a target has no accuracy
-        table[:, 1] = np.add.reduceat(flat[begin : begin + sizes.sum()], starts) / np.where(counts, counts, np.nan)
+        table[:, 1] = np.add.reduceat(flat[begin:end], starts) / np.where(counts, counts, np.nan)
         table[:, 2:] = flat[steps : steps + steps * width].reshape(steps, width)
-        return shortest(table)
+        taken = sum(row.norm is not None for row in rows)
+        norms = flat[len(flat) - taken :].tolist()
+        self._write(rows, shortest(table), norms)
 
     def _shared_table(self) -> np.ndarray:
         """The same of the whole batches of all ranks: means weighted by the ranks' samples."""
@@ -156,12 +195,24 @@ class Meter:
             NotFiniteError: A loss that counts was NaN or infinite.
             StorageError: The records could not be written.
         """
+        self._write_sent()
         if not self._rows:
             return
-        table = self._table() if self.ranks.alone else self._shared_table()
+        if self.ranks.alone:
+            self._sent = self._send()
+            self._write_sent()
+            return
+        table, rows = self._shared_table(), self._rows
+        self._rows = []
+        norms = [float(row.norm) for row in rows if row.norm is not None]
+        self._write(rows, table, norms)
+
+    def _write(self, rows: list[Row], table: np.ndarray, norms: list[float]) -> None:
+        """Writes a record for each step; norms are of the steps where one was taken."""
+        left = iter(norms)
         whole = bool(np.isfinite(table).all())
         records, broken = [], None
-        for about, row in zip(self._rows, table.tolist()):
+        for about, row in zip(rows, table.tolist()):
             values: dict[str, float | None] = dict(zip(self.keys, row))
             if not whole:
                 values = {key: value for key, value in zip(self.keys, row) if math.isfinite(value)}
@@ -170,7 +221,7 @@ class Meter:
                     broken = broken or (about.step, row)
             values["lr"] = about.lr
             if about.norm is not None:
-                values["grad_norm"] = float(about.norm)
+                values["grad_norm"] = next(left)
             records.append(
                 MetricRecord(
                     stage=self.stage,
@@ -181,7 +232,6 @@ class Meter:
                     values=values,
                 )
             )
-        self._rows.clear()
         self.recorder.metrics(records)
         self._next_flush = time.time() + (WATCHED_SECONDS if self.recorder.watched else FLUSH_SECONDS)
         if broken:
