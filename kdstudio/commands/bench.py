@@ -27,6 +27,7 @@ BENCHMARKS = {
     "recording": "kdstudio.engine.bench.recording",
     "distil": "kdstudio.engine.bench.distil",
     "pipeline": "kdstudio.engine.bench.pipeline",
+    "footprint": "kdstudio.engine.bench.footprint",
     "vocabulary": "kdstudio.engine.bench.vocabulary",
 }
 NEED_SCREEN = {"start", "curves", "live", "memory"}

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from kdstudio.engine.cache import AskingStopped, TeacherCache
 from kdstudio.engine.checkpoint import load_checkpoint, save_checkpoint, telling_misfits
 from kdstudio.engine.control import Control, Interrupted, Parked
 from kdstudio.engine.data import Batches, Preprocess
 from kdstudio.engine.device import random_states, restore_random_states
 from kdstudio.engine.meter import NOT_FINITE_FIX, NOT_FINITE_WHY
 from kdstudio.engine.recorder import Recorder
-from kdstudio.engine.teacher import Teacher
+from kdstudio.engine.teacher import Numbers, Teacher
 from kdstudio.engine.terms import StepOutputs, TermModule
 from kdstudio.project.errors import NotFiniteError
 from kdstudio.project.runs.state import FIRST_STAGE
@@ -41,6 +43,7 @@ class FirstStage:
         preprocess: Makes network inputs of them.
         recorder, control: The run folder's two ends.
         checkpoints: Where the stage is kept.
+        cache: Keeps what the teacher says.
         name: What it belongs to: the term, or the assistant and the term. The stage's name begins with it.
     """
 
@@ -53,11 +56,13 @@ class FirstStage:
         recorder: Recorder,
         control: Control,
         checkpoints: Path,
+        cache: TeacherCache,
         name: str,
     ) -> None:
         self.term = term
         self.parts = term.first_parts()
-        self.teacher = teacher
+        wanted = [term.teacher_layers] * term.first_epochs
+        self.teacher = cache.wrap(teacher, batches, preprocess, wanted, {}, "no", nullcontext, f"the teacher of {name}")
         self.batches = batches
         self.preprocess = preprocess
         self.recorder = recorder
@@ -103,6 +108,11 @@ class FirstStage:
         return True
 
     def _epoch(self, optimizer: torch.optim.Optimizer, total: int) -> bool:
+        try:
+            self.teacher.prepare(self.epoch, self.term.teacher_layers)
+        except AskingStopped:
+            return False
+        self.recorder.position(progress=None)
         self.parts.train()
         for batch in self.batches.epoch(self.epoch, start=self.batch):
             self.control.poll(self._on_hold)
@@ -111,7 +121,7 @@ class FirstStage:
             lr = self.term.first_lr * (1 + math.cos(math.pi * self.step / total)) / 2
             for group in optimizer.param_groups:
                 group["lr"] = lr
-            logits, features = self.teacher(self.preprocess(batch.images))
+            logits, features = self.teacher(self.preprocess(batch.images), Numbers(batch.indices, batch.here))
             loss = self.term.first_loss(StepOutputs(logits, batch.labels, logits, {}, features))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

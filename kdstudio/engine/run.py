@@ -367,7 +367,10 @@ class Session:
         batches = Batches(samples, data.batch_size, spec.seed, self.device, data, self.bundle.text)
         name = f"{'' if link.stage == 'student' else f'{link.stage}-'}{term.name}"
         folder = self.run.checkpoints_dir
-        return FirstStage(term, teacher, batches, self.preprocess, self.recorder, self.control, folder, name).run()
+        cache = TeacherCache(self.root, self.experiment.cache, self._asking)  # of one rank: the others wait
+        self.stack.callback(cache.close)
+        place = self.recorder, self.control, folder, cache, name
+        return FirstStage(term, teacher, batches, self.preprocess, *place).run()
 
     def _baseline(self, teacher: nn.Module | None) -> Outcome:
         """The same student from hard labels alone: same initial weights, same views, same budget.

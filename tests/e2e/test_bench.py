@@ -10,16 +10,13 @@ import pytest
 
 from kdstudio.cli import main
 from kdstudio.commands import bench
+from kdstudio.engine.bench.footprint import busy_share
 from kdstudio.project.figures import figure_of
 
+SLOW = ("recording", "vocabulary", "distil", "pipeline", "footprint")
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "metrics",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("recording", "vocabulary", "distil", "pipeline")),
-    ],
-)
+
+@pytest.mark.parametrize("name", ["metrics", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 def test_a_quick_benchmark_gives_figures(name: str) -> None:
     command = [sys.executable, "-m", "kdstudio", "bench", name, "--quick", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)
@@ -44,6 +41,12 @@ def test_without_a_screen_the_start_says_what_it_needs(monkeypatch: pytest.Monke
 def test_an_unknown_benchmark_has_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "recordings"]) == 2
     assert "did you mean 'recording'" in capsys.readouterr().err
+
+
+def test_the_share_of_the_time_in_which_a_device_works() -> None:
+    assert busy_share([(0, 2), (1, 3), (6, 10)]) == pytest.approx(0.7)
+    assert busy_share([(5, 6)]) == 1.0
+    assert busy_share([]) == 0.0
 
 
 def test_tables() -> None:

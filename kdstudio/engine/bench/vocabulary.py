@@ -95,10 +95,10 @@ def _passes(name: str, kind: str, positions: int) -> dict[str, float]:
         student.grad = None
         begin = time.process_time()
         LOSSES[name][kind](sides).backward()
-    return {"seconds": time.process_time() - begin, "memory": (_highest_memory() - before) / 1e6}
+    return {"seconds": time.process_time() - begin, "memory": (highest_memory() - before) / 1e6}
 
 
-def _highest_memory() -> int:
+def highest_memory() -> int:
     """The most bytes that this process has had in memory."""
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)

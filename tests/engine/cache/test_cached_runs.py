@@ -186,6 +186,19 @@ def test_other_weights_samples_and_preprocessing_have_other_answers(lab: Any) ->
     assert len(entries(lab.project.root)) == 3
 
 
+def test_a_first_stage_reads_what_is_kept(lab: Any, asked: list[int]) -> None:
+    term = {"term": "factor", "pairs": [{"teacher": "stage2", "student": "stage2"}], "paraphraser_epochs": 6}
+    cnn = {"model": "cnn", "widths": [4, 6]}
+    fields = {"student": cnn, "teacher": {**cnn, "widths": [6, 8], "train": {"epochs": 1}}, "baseline": False}
+    fields |= {"data": DATA, "objective": [{"term": "hard"}, term], "train": {"epochs": 1, "precision": "fp32"}}
+    kept = lab.run(**fields, cache={"use": "on", "precision": "fp32"})
+    assert "the teacher of factor" not in logged(kept)  # it does not work at each step
+    assert sum(asked) <= 1.1 * 2 * 160 + 64  # once for each stage's arithmetic, and for the shares of the gradient
+    live = lab.run(**fields, cache={"use": "off"})
+    stages = [lab.metrics(run).series("factor-first", "train", "loss").values for run in (kept, live)]
+    assert stages[0] == pytest.approx(stages[1], rel=1e-5)
+
+
 def test_what_says_nothing_of_samples_stays_live(lab: Any) -> None:
     """A batch without sample numbers is asked of the teacher itself."""
     answers: list[torch.Tensor] = []
