@@ -36,7 +36,7 @@ _GRAPH_PASSES = 3
 _TOLERANCE = 0.05
 
 
-def against(spec: TrainSpec, device: torch.device, steps: int, texts: bool, ranks: int = 1) -> str:
+def against(spec: TrainSpec, device: torch.device, steps: int, texts: bool) -> str:
     """Why the student of a stage is not compiled; empty where it is.
 
     Args:
@@ -44,14 +44,11 @@ def against(spec: TrainSpec, device: torch.device, steps: int, texts: bool, rank
         device: Where it trains.
         steps: Of the whole stage, so that a resumed one decides alike.
         texts: Whether samples have many lengths.
-        ranks: Processes that share the steps: what joins their gradients would count the warm-up's.
     """
     if spec.compile == "off":
         return "train.compile is off"
     if texts:
         return "texts have many lengths, and each would be compiled"
-    if ranks > 1:
-        return "several devices share the steps"
     if spec.compile == "on":
         return ""
     if device.type != "cuda":
@@ -100,17 +97,18 @@ class CompiledStudent:
         """
         buffers = {name: buffer.clone() for name, buffer in self.student.named_buffers()}
         states = random_states()
+        weights = [parameter for parameter in self.student.parameters() if parameter.requires_grad]
         try:
             for _ in range(_GRAPH_PASSES if self.graphs else 1):
                 with autocast():
                     logits, features = self(inputs, layers)
-                sum(each.float().sum() for each in (logits, *features.values()) if each.requires_grad).backward()  # type: ignore[union-attr]
-                self.student.zero_grad(set_to_none=True)
+                answers = [each.float().sum() for each in (logits, *features.values()) if each.requires_grad]
+                # not `backward`: where ranks share the steps, that would send gradients to the others
+                torch.autograd.grad(torch.stack(answers).sum(), weights, allow_unused=True)
             return "" if _is_chancy(self.student) else self._misfit(inputs, layers, autocast)
         except Exception as error:  # whatever the compiler stumbles over, the plain way is still there
             return _reason(error)
         finally:
-            self.student.zero_grad(set_to_none=True)
             with torch.no_grad():
                 for name, buffer in self.student.named_buffers():
                     buffer.copy_(buffers[name])
@@ -155,7 +153,7 @@ def compile_stage(trainer: Trainer) -> str:
     """
     spec, stage, recorder = trainer.spec, trainer.stage, trainer.recorder
     texts = trainer.batches.text is not None
-    why = against(spec, trainer.device, trainer.total_steps, texts, trainer.ranks.size)
+    why = against(spec, trainer.device, trainer.total_steps, texts)
     if why:
         return why
     recorder.update(progress={"label": "compiling the student", "done": 0, "total": 0})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
+import torch._inductor.config
 from torch import distributed
 
 from kdstudio.engine import control
@@ -276,3 +278,14 @@ def test_first_stages_and_relations_work_on_two_ranks(lab: Any) -> None:
     assert run.status() is RunStatus.FINISHED
     assert "similarity: relations are those within a rank's slice" in run.log_path.read_text()
     assert ("factor-first", "stage") in lab.events(run)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_compiled_students_of_two_ranks_have_the_losses_of_one(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch._inductor.config, "compile_threads", 1)  # in this process: others would outlive the test
+    data = {"source": "digits", "batch_size": 64, "train_limit": 300}
+    runs = [lab.run(data=data, train={"epochs": 2, "compile": "on", "devices": count}) for count in (1, 2)]
+    assert [run.state().means["compile"] for run in runs] == ["on", "on"]
+    one, two = (lab.metrics(run).series("student", "train", "loss").values for run in runs)
+    assert two == pytest.approx(one, rel=TOLERANCE, abs=NEAR_ZERO)
