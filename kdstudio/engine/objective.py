@@ -52,14 +52,18 @@ class Objective(nn.Module):
             for index, (spec, name) in enumerate(zip(terms, term_names(terms)))
         ]
         self.terms = nn.ModuleList(densely_guided(term, drop) if dense else term for term in made)
+        self._modules_in_order = tuple(term for term in self.terms if isinstance(term, TermModule))
+        # asked several times a step, and the same for a whole epoch
+        self._weights: dict[int, list[float | None]] = {}
+        self._layers: dict[tuple[str, int], list[str]] = {}
 
     @property
     def names(self) -> list[str]:
         return [term.name for term in self.term_modules()]
 
-    def term_modules(self) -> list[TermModule]:
+    def term_modules(self) -> tuple[TermModule, ...]:
         """The terms in the spec's order."""
-        return [term for term in self.terms if isinstance(term, TermModule)]
+        return self._modules_in_order
 
     def pair_terms(self) -> list[PairModule]:
         """The terms on pairs of layers."""
@@ -67,7 +71,9 @@ class Objective(nn.Module):
 
     def weights(self, epoch: int) -> list[float | None]:
         """The weight of each term in an epoch; None where it does not count."""
-        return [weight_at(term.spec, epoch, self.epochs) for term in self.term_modules()]
+        if epoch not in self._weights:
+            self._weights[epoch] = [weight_at(term.spec, epoch, self.epochs) for term in self.term_modules()]
+        return self._weights[epoch]
 
     def needs_teacher(self, epoch: int) -> bool:
         """Whether any term of the epoch looks at the teacher."""
@@ -91,7 +97,13 @@ class Objective(nn.Module):
 
     def layers(self, side: str, epoch: int | None = None) -> list[str]:
         """The layers to tap of the `student` or the `teacher`: all, or those that count in an epoch."""
-        weights: list[float | None] = [0.0] * len(self.terms) if epoch is None else self.weights(epoch)
+        if epoch is None:
+            return self._layers_with(side, [0.0] * len(self.terms))
+        if (side, epoch) not in self._layers:
+            self._layers[side, epoch] = self._layers_with(side, self.weights(epoch))
+        return self._layers[side, epoch]
+
+    def _layers_with(self, side: str, weights: list[float | None]) -> list[str]:
         found: list[str] = []
         for term, weight in zip(self.term_modules(), weights):
             if weight is not None:
@@ -124,9 +136,11 @@ class Objective(nn.Module):
         total: Tensor | None = None
         plain: list[Tensor] = []
         weighted: list[Tensor] = []
-        missing = torch.full((), float("nan"), device=outputs.student_logits.device)
+        missing: Tensor | None = None
         for term, weight in zip(self.term_modules(), self.weights(epoch)):
             if weight is None or (outputs.written and not judges(term.spec)):
+                if missing is None:
+                    missing = torch.full((), float("nan"), device=outputs.student_logits.device)
                 plain.append(missing)
                 weighted.append(missing)
                 continue
@@ -139,7 +153,7 @@ class Objective(nn.Module):
                     share = share + (own - own.detach())
                 total = share if total is None else total + share
             plain.append(loss.detach().float())
-            weighted.append(share.detach().float() if weight > 0 else torch.zeros_like(missing))
+            weighted.append(share.detach().float() if weight > 0 else torch.zeros_like(plain[-1]))
         if total is None:
             total = outputs.student_logits.sum() * 0.0
         return total, torch.stack([*plain, *weighted]).view(2, -1)
@@ -158,12 +172,16 @@ class DistillationModule(nn.Module):
         self.objective = objective
         #: Runs the student in the place of the plain way: `CompiledStudent`.
         self.compiled: Callable[[Tensor, list[str]], tuple[Tensor, dict[str, Tensor]]] | None = None
+        self._taps: dict[tuple[str, ...], Taps] = {}
 
     def answer(self, inputs: Tensor, layers: list[str]) -> tuple[Tensor, dict[str, Tensor]]:
         """The student's logits, and what its layers give, by name."""
         if self.compiled is not None:
             return self.compiled(inputs, layers)
-        with Taps(self.student, layers, "the student") as taps:
+        key = tuple(layers)
+        if key not in self._taps:  # looking the layers up takes longer than a small layer's work
+            self._taps[key] = Taps(self.student, layers, "the student")
+        with self._taps[key] as taps:
             return self.student(inputs), taps.take()
 
     def forward(

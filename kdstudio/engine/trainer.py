@@ -111,6 +111,7 @@ class Trainer:
         self.stage = stage
         self.ranks = ranks or Ranks()
         self._meeting = 0
+        self._exact = accelerator.mixed_precision == "no"
         self.spec = spec
         self.recorder = recorder
         self.control = control
@@ -365,7 +366,7 @@ class Trainer:
             if targets.ndim == 2:  # of language models and taggers a row for each position
                 targets = targets[:, : inputs.shape[1]].flatten()
             last = index == len(pieces) - 1
-            with self.accelerator.autocast():
+            with nullcontext() if self._exact else self.accelerator.autocast():
                 logits: Tensor | None = None
                 features: dict[str, Tensor] = {}
                 if asks_teacher and self.teacher is not None:
@@ -378,7 +379,11 @@ class Trainer:
                         inputs, targets, progress.epoch, logits, features, indices, others, batch.prompt
                     )
             weight = scale if count == 1 else scale * share
-            self.accelerator.backward(loss if weight == 1 else loss * weight)
+            loss_of_step = loss if weight == 1 else loss * weight
+            if self.accelerator.scaler is None:
+                loss_of_step.backward()  # accelerate would divide it by 1 first
+            else:
+                self.accelerator.backward(loss_of_step)
             measured.append(Piece(share, loss.detach(), parts, told(outputs), targets))
         norm = None
         if self.spec.clip_norm is not None:
@@ -394,6 +399,8 @@ class Trainer:
         least = whole // sharers(whole, self.ranks.size)  # as many pieces on all ranks
         count = max(1, min(self.spec.accumulate, least // 2))
         parts = (batch.images, batch.labels, batch.indices, batch.here)
+        if count == 1:
+            return [parts]
         return list(zip(*(each.tensor_split(count) for each in parts)))
 
     def inputs(self, part: Tensor) -> Tensor:

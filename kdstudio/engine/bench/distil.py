@@ -33,7 +33,7 @@ from kdstudio.project.spec import CacheSpec, Experiment
 
 TITLE = "Distilling, in proportion to training the student alone"
 #: Seconds of one turn, and rounds.
-TURN_SECONDS, ROUNDS, EPOCH_ROUNDS = 0.15, 15, 2
+TURN_SECONDS, ROUNDS, EPOCH_ROUNDS = 0.3, 15, 2
 QUICK_SECONDS, QUICK_ROUNDS = 0.05, 3
 SOFT = [{"term": "hard", "weight": 0.5}, {"term": "soft", "weight": 0.5, "temperature": 4}]
 #: What is aimed at, as a ratio to the floor.

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -15,8 +16,7 @@ from kdstudio.engine.bench.bare import BareLoop, BareTeacher, PilImages, UsualLo
 from kdstudio.engine.bench.distil import SOFT, engine_loop, steps_of
 from kdstudio.engine.bench.pairs import PAIRS, Pair
 from kdstudio.engine.bench.turns import Turns
-from kdstudio.engine.counters import view_keys
-from kdstudio.engine.data import Batches, augment, preprocess_for
+from kdstudio.engine.data import Batches, preprocess_for
 from kdstudio.engine.meter import CAPACITY
 from kdstudio.engine.recorder import Recorder
 from kdstudio.project.figures import BenchResult, Figure, figure_of
@@ -102,17 +102,15 @@ def _augmentation(pair: Pair, rounds: int) -> Figure:
     assert isinstance(experiment.data, PixelData)
     data: PixelData = experiment.data
     usual, preprocess = PilImages(bundle, PADDING), preprocess_for(bundle)
-    count = 8 * pair.batch
     batches = Batches(bundle.train, pair.batch, 0, "cpu", data)
 
     def one_by_one() -> None:
-        for start in range(0, count, pair.batch):
+        for start in range(0, 8 * pair.batch, pair.batch):
             torch.stack([usual[index][0] for index in range(start, start + pair.batch)])
 
     def together() -> None:
-        for start in range(0, count, pair.batch):
-            rows = torch.arange(start, start + pair.batch)
-            preprocess(augment(batches._images[rows], data, view_keys(rows, 1)))
+        for batch in islice(batches.epoch(0), 8):
+            preprocess(batch.images)
 
     turns = Turns({"one by one": one_by_one, "together": together})
     turns.take(rounds)

@@ -196,8 +196,8 @@ class CachedTeacher:
         held = self._read[array]
         device = numbers.there.device
         if held.device == device:
-            return held[numbers.there]
-        rows = held[numbers.here]
+            return held.index_select(0, numbers.there)
+        rows = held.index_select(0, numbers.here)
         return rows.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else rows.to(device)
 
     # -- filling ---------------------------------------------------------------------------------------------

@@ -66,6 +66,10 @@ class DiskImages:
         rows = self._rows[index]
         return self._read(rows[None])[0] if rows.ndim == 0 else self._read(rows)
 
+    def index_select(self, dimension: int, indices: Tensor) -> Tensor:
+        """As that of a tensor along its first dimension: the images of some samples."""
+        return self[indices]
+
     def split(self, size: int) -> Iterator[Tensor]:
         """All images, in pieces of `size` samples."""
         for start in range(0, len(self), size):
@@ -97,12 +101,12 @@ class DiskImages:
 
     def _read(self, rows: Tensor) -> Tensor:
         if len(self._parts) == 1:
-            return self._parts[0][rows]
+            return self._parts[0].index_select(0, rows)
         found = torch.empty(len(rows), *self.shape[1:], dtype=self.dtype)
         first = 0
         for part in self._parts:
             here = (rows >= first) & (rows < first + len(part))
-            found[here] = part[rows[here] - first]
+            found[here] = part.index_select(0, rows[here] - first)
             first += len(part)
         return found
 
