@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -71,7 +73,7 @@ class ImageStore:
     def found(self) -> dict[str, Any] | None:
         """What was noted when all images were decoded; None where they are not, or no longer, all there."""
         try:
-            whole = all(self._path(split).stat().st_size == int(np.prod(s)) for split, s in self._shapes.items())
+            whole = all(self._path(split).stat().st_size == math.prod(s) for split, s in self._shapes.items())
             if not whole or not (self.folder / DESCRIPTION).exists():
                 return None
             found = json.loads((self.folder / _FOUND).read_text(encoding="utf-8"))
@@ -103,10 +105,15 @@ class ImageStore:
 
     def new(self, split: str) -> np.ndarray:
         """uint8 [N, C, S, S], to be written."""
-        path = self._path(split)
+        path, shape = self._path(split), self._shapes[split]
         try:
             (self.folder / DESCRIPTION).unlink(missing_ok=True)
-            return np.memmap(path, np.uint8, "w+", shape=self._shapes[split])
+            with path.open("wb") as file:
+                if hasattr(os, "posix_fallocate"):  # a disk that is full is told now; writing to a map would crash
+                    os.posix_fallocate(file.fileno(), 0, math.prod(shape))
+                else:
+                    file.truncate(math.prod(shape))
+            return np.memmap(path, np.uint8, "r+", shape=shape)
         except OSError as error:
             raise storage_error(path, error) from error
 

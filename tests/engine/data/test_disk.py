@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,7 @@ from kdstudio.engine.data.ahead import ahead
 from kdstudio.engine.data.base import ArraySplit, statistics, together
 from kdstudio.engine.data.disk import DiskImages, as_tensor
 from kdstudio.project.cache import entries
-from kdstudio.project.errors import DataError
+from kdstudio.project.errors import DataError, StorageError
 from kdstudio.project.spec import ImageFolder
 
 Make = Callable[..., Path]
@@ -157,6 +159,20 @@ def test_no_place_at_all(image_folder: Make, monkeypatch: pytest.MonkeyPatch) ->
         load(base, "auto")
     assert caught.value.kind == "memory"
     assert "data.image_size" in caught.value.fix
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot say beforehand")
+def test_a_disk_that_is_full_is_told_before_it_is_written_to(
+    image_folder: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = image_folder({"cat": 6, "dog": 6})
+
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(StorageError, match=r"train\.bin"):
+        load(base)
 
 
 def test_splits_on_the_disk_and_in_memory_are_put_together() -> None:
