@@ -40,7 +40,9 @@ def run(args: argparse.Namespace) -> int:
             said = _described(entry)
             used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
             if entry.is_images:
-                about = f"{said['samples']:,} images of {said['images']}, {said['side']} pixels"
+                about = "images that were not all decoded"
+                if said["images"]:
+                    about = f"{said['samples']:,} images of {said['images']}, {said['side']} pixels"
             else:
                 views = f"{said['views']} view{'s' * (said['views'] != 1)}"
                 about = f"{said['teacher']} about {said['samples']:,} samples, {views}, {said['precision']}"
@@ -58,8 +60,7 @@ def _described(entry: CacheEntry) -> dict[str, Any]:
         "samples": rows if isinstance(rows, int) else 0,
     }
     if entry.is_images:
-        unfinished = "a folder (not all decoded)"
-        return {**common, "images": entry.about.get("images", unfinished), "side": entry.about.get("side", "?")}
+        return {**common, "images": entry.about.get("images"), "side": entry.about.get("side")}
     return {
         **common,
         "teacher": str(entry.about.get("teacher", "unknown")),

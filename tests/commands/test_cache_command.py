@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from kdstudio.cli import main
 from kdstudio.engine.cache.store import ArrayKind, CacheStore
-from kdstudio.project.cache import entries
+from kdstudio.project.cache import IN_USE_SECONDS, drop_images, entries, make_room
 from kdstudio.project.folder import Project, create_project
 
 
@@ -32,6 +33,25 @@ def test_what_is_kept_is_listed(project: Project, capsys: pytest.CaptureFixture[
     (entry,) = json.loads(capsys.readouterr().out)["entries"]
     assert (entry["samples"], entry["views"], entry["precision"]) == (100, 1, "fp16")
     assert entry["bytes"] > 0
+
+
+def test_decoded_images_are_listed_and_make_no_room(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = project.root / "cache" / "images-89abcdef01234567"
+    folder.mkdir()
+    (folder / "train.bin").write_bytes(bytes(5000))
+    assert main(["cache", str(project.root)]) == 0
+    assert "images that were not all decoded" in capsys.readouterr().out
+    (folder / "cache.json").write_text('{"images": "photos", "rows": 12, "side": 8}')
+    assert main(["cache", str(project.root)]) == 0
+    assert "12 images of photos, 8 pixels" in capsys.readouterr().out
+    later = time.time() + 2 * IN_USE_SECONDS
+    gone = make_room(project.root, 10**9, 10, project.root / "cache" / "new", later)
+    assert [entry.path.name for entry in gone] == ["0123456789abcdef"]
+    drop_images(project.root, "photos", folder, later)
+    drop_images(project.root, "others", project.root / "cache" / "images-0", later)
+    assert folder.exists()
+    drop_images(project.root, "photos", project.root / "cache" / "images-0", later)
+    assert not folder.exists()
 
 
 def test_it_is_cleared(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

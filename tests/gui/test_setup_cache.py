@@ -29,6 +29,11 @@ def test_what_the_project_keeps_is_said(setup: SetupKit) -> None:
     section = setup.go("training")
     assert "of answers." in section.cache.held.text()
     assert section.cache.clear.isEnabled()
+    images = setup.page.context.project.root / "cache" / "images-0123456789abcdef"
+    images.mkdir()
+    (images / "train.bin").write_bytes(b"7" * 20_000)
+    setup.go("data")
+    assert "of decoded images." in setup.go("training").cache.held.text()
 
 
 @pytest.mark.parametrize("said", [True, False])
