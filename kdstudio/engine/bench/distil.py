@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -208,9 +208,14 @@ def chill_and_train(loop: Loop, root: Path, steps: int) -> None:
     assert isinstance(planned, PlannedTeacher)
     assert planned.cached is not None
     planned.cached.close()
-    for file in root.glob("cache/*/*/*.bin"):
+    drop_from_memory(root.glob("cache/*/*/*.bin"))
+    loop._ask_teachers()
+    loop.train(steps)
+
+
+def drop_from_memory(files: Iterable[Path]) -> None:
+    """Has the system forget what it keeps of some files."""
+    for file in files:
         handle = os.open(file, os.O_RDONLY)
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(handle)
-    loop._ask_teachers()
-    loop.train(steps)

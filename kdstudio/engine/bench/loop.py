@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,7 @@ class Loop(Trainer):
         self._arithmetic = dict(AcceleratorState._shared_state)
         self.module.train()
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Generator[Batch, None, None]:
         while True:
             self._ask_teachers()
             yield from self.batches.epoch(self.progress.epoch)
@@ -85,6 +85,10 @@ class Loop(Trainer):
                 self.snapshot()
             self._report(len(batch.labels))
         self.meter.flush()
+
+    def rest(self) -> None:
+        """Lets go of what was read ahead."""
+        self._endless.close()
 
     def snapshot(self) -> None:
         """Takes a snapshot, and waits for it as little as the trainer does."""

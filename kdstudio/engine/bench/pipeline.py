@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import mmap
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from kdstudio.engine.bench.bare import BareLoop, BareTeacher, PilImages, UsualLoop
-from kdstudio.engine.bench.distil import SOFT, engine_loop, steps_of
+from kdstudio.engine.bench.distil import SOFT, drop_from_memory, engine_loop, steps_of
 from kdstudio.engine.bench.pairs import PAIRS, Pair
 from kdstudio.engine.bench.turns import Turns
-from kdstudio.engine.data import Batches, preprocess_for
+from kdstudio.engine.data import ArraySplit, Batches, preprocess_for
+from kdstudio.engine.data.disk import DiskImages, as_tensor
 from kdstudio.engine.meter import CAPACITY
 from kdstudio.engine.recorder import Recorder
 from kdstudio.project.figures import BenchResult, Figure, figure_of
@@ -43,7 +47,8 @@ def measure(quick: bool) -> BenchResult:
     result = BenchResult()
     try:
         for pair in PAIRS[1:2] if quick else PAIRS[:2]:
-            result.figures += [*_end_to_end(pair, seconds, rounds), _fill(pair, rounds)]
+            result.figures += _end_to_end(pair, seconds, rounds)
+            result.figures += [_from_disk(pair, seconds, rounds), _fill(pair, rounds)]
         result.figures.append(_augmentation(PAIRS[0], rounds))
         result.figures.append(_records())
     finally:
@@ -72,6 +77,35 @@ def _end_to_end(pair: Pair, seconds: float, rounds: int) -> Iterator[Figure]:
         samples = steps * pair.batch
         for word, name in (("usual", "usual loop"), ("ours", "KD Studio")):
             yield figure_of(f"{pair.name}: {name}", [samples / each for each in turns.processor[word]], "samples/s")
+
+
+def _from_disk(pair: Pair, seconds: float, rounds: int) -> Figure:
+    """A step with images that are read ahead from the disk, to one with images in memory."""
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
+        root, bundle = Path(scratch), pair.bundle()
+        experiment = pair.experiment(SOFT, ["crop", "flip"], "fp32")
+        file = root / "train.bin"
+        bundle.train.images.numpy().tofile(file)
+        mapped = np.memmap(file, np.uint8, "c", shape=tuple(bundle.train.images.shape))
+        images = DiskImages([torch.from_numpy(mapped)])
+        there = replace(bundle, train=ArraySplit(as_tensor(images), bundle.train.labels))
+        loops = {
+            name: engine_loop(pair, data, experiment, "on", root, root / name, stack, CPU)
+            for name, data in (("memory", bundle), ("disk", there))
+        }
+        steps = steps_of(loops["memory"].train, seconds)
+
+        def cold() -> None:
+            mapped._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]  # what is mapped is not forgotten
+            drop_from_memory([file])
+            loops["disk"].train(steps)
+
+        turns = Turns({"memory": partial(loops["memory"].train, steps), "disk": cold})
+        turns.take(rounds)
+        name = f"{pair.name}: a step with images read ahead from cold disk, to images in memory"
+        found = turns.ratio(name, "disk", ("memory",), elapsed=True)
+        loops["disk"].rest()
+        return found
 
 
 def _fill(pair: Pair, rounds: int) -> Figure:
