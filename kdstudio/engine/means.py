@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 
 def means_of(trainer: Trainer) -> dict[str, str]:
-    """Precision, order in memory, where samples lie, where the teacher's answers come from, what is compiled."""
+    """Precision, order in memory, where samples lie, where the teacher's answers come from, what is compiled, what is
+    shared out."""
     precision = trainer.accelerator.mixed_precision
     found = {"precision": "fp32" if precision == "no" else precision}
     if trainer.channels_last:
@@ -19,6 +20,8 @@ def means_of(trainer: Trainer) -> dict[str, str]:
     found["data"] = f"on {trainer.device}" if trainer.batches.resident else "streamed from memory"
     if not trainer.ranks.alone:
         found["ranks"] = f"{trainer.ranks.size} share each batch"
+    if weights := trainer.weights.means():
+        found["weights"] = weights
     if isinstance(trainer.teacher, PlannedTeacher) and trainer.raw.objective.needs_teacher(trainer.progress.epoch):
         found["teacher"] = trainer.teacher.means()
     found["compile"] = f"off: {trainer.uncompiled}" if trainer.uncompiled else "on"
