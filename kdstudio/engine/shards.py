@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, FullyShardedDataParallelPlugin
+from accelerate.state import PartialState
 from accelerate.utils import DistributedType, ParallelismConfig
 from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
@@ -59,6 +60,7 @@ def sharding_accelerator(device: torch.device, precision: str, network: nn.Modul
         accelerator = Accelerator(cpu=True, mixed_precision=precision)
         state = accelerator.state
         state.distributed_type, state.fsdp_plugin, state.parallelism_config = DistributedType.FSDP, plugin, whole
+        PartialState._shared_state["distributed_type"] = DistributedType.FSDP  # the state is filled from there anew
         state.device_mesh = init_device_mesh("cpu", (size,), mesh_dim_names=("dp_shard_cp",))
     for name in (SHARDED_BY, "FSDP_CPU_RAM_EFFICIENT_LOADING"):  # set by the plugin; they would reach the next stages
         os.environ.pop(name, None)
