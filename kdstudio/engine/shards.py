@@ -21,6 +21,7 @@ from kdstudio.engine.arithmetic import laid_out
 from kdstudio.engine.finite import check_weights
 from kdstudio.engine.objective import DistillationModule
 from kdstudio.engine.optim import begin_momentum, build_optimizer
+from kdstudio.engine.ranks.group import is_lost_connection
 from kdstudio.engine.ranks.shardable import block_classes, check_shardable, not_sharded
 from kdstudio.engine.weights import Weights
 from kdstudio.project.runs.place import SHARDED_BY
@@ -113,7 +114,9 @@ class Shards(Weights):
         optimizer = build_optimizer(module, spec, fused=spec.optimizer == "adamw")
         try:
             self.module, prepared = accelerator.prepare(module, optimizer)
-        except (ValueError, RuntimeError, NotImplementedError, KeyError, AssertionError) as error:
+        except (ValueError, RuntimeError, KeyError, AssertionError) as error:
+            if isinstance(error, torch.cuda.OutOfMemoryError) or is_lost_connection(error):
+                raise
             raise not_sharded("student with its terms", error) from error
         if spec.optimizer == "sgd" and spec.momentum > 0:
             begin_momentum(optimizer)  # where whole weights would have it, so that any number of ranks can go on

@@ -145,7 +145,7 @@ def ranks_of(
     if sys.platform == "linux":  # whatever the machine's name resolves to
         around["GLOO_SOCKET_IFNAME"] = os.environ.get("GLOO_SOCKET_IFNAME", "lo")
     with (
-        _environment({**around, "RANK": "0", "LOCAL_RANK": "0"}),
+        _environment({**dict.fromkeys(_of_fsdp(), None), **around, "RANK": "0", "LOCAL_RANK": "0"}),
         Workers(run, size, around, arguments, hangs) as workers,
         _grouped(Ranks(place, store, workers.ended), store, device) as ranks,
     ):
