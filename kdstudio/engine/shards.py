@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -14,15 +14,17 @@ from accelerate.state import PartialState
 from accelerate.utils import DistributedType, ParallelismConfig
 from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from kdstudio.engine.arithmetic import laid_out
+from kdstudio.engine.cache import PlannedTeacher
 from kdstudio.engine.finite import check_weights
 from kdstudio.engine.objective import DistillationModule
 from kdstudio.engine.optim import begin_momentum, build_optimizer
 from kdstudio.engine.ranks.group import is_lost_connection
-from kdstudio.engine.ranks.shardable import block_classes, check_shardable, not_sharded
+from kdstudio.engine.ranks.shardable import block_classes, can_rest_in_shards, check_shardable, not_sharded
+from kdstudio.engine.teacher import Teacher
 from kdstudio.engine.weights import Weights
 from kdstudio.project.runs.place import SHARDED_BY
 from kdstudio.project.spec import TrainSpec
@@ -89,11 +91,59 @@ def keep_gathered(module: nn.Module, student: str, taps: list[str]) -> None:
             block.set_reshard_after_forward(False, recurse=False)
 
 
+class Shared:
+    """A network of which each rank holds a part, and the whole one that it was made of.
+
+    Args:
+        raw: Lets its weights go, so that others find the network as they know it when it is whole again.
+    """
+
+    def __init__(self, raw: nn.Module) -> None:
+        self.raw = raw
+        # the copy takes the tensors over, so a device holds them once
+        taken: dict[int, Any] = {
+            id(own): nn.Parameter(own.data.contiguous(), own.requires_grad) for own in raw.parameters()
+        }
+        #: To be shared out.
+        self.module: nn.Module = copy.deepcopy(raw, taken)
+        self.let_go()
+        self._depth = 0
+
+    @contextmanager
+    def whole(self, keep: bool) -> Iterator[None]:
+        """While `raw` has the weights, on the ranks that keep them; all ranks enter."""
+        if not self._depth:
+            self.gather(keep)
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if not self._depth:
+                self.let_go()
+
+    def gather(self, keep: bool) -> None:
+        """Brings the weights together; this rank keeps them in `raw`, or does not."""
+        with torch.no_grad():
+            for own, part in zip(self.raw.parameters(), self.module.parameters(), strict=True):
+                whole = full(part)
+                if keep:
+                    own.data = whole
+            for kept, buffer in zip(self.raw.buffers(), self.module.buffers(), strict=True):
+                kept.copy_(buffer)
+        if keep:
+            laid_out(self.raw)
+
+    def let_go(self) -> None:
+        """Leaves nothing in `raw` but its buffers."""
+        for own in self.raw.parameters():
+            own.data = own.data.new_empty(0)
+
+
 class Shards(Weights):
     """Weights of which each rank holds a part, beside those of their gradients and of the optimizer's state (FSDP2).
 
-    What is trained is a copy: `raw` lets its weights go, so that others find the network as they know it when it is
-    whole again.
+    What is trained is a copy of `raw` (see `Shared`), and teachers that work at each step answer by one.
 
     Raises:
         InputError: They cannot be shared out.
@@ -104,28 +154,48 @@ class Shards(Weights):
     def _prepare(self, spec: TrainSpec, accelerator: Accelerator) -> None:
         check_shardable(self.raw, "student with its terms")
         self.ranks.share(self.raw)
-        # the copy takes the tensors over, so a device holds them once
-        taken: dict[int, Any] = {
-            id(own): nn.Parameter(own.data.contiguous(), own.requires_grad) for own in self.raw.parameters()
-        }
-        module = copy.deepcopy(self.raw, taken)
-        self._let_go()
+        self._own = Shared(self.raw)
+        self._teachers: list[Shared] = []
         # of fused optimizers DTensor knows AdamW
-        optimizer = build_optimizer(module, spec, fused=spec.optimizer == "adamw")
-        try:
-            self.module, prepared = accelerator.prepare(module, optimizer)
-        except (ValueError, RuntimeError, KeyError, AssertionError) as error:
-            if isinstance(error, torch.cuda.OutOfMemoryError) or is_lost_connection(error):
-                raise
-            raise not_sharded("student with its terms", error) from error
+        optimizer = build_optimizer(self._own.module, spec, fused=spec.optimizer == "adamw")
+        with _telling("student with its terms"):
+            self.module, prepared = accelerator.prepare(self._own.module, optimizer)
         if spec.optimizer == "sgd" and spec.momentum > 0:
             begin_momentum(optimizer)  # where whole weights would have it, so that any number of ranks can go on
         self.optimizer = prepared if accelerator.scaler is not None else optimizer
         keep_gathered(self.module, "student", self.raw.objective.layers("student"))
-        agreed = {f"{place}.{name}" for place, part in module.named_modules() for name in getattr(part, "agreed", ())}
+        agreed = {
+            f"{place}.{name}" for place, part in self.module.named_modules() for name in getattr(part, "agreed", ())
+        }
         self._buffers = [buffer for name, buffer in self.module.named_buffers() if name not in agreed]
         self.module.register_forward_pre_hook(self._take_buffers)
-        self._depth = 0
+        self._mesh = accelerator.torch_device_mesh[tuple(accelerator.parallelism_config.fsdp_dim_names)]
+
+    def share_teachers(self, teachers: Sequence[Teacher | PlannedTeacher]) -> None:
+        models = [id(teacher.model) for teacher in teachers]
+        for teacher in teachers:
+            if not isinstance(teacher, PlannedTeacher) or models.count(id(teacher.model)) > 1:
+                continue
+            fits = not teacher.choices and can_rest_in_shards(teacher.model)
+            if self.ranks.least(lambda: int(fits)):  # noqa: B023 - it is called at once
+                teacher.live = self._shared_teacher(teacher.live)
+                teacher.shards = self.ranks.size
+
+    def _shared_teacher(self, teacher: Teacher) -> Teacher:
+        """One that answers alike, if all ranks ask it at the same time; the one given is whole inside of `whole()`."""
+        teacher.taps.close()  # or the copy's hooks would be theirs
+        shared = Shared(teacher.model)
+        teacher.taps.__enter__()
+        found = Teacher(shared.module, teacher.taps.names)
+        for parameter in shared.module.parameters():
+            parameter.data = parameter.data.contiguous()
+        classes = block_classes(shared.module)
+        blocks = [part for part in shared.module.modules() if type(part).__name__ in classes]
+        with _telling("teacher"):
+            for part in (*reversed(blocks), shared.module):  # no backward pass comes that would let the last ones go
+                fully_shard(part, mesh=self._mesh, reshard_after_forward=True)
+        self._teachers.append(shared)
+        return found
 
     def _take_buffers(self, *_: Any) -> None:
         """All ranks take rank 0's buffers before a forward pass, as under DDP."""
@@ -141,32 +211,11 @@ class Shards(Weights):
                         buffer.copy_(part.view_as(buffer))
 
     @contextmanager
-    def whole(self) -> Iterator[DistillationModule]:
-        if not self._depth:
-            self._gather(self.ranks.main)
-        self._depth += 1
-        try:
+    def whole(self, teachers: bool = False) -> Iterator[DistillationModule]:
+        with ExitStack() as stack:
+            for shared in (self._own, *(self._teachers if teachers else ())):
+                stack.enter_context(shared.whole(self.ranks.main))
             yield self.raw
-        finally:
-            self._depth -= 1
-            if not self._depth:
-                self._let_go()
-
-    def _gather(self, keep: bool) -> None:
-        """Brings the weights together; this rank keeps them in `raw`, or does not."""
-        with torch.no_grad():
-            for own, part in zip(self.raw.parameters(), self.module.parameters(), strict=True):
-                whole = full(part)
-                if keep:
-                    own.data = whole
-            for kept, buffer in zip(self.raw.buffers(), self.module.buffers(), strict=True):
-                kept.copy_(buffer)
-        if keep:
-            laid_out(self.raw)
-
-    def _let_go(self) -> None:
-        for own in self.raw.parameters():
-            own.data = own.data.new_empty(0)
 
     def check(self, stage: str, step: int) -> None:
         self.ranks.first(lambda: check_weights(self.raw, stage, step))
@@ -197,7 +246,7 @@ class Shards(Weights):
                 _local(part).copy_(_local(_part_of(own.data, part)))
             for kept, buffer in zip(self.raw.buffers(), self.module.buffers(), strict=True):
                 buffer.copy_(kept)
-        self._let_go()
+        self._own.let_go()
         groups = self.optimizer.param_groups
         forms = [group["fused"] for group in groups]
         parameters = [parameter for group in groups for parameter in group["params"]]
@@ -213,12 +262,28 @@ class Shards(Weights):
         return full(found)
 
     def settle(self) -> None:
-        self._gather(True)
+        for shared in (self._own, *self._teachers):
+            shared.gather(True)
 
     def means(self) -> str:
         blocks = len(blocks_of(self.module))
         gathered = f"{blocks} blocks are gathered one at a time" if blocks else "all is gathered at each step"
         return f"1/{self.ranks.size} on each rank (FSDP2), {gathered}"
+
+
+@contextmanager
+def _telling(owner: str) -> Iterator[None]:
+    """While PyTorch shares weights out: what it refuses is told in words.
+
+    Raises:
+        InputError: It refuses them.
+    """
+    try:
+        yield
+    except (ValueError, RuntimeError, KeyError, AssertionError) as error:
+        if isinstance(error, torch.cuda.OutOfMemoryError) or is_lost_connection(error):
+            raise
+        raise not_sharded(owner, error) from error
 
 
 def full(value: Any) -> Tensor:

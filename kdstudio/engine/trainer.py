@@ -140,6 +140,7 @@ class Trainer:
             term.partial = partial
         self.weights = weights_of(self.raw, spec, accelerator, self.ranks)
         self.module, self.optimizer = self.weights.module, self.weights.optimizer
+        self.weights.share_teachers(sources)
         #: Whether the stage shows snapshots, which all ranks have to know where each has a part of the weights.
         self.shows = probes is not None
         if self.weights.sharded:
@@ -241,7 +242,7 @@ class Trainer:
         self.recorder.update(progress=None)
 
     def _stop(self) -> Outcome:
-        with self.weights.whole():
+        with self.weights.whole(teachers=True):
             self.save_last()
             stale = self.progress.stale_epochs
             self._score()  # the part of an epoch counts too: its weights may be the best
@@ -279,7 +280,7 @@ class Trainer:
         self._meet(at_once=True)
         progress.epoch += 1
         progress.batch = 0
-        with self.weights.whole():
+        with self.weights.whole(teachers=True):
             self._score()
             patience = self.spec.early_stop
             early = patience is not None and progress.stale_epochs >= patience
@@ -316,7 +317,7 @@ class Trainer:
         if not self.weights.sharded:
             save, show = self.ranks.main and save, False
         if save or show:
-            with self.weights.whole():
+            with self.weights.whole(teachers=show):
                 if save:
                     self.save_last()
                 if show:
@@ -450,7 +451,7 @@ class Trainer:
         if not self.shows:
             return
         begin, progress = time.monotonic(), self.progress
-        with self.weights.whole():
+        with self.weights.whole(teachers=True):
             spent = time.monotonic() - begin if self.weights.sharded else 0.0
             if self.probes is not None:
                 student, objective = self.raw.student, self.raw.objective

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from kdstudio.engine.cache import PlannedTeacher
 from kdstudio.engine.finite import check_weights
 from kdstudio.engine.objective import DistillationModule
 from kdstudio.engine.optim import build_optimizer
 from kdstudio.engine.ranks.gather import Together
 from kdstudio.engine.ranks.group import Ranks
+from kdstudio.engine.teacher import Teacher
 from kdstudio.project.spec import TrainSpec
 
 
@@ -52,9 +54,12 @@ class Weights:
             # only where it is needed: it searches the disk for a package at each step, a tenth of a small step
             self.optimizer = prepared
 
+    def share_teachers(self, teachers: Sequence[Teacher | PlannedTeacher]) -> None:
+        """Shares the frozen weights out, too, of those who work at each step."""
+
     @contextmanager
-    def whole(self) -> Iterator[DistillationModule]:
-        """While `raw` has the weights of the step."""
+    def whole(self, teachers: bool = False) -> Iterator[DistillationModule]:
+        """While `raw` has the weights of the step, and the networks of the teachers theirs where that is asked for."""
         yield self.raw
 
     def check(self, stage: str, step: int) -> None:
@@ -79,7 +84,7 @@ class Weights:
         return found
 
     def settle(self) -> None:
-        """The training is over: `raw` is whole on all ranks from now on."""
+        """The training is over: `raw` and the teachers' networks are whole on all ranks from now on."""
 
     def means(self) -> str:
         """How they are shared out, in words; empty where they are not."""

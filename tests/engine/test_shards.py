@@ -81,6 +81,7 @@ def test_two_ranks_with_shards_have_the_losses_of_one(lab: Any, hints: list[dict
     fields = {
         "objective": [{**hints[0], "from_epoch": 1}, {**hints[1], "from_epoch": 1}, inside],
         "data": {"source": "digits", "batch_size": 32, "train_limit": 165, "augment": ["jitter"]},
+        "teacher": {"model": "mlp", "widths": [24, 16], "train": {"epochs": 2, "lr": 0.1}},
         "student": {"model": "mlp", "widths": [12, 7]},
         "cache": {"use": "off"},
     }
@@ -88,6 +89,7 @@ def test_two_ranks_with_shards_have_the_losses_of_one(lab: Any, hints: list[dict
     one = lab.run(train=train, **fields)
     two = lab.run(train={**train, **FSDP}, monitor={"every_seconds": 0.2}, **fields)
     assert two.state().means["weights"] == "1/2 on each rank (FSDP2), 2 blocks are gathered one at a time"
+    assert two.state().means["teacher"] == "works at each step, 1/2 of it on each rank: cache.use is off"
     assert_alike(lab, one, two, "student")
     assert len(list_snapshots(two)) > 2, "some within an epoch, too"
     for name in ("last.pt", "best.pt"):

@@ -62,6 +62,15 @@ def check_shardable(network: nn.Module, owner: str) -> None:
     )
 
 
+def can_rest_in_shards(network: nn.Module) -> bool:
+    """Whether a frozen network can be shared out: its weights are numbers with a point, and none is a single one."""
+    inner = getattr(network, "inner", None)
+    loose = isinstance(inner, nn.Module) and any(True for _ in inner.parameters(recurse=False))
+    kinds = {parameter.dtype for parameter in network.parameters()}
+    fit = all(parameter.ndim and parameter.is_floating_point() for parameter in network.parameters())
+    return fit and len(kinds) == 1 and not loose
+
+
 def not_sharded(owner: str, error: Exception) -> InputError:
     """What is told where PyTorch refuses a network."""
     lines = str(error).splitlines() or [type(error).__name__]
