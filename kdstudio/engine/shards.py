@@ -6,6 +6,7 @@ import copy
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -177,7 +178,7 @@ class Shards(Weights):
             if not isinstance(teacher, PlannedTeacher) or models.count(id(teacher.model)) > 1:
                 continue
             fits = not teacher.choices and can_rest_in_shards(teacher.model)
-            if self.ranks.least(lambda: int(fits)):  # noqa: B023 - it is called at once
+            if self.ranks.least(partial(int, fits)):
                 teacher.live = self._shared_teacher(teacher.live)
                 teacher.shards = self.ranks.size
 

@@ -12,7 +12,7 @@ from kdstudio.engine.models.cifar import CifarResNet
 from kdstudio.engine.models.simple import MLP
 from kdstudio.engine.ranks.group import RankLost, Ranks
 from kdstudio.engine.ranks.join import shares_weights
-from kdstudio.engine.ranks.shardable import block_classes, check_shardable
+from kdstudio.engine.ranks.shardable import block_classes, can_rest_in_shards, check_shardable
 from kdstudio.engine.run import execute
 from kdstudio.project.errors import InputError
 from kdstudio.project.runs.control import request
@@ -53,6 +53,8 @@ def test_what_cannot_be_shared_out_is_refused_with_its_name(value: torch.Tensor,
         check_shardable(Scaled(value), "student")
     assert caught.value.why == why
     assert "train.sharing to ddp" in caught.value.fix
+    assert not can_rest_in_shards(Scaled(value))
+    assert can_rest_in_shards(nn.Linear(2, 2))
 
 
 def experiment(**fields: Any) -> Experiment:

@@ -63,7 +63,8 @@ def check_shardable(network: nn.Module, owner: str) -> None:
 
 
 def can_rest_in_shards(network: nn.Module) -> bool:
-    """Whether a frozen network can be shared out: its weights are numbers with a point, and none is a single one."""
+    """Whether a frozen network can be shared out: its weights are of one floating-point type, and none is a
+    single number."""
     inner = getattr(network, "inner", None)
     loose = isinstance(inner, nn.Module) and any(True for _ in inner.parameters(recurse=False))
     kinds = {parameter.dtype for parameter in network.parameters()}
