@@ -52,8 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _measured(folder: RunFolder, args: argparse.Namespace) -> dict[str, Any]:
     from kdstudio.engine.data import load_data
-    from kdstudio.engine.device import pick_device
-    from kdstudio.engine.run import device_name
+    from kdstudio.engine.device import device_name, pick_device
     from kdstudio.engine.scorecard import networks_of
     from kdstudio.engine.student_io import require_same_data
     from kdstudio.engine.text.draft import draft_report

@@ -17,7 +17,11 @@ BF16_FLOPS = 6e7
 
 
 def make_accelerator(
-    device: torch.device, spec: TrainSpec, model: nn.Module | None = None, batch_shape: tuple[int, ...] = ()
+    device: torch.device,
+    spec: TrainSpec,
+    model: nn.Module | None = None,
+    batch_shape: tuple[int, ...] = (),
+    shards: int = 0,
 ) -> Accelerator:
     """accelerate's view of the device and precision. Its state is global, so what an earlier stage set is dropped.
 
@@ -25,6 +29,7 @@ def make_accelerator(
         device, spec: What is trained where.
         model, batch_shape: The network and the shape of its batches, samples first: they decide `precision: auto` on a
             processor that has bf16. Without them it is fp32 there.
+        shards: The ranks that the weights of the model are shared out over; 0 where each has them whole.
     """
     for state in (AcceleratorState, PartialState, GradientState):
         state._reset_state()
@@ -34,6 +39,10 @@ def make_accelerator(
     undecided = spec.precision == "auto" and precision == "no" and processor_has_bf16(device)
     if undecided and model is not None and count_flops(model, batch_shape[1:]) * batch_shape[0] >= BF16_FLOPS:
         precision = "bf16"
+    if shards and model is not None:
+        from kdstudio.engine.shards import sharding_accelerator  # takes a while to load, and torch.distributed
+
+        return sharding_accelerator(device, precision, model, shards)
     # a term or a layer may rest in an epoch: DDP is not to wait for its gradients
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)]
     return Accelerator(cpu=device.type == "cpu", mixed_precision=precision, kwargs_handlers=handlers)

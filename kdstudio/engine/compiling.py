@@ -154,6 +154,8 @@ def compile_stage(trainer: Trainer) -> str:
     spec, stage, recorder = trainer.spec, trainer.stage, trainer.recorder
     texts = trainer.batches.text is not None
     why = against(spec, trainer.device, trainer.total_steps, texts)
+    if trainer.weights.sharded:
+        why = "the devices share the weights"
     if why:
         return why
     recorder.update(progress={"label": "compiling the student", "done": 0, "total": 0})

@@ -70,6 +70,16 @@ def pick_device(name: str, field: str = "train.device") -> torch.device:
     return device
 
 
+def device_name(device: torch.device) -> str:
+    """The device in people's words."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    if device.type == "cpu":
+        threads = torch.get_num_threads()
+        return f"CPU ({threads} thread{'s' * (threads > 1)})"
+    return str(device)
+
+
 def pick_precision(spec: TrainSpec, device: torch.device, field: str = "train") -> str:
     """accelerate's word for the arithmetic: `no`, `bf16` or `fp16`.
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 def means_of(trainer: Trainer) -> dict[str, str]:
-    """Precision, order in memory, where samples lie, where the teacher's answers come from, what is compiled."""
+    """Precision, order in memory, where samples lie, where the teacher's answers come from, what is compiled, what is
+    shared out."""
     precision = trainer.accelerator.mixed_precision
     found = {"precision": "fp32" if precision == "no" else precision}
     if trainer.channels_last:
@@ -22,6 +23,8 @@ def means_of(trainer: Trainer) -> dict[str, str]:
     found["data"] = where if batches.streamed else f"on {trainer.device}" if batches.resident else "sent from memory"
     if not trainer.ranks.alone:
         found["ranks"] = f"{trainer.ranks.size} share each batch"
+    if weights := trainer.weights.means():
+        found["weights"] = weights
     if isinstance(trainer.teacher, PlannedTeacher) and trainer.raw.objective.needs_teacher(trainer.progress.epoch):
         found["teacher"] = trainer.teacher.means()
     compiled = trainer.raw.compiled

@@ -8,8 +8,13 @@ from torch import nn
 from kdstudio.project.spec import TrainSpec
 
 
-def build_optimizer(module: nn.Module, spec: TrainSpec) -> torch.optim.Optimizer:
-    """The spec's optimizer over all trainable parameters; biases and norms are not decayed."""
+def build_optimizer(module: nn.Module, spec: TrainSpec, fused: bool = True) -> torch.optim.Optimizer:
+    """The spec's optimizer over all trainable parameters; biases and norms are not decayed.
+
+    Args:
+        module, spec: What is trained, and how.
+        fused: Whether it may take its fused form, which some kinds of tensors have not.
+    """
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
     for parameter in module.parameters():
@@ -20,15 +25,23 @@ def build_optimizer(module: nn.Module, spec: TrainSpec) -> torch.optim.Optimizer
         {"params": plain, "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    # one pass over the weights in place of one for each of the optimizer's operations
-    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in (*decayed, *plain))
+    form = None
+    if fused:  # one pass over the weights in place of one for each of the optimizer's operations
+        form = all(parameter.device.type in ("cpu", "cuda") for parameter in (*decayed, *plain))
     if spec.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=spec.lr, fused=fused)
+        return torch.optim.AdamW(groups, lr=spec.lr, fused=form)
     nesterov = spec.nesterov and spec.momentum > 0
-    optimizer = torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=nesterov, fused=fused)
-    if fused and spec.momentum > 0:
-        # the fused form fails where some weights get their first gradient later than others, as a late term's do;
-        # a first step from zero is the same as one from nothing
-        for parameter in (*decayed, *plain):
-            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    optimizer = torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=nesterov, fused=form)
+    if form and spec.momentum > 0:
+        begin_momentum(optimizer)
     return optimizer
+
+
+def begin_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Begins the momentum of SGD with zeros: a first step from zero is the same as one from nothing.
+
+    The fused form fails where some weights get their first gradient later than others, as a late term's do.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)

@@ -171,9 +171,17 @@ class Probes:
         """Whether it is time for a snapshot. Cheap: asks the clock."""
         return time.monotonic() >= self._next
 
-    def take(self, student: nn.Module, objective: Objective, stage: str, step: int, epoch: int) -> None:
-        """Takes a snapshot now and sets the time of the next one."""
-        begin = time.monotonic()
+    def take(
+        self, student: nn.Module, objective: Objective, stage: str, step: int, epoch: int, spent: float = 0.0
+    ) -> None:
+        """Takes a snapshot now and sets the time of the next one.
+
+        Args:
+            student, objective: Whole.
+            stage, step, epoch: Where the training stands.
+            spent: Seconds that bringing the weights together has taken.
+        """
+        begin = time.monotonic() - spent
         if self.recorder.snapshots_waiting > 4:  # a disk that cannot follow must not fill the memory
             self._next = begin + self.spec.every_seconds
             return

@@ -18,7 +18,7 @@ from kdstudio.engine.cache import AskingStopped, TeacherCache
 from kdstudio.engine.chain import Link, links_of, warn_of_slices
 from kdstudio.engine.control import Control, Interrupted, Parked, StoppedNow
 from kdstudio.engine.data import Batches, DataBundle, load_data, preprocess_for
-from kdstudio.engine.device import pick_precision, pick_threads, seed_everything, seed_rank
+from kdstudio.engine.device import device_name, pick_precision, pick_threads, seed_everything, seed_rank
 from kdstudio.engine.evaluate import predict
 from kdstudio.engine.failures import crash, memory_error
 from kdstudio.engine.first_stage import FirstStage
@@ -28,7 +28,8 @@ from kdstudio.engine.objective import DistillationModule, Objective
 from kdstudio.engine.pool import Pool, gather, label_pool
 from kdstudio.engine.probes import Probes
 from kdstudio.engine.ranks.group import Ranks
-from kdstudio.engine.ranks.join import device_for, ranks_of
+from kdstudio.engine.ranks.join import device_for, ranks_of, shares_weights
+from kdstudio.engine.ranks.shardable import check_shardable
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.scorecard import score_run
 from kdstudio.engine.student_io import DESCRIPTION, save_student
@@ -195,6 +196,7 @@ class Session:
             pick_precision(link.experiment.train, self.device, link.train_place)
         if self.experiment.teacher is not None:
             pick_precision(self.experiment.teacher.train, self.device, "teacher.train")
+        self.shards = self.ranks.size if shares_weights(self.experiment, self.ranks) else 0
 
     def work(self, until: str = "") -> str:
         """All stages (see `execute`). Returns the last phase, `finished` or `stopped`."""
@@ -289,6 +291,8 @@ class Session:
         for link in self.links:
             with link.telling_place():
                 student = self._untrained("student", link, teacher)
+                if self.shards:
+                    check_shardable(student, link.stage)
                 shapes = check_wiring(link.experiment, teacher, student, self.bundle, self.preprocess)
                 self.shapes[link.stage] = shapes
                 self._objective(link, self._facts(teacher))
@@ -410,7 +414,7 @@ class Session:
         if len(objective.terms) > 1:
             shares = GradientShares(self.bundle.taught(stage), self.preprocess, self.device, teacher, others)
         batch = min(self.experiment.data.batch_size, len(self.bundle.taught(stage)))
-        accelerator = make_accelerator(self.device, spec, model, (batch, *self.bundle.input_shape))
+        accelerator = make_accelerator(self.device, spec, model, (batch, *self.bundle.input_shape), self.shards)
         cache = TeacherCache(self.root, self.experiment.cache, self._asking, self.ranks)
         self.stack.callback(cache.close)
         # after the stages before it, so that a stage's dropout does not depend on whether they ran in this process
@@ -479,16 +483,6 @@ class Session:
             root=self.root,
             tokenizer=self.bundle.tokenizer,
         )
-
-
-def device_name(device: torch.device) -> str:
-    """The device in people's words."""
-    if device.type == "cuda":
-        return f"{torch.cuda.get_device_name(device)} ({device})"
-    if device.type == "cpu":
-        threads = torch.get_num_threads()
-        return f"CPU ({threads} thread{'s' * (threads > 1)})"
-    return str(device)
 
 
 def data_of(run: RunFolder) -> DataBundle:

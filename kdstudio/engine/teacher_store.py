@@ -28,7 +28,7 @@ _NOT_ITS_VIEWS = {
 def teacher_key(spec: TeacherSpec, data: DataBase, bundle: DataBundle, root: Path) -> str:
     """16 hex digits that stand for all that decides the teacher's weights: spec, data, seed, and files it reads."""
     digest = hashlib.blake2b(digest_size=8)
-    left: dict[str, Any] = {"train": {"device", "devices", "checkpoint_seconds", "compile"}}
+    left: dict[str, Any] = {"train": {"device", "devices", "sharing", "checkpoint_seconds", "compile"}}
     if not spec.finetune:  # teachers from before there was a choice keep their keys
         left["finetune"] = True
     varies = bool(getattr(data, "augment", ())) or (bundle.text is not None and bundle.text.hides)

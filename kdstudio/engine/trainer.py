@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -17,26 +16,25 @@ from torch import Tensor
 
 from kdstudio.engine.arithmetic import channels_last, laid_out, suits_channels_last
 from kdstudio.engine.cache import AskingStopped, PlannedTeacher, TeacherCache
-from kdstudio.engine.checkpoint import load_checkpoint, save_checkpoint, telling_misfits
+from kdstudio.engine.checkpoint import save_checkpoint
 from kdstudio.engine.compiling import compile_stage
 from kdstudio.engine.control import Control, Interrupted, Parked
 from kdstudio.engine.data import Batch, Batches, DataBundle, Preprocess
 from kdstudio.engine.data.views import sharers
-from kdstudio.engine.device import memory_in_use, random_states, restore_random_states, seed_rank
-from kdstudio.engine.finite import check_weights
+from kdstudio.engine.device import memory_in_use
 from kdstudio.engine.gradients import GradientShares
+from kdstudio.engine.keep import load_best, resume, save_last
 from kdstudio.engine.means import means_of
 from kdstudio.engine.meter import Meter, Piece, Row, told
 from kdstudio.engine.objective import DistillationModule
-from kdstudio.engine.optim import build_optimizer
 from kdstudio.engine.probes import Probes
-from kdstudio.engine.ranks.gather import Together
 from kdstudio.engine.ranks.group import Ranks
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.teacher import Numbers, Teacher
 from kdstudio.engine.text.on_policy import OnPolicy
 from kdstudio.engine.train_eval import TrainEval
 from kdstudio.engine.validate import Validation
+from kdstudio.engine.weights import weights_of
 from kdstudio.project.schedules import learning_rate
 from kdstudio.project.spec import DataBase, TrainSpec
 from kdstudio.project.train_eval import SPLIT
@@ -138,16 +136,16 @@ class Trainer:
         self.raw = module.to(self.device)
         self.channels_last = len(bundle.input_shape) == 3 and suits_channels_last(module.student, self.device)
         laid_out(self.raw)
-        self.optimizer: Any = build_optimizer(self.raw, spec)
-        self.ranks.share(self.raw)
-        whole = self.raw if self.ranks.alone else Together(self.raw).to(self.device)
-        self.module, prepared = accelerator.prepare(whole, self.optimizer)
-        if accelerator.scaler is not None:
-            # only where it is needed: it searches the disk for a package at each step, a tenth of a small step
-            self.optimizer = prepared
         partial = bundle.is_language or stage in bundle.extra
         for term in module.objective.term_modules():
             term.partial = partial
+        self.weights = weights_of(self.raw, spec, accelerator, self.ranks)
+        self.module, self.optimizer = self.weights.module, self.weights.optimizer
+        self.weights.share_teachers(sources)
+        #: Whether the stage shows snapshots, which all ranks have to know where each has a part of the weights.
+        self.shows = probes is not None
+        if self.weights.sharded:
+            self.shows = self.ranks.decide(lambda: probes is not None)
         self.meter = Meter(recorder, stage, module.objective.names, self.device, partial, self.ranks)
         prefix = "" if stage == "student" else f"{stage}-"
         self.last_path = checkpoints / f"{prefix}last.pt"
@@ -178,50 +176,19 @@ class Trainer:
 
     def resume(self) -> bool:
         """Goes back to the last checkpoint of this stage. False where there is none."""
-        content = load_checkpoint(self.last_path, self.device)
-        self.ranks.check_alike(self.last_path, content)
-        if content is None:
-            return False
-        with telling_misfits(self.last_path):
-            self.raw.load_state_dict(content["module"])
-            self.optimizer.load_state_dict(content["optimizer"])
-            if self.accelerator.scaler is not None and content["scaler"]:
-                self.accelerator.scaler.load_state_dict(content["scaler"])
-            self.progress = Progress(**content["progress"])
-            restore_random_states(content["random"])
-            seed_rank(self.spec.seed, self.ranks.rank, self.progress.step)
-        self.recorder.event("resume", self.stage, self.progress.step - 1, self.progress.epoch)
-        logger.info("%s: resumed at step %d (epoch %d)", self.stage, self.progress.step, self.progress.epoch)
-        return True
+        return resume(self)
 
     def save_last(self) -> None:
-        """Writes the state between two steps. Losses and weights are checked first: no checkpoint of a broken step.
-
-        It holds nothing that is one rank's own but the random states of rank 0, so any number of ranks can go on.
-        """
+        """Writes the state between two steps. Losses and weights are checked first: no checkpoint of a broken step."""
         self.meter.flush()
-        check_weights(self.raw, self.stage, self.progress.step)
-        if not self.ranks.main:
-            return
-        scaler = self.accelerator.scaler
-        content = {
-            "module": self.raw.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": scaler.state_dict() if scaler is not None else {},
-            "progress": vars(self.progress),
-            "random": random_states(),
-        }
-        save_checkpoint(self.last_path, content)
+        with self.weights.whole():
+            self.weights.check(self.stage, self.progress.step)
+            save_last(self)
         self._saved_at = time.monotonic()
-        self.recorder.position(last_checkpoint=self.last_path.name)
 
     def load_best(self) -> None:
         """Puts the best epoch's weights into the network (the last ones where no epoch was scored)."""
-        content = load_checkpoint(self.best_path, self.device) if self.ranks.main else None
-        if content is not None:
-            with telling_misfits(self.best_path):
-                self.raw.load_state_dict(content["module"])
-        self.ranks.share(self.raw)
+        load_best(self)
 
     # -- the loop --------------------------------------------------------------------------------------------
 
@@ -248,28 +215,25 @@ class Trainer:
             return Outcome.FINISHED
         self.uncompiled = compile_stage(self)
         try:
-            if self.probes is not None:
-                self._snapshot()
+            self._snapshot()
             while progress.epoch < self.spec.epochs and not progress.done:
                 stopped = self._epoch()
                 if stopped:
                     return self._stop()
         except (Parked, Interrupted):
             self.save_last()
-            if self.probes is not None:
-                self._snapshot()
-            raise
-        if self.probes is not None:
             self._snapshot()
+            raise
+        self._snapshot()
         return Outcome.FINISHED
 
     def _stop(self) -> Outcome:
-        self.save_last()
-        stale = self.progress.stale_epochs
-        self._score()  # the part of an epoch counts too: its weights may be the best
-        self.progress.stale_epochs = min(stale, self.progress.stale_epochs)
-        self.save_last()
-        if self.probes is not None:
+        with self.weights.whole(teachers=True):
+            self.save_last()
+            stale = self.progress.stale_epochs
+            self._score()  # the part of an epoch counts too: its weights may be the best
+            self.progress.stale_epochs = min(stale, self.progress.stale_epochs)
+            self.save_last()
             self._snapshot()
         self.recorder.event("stop", self.stage, self.progress.step, self.progress.epoch)
         return Outcome.STOPPED
@@ -294,7 +258,7 @@ class Trainer:
             self._step(batch)
             progress.step += 1
             progress.batch += 1
-            if self.probes is not None and self.probes.due():
+            if not self.weights.sharded and self._snapshot_is_due():
                 self._snapshot()
             if self.ranks.alone and self._save_is_due():
                 self.save_last()
@@ -302,23 +266,28 @@ class Trainer:
         self._meet(at_once=True)
         progress.epoch += 1
         progress.batch = 0
-        self._score()
-        patience = self.spec.early_stop
-        early = patience is not None and progress.stale_epochs >= patience
-        progress.done = early or progress.epoch >= self.spec.epochs
-        if early:
-            text = f"no better validation score for {patience} epochs"
-            self.recorder.event("early-stop", self.stage, progress.step, progress.epoch, text)
-            logger.info("%s: stopped early, %s", self.stage, text)
-        self.save_last()
+        with self.weights.whole(teachers=True):
+            self._score()
+            patience = self.spec.early_stop
+            early = patience is not None and progress.stale_epochs >= patience
+            progress.done = early or progress.epoch >= self.spec.epochs
+            if early:
+                text = f"no better validation score for {patience} epochs"
+                self.recorder.event("early-stop", self.stage, progress.step, progress.epoch, text)
+                logger.info("%s: stopped early, %s", self.stage, text)
+            self.save_last()
         return False
+
+    def _snapshot_is_due(self) -> bool:
+        return self.probes is not None and self.probes.due()
 
     def _save_is_due(self) -> bool:
         return time.monotonic() - self._saved_at > self.spec.checkpoint_seconds
 
     def _meet(self, at_once: bool = False) -> None:
         """Answers requests. Several ranks do so at the same step, a few times a second; they then bring their metrics
-        together, and rank 0 saves if it is time to.
+        together, and rank 0 saves if it is time to. Where each has a part of the weights, all of them take part in what
+        rank 0 finds due: the snapshots, too.
         """
         if self.ranks.alone:
             self.control.poll(self._on_hold)
@@ -327,10 +296,18 @@ class Trainer:
         if step < self._meeting and not at_once:
             return
         self.meter.flush()
-        steps = self.ranks.meet(self.control, self._on_hold, step)
+        due = bool(step) and self._save_is_due(), self._snapshot_is_due()
+        steps, agreed = self.ranks.meet(self.control, self._on_hold, step, due)
         self._meeting = step + (steps if self.spec.checkpoint_seconds else 1)
-        if self.ranks.main and step and self._save_is_due():
-            self.save_last()
+        save, show = agreed
+        if not self.weights.sharded:
+            save, show = self.ranks.main and save, False
+        if save or show:
+            with self.weights.whole(teachers=show):
+                if save:
+                    self.save_last()
+                if show:
+                    self._snapshot()
 
     def _ask_teachers(self) -> None:
         """Has the teachers' answers of the current epoch ready, where they are kept."""
@@ -387,7 +364,7 @@ class Trainer:
             measured.append(Piece(share, loss.detach(), parts, told(outputs), targets))
         norm = None
         if self.spec.clip_norm is not None:
-            norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.spec.clip_norm)
+            norm = self.weights.norm(self.accelerator.clip_grad_norm_(self.module.parameters(), self.spec.clip_norm))
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._measure(lr, measured, norm, batch.share)
@@ -425,7 +402,7 @@ class Trainer:
     def _score(self) -> None:
         """Validates, and keeps the weights if they are the best so far. The network is in train mode afterwards."""
         self.meter.flush()
-        check_weights(self.raw, self.stage, self.progress.step)
+        self.weights.check(self.stage, self.progress.step)
         progress = self.progress
         step = max(0, progress.step - 1)
         values = self.ranks.decide(lambda: self.validation.score(self.raw, self.accelerator))
@@ -443,8 +420,8 @@ class Trainer:
             progress.stale_epochs = 0
             metric = self.validation.metric
             score = values[metric]
-            content = {"module": self.raw.state_dict(), "epoch": progress.epoch, "score": score}
             if self.ranks.main:
+                content = {"module": self.raw.state_dict(), "epoch": progress.epoch, "score": score}
                 save_checkpoint(self.best_path, content)
             self.recorder.event("best", self.stage, step, progress.epoch, f"{score:.4f}")
             if self.stage == "student":
@@ -464,9 +441,15 @@ class Trainer:
             logger.info("%s: shares of the gradient: %s", self.stage, text)
 
     def _snapshot(self) -> None:
-        assert self.probes is not None
-        progress = self.progress
-        self.probes.take(self.raw.student, self.raw.objective, self.stage, progress.step, progress.epoch)
+        """Takes a snapshot, of a stage that shows any."""
+        if not self.shows:
+            return
+        begin, progress = time.monotonic(), self.progress
+        with self.weights.whole(teachers=True):
+            spent = time.monotonic() - begin if self.weights.sharded else 0.0
+            if self.probes is not None:
+                student, objective = self.raw.student, self.raw.objective
+                self.probes.take(student, objective, self.stage, progress.step, progress.epoch, spent)
 
     def _report(self, samples: int) -> None:
         """Position and speed for `state.json`, which the heartbeat writes."""

@@ -58,6 +58,7 @@ MEANS = {
     "memory": mark("Order in memory"),
     "data": mark("Samples"),
     "ranks": mark("Processes"),
+    "weights": mark("Weights"),
     "teacher": mark("Teacher"),
     "compile": mark("Compiled"),
 }

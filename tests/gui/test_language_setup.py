@@ -33,11 +33,12 @@ from kdstudio.gui.language import CONTEXT
 from kdstudio.gui.setup.draft import Found
 from kdstudio.gui.setup.fields import Fold
 from kdstudio.gui.setup.joins import join
+from kdstudio.gui.setup.labels import CHOICES, LABELS
 from kdstudio.gui.setup.pair_dialog import PairDialog
 from kdstudio.gui.setup.presets import PRESETS, apply_preset
 from kdstudio.gui.setup.schema import FieldSchema, fields_of
 from kdstudio.gui.setup.sections import SECTIONS
-from kdstudio.gui.setup.words import CHOICES, LABELS, TERMS, choice_text, empty_text, hint_of, label_inside, term_inside
+from kdstudio.gui.setup.words import TERMS, choice_text, empty_text, hint_of, label_inside, term_inside
 from kdstudio.project.errors import KDStudioError
 from kdstudio.project.folder import Project
 from kdstudio.project.spec import Experiment, JoinRule

@@ -329,6 +329,8 @@ def test_every_field_of_the_experiment_can_be_reached(setup: SetupKit) -> None:
         "teacher.model": "timm:x",
         "student.model": "timm:x",
         "train.schedule": "multistep",
+        "train.devices": 2,
+        "teacher.train.devices": 2,
         "evaluate.latency": True,
         "cache.vocabulary": "top-k",
         "trackers": ["tensorboard"],

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QFileDialog, QLabel, QStyle, QStyleOptionComboBox
 
 from kdstudio.gui.setup.fields import COLUMN
 from kdstudio.gui.setup.problems import placed
+from kdstudio.gui.setup.words import choice_text, is_relevant
 from kdstudio.gui.theme import Theme
 from kdstudio.project.errors import Problem
 from tests.gui.setup_kit import SetupKit
@@ -34,6 +35,13 @@ def test_a_number_beyond_its_range_stays_and_says_the_range(
     assert setup.field(path).editor.spin.text() == typed
     assert range_ in box.note.text()
     assert box.note.objectName() == "error"
+
+
+def test_what_devices_share_matters_where_there_are_several() -> None:
+    assert not is_relevant("sharing", {"devices": 1})
+    assert not is_relevant("sharing", {})
+    assert is_relevant("sharing", {"devices": 2})
+    assert choice_text("sharing", "fsdp") == "Batch and weights (FSDP)"
 
 
 def test_the_arrows_keep_to_the_range(setup: SetupKit) -> None:

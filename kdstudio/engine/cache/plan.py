@@ -193,6 +193,7 @@ class PlannedTeacher:
         bytes: What its answers take on the disk, when all are there.
         choices: What makes the cached forms, in order: the next one is used where a type cannot hold the answers.
         cached: The form in use; None while the teacher itself is asked.
+        shards: The ranks that its weights are shared out over; 0 where each has them whole.
     """
 
     def __init__(self, teacher: Teacher, name: str, ranks: Ranks | None = None) -> None:
@@ -203,6 +204,7 @@ class PlannedTeacher:
         self.bytes = 0
         self.choices: list[Callable[[], CachedTeacher]] = []
         self.cached: CachedTeacher | None = None
+        self.shards = 0
 
     @property
     def model(self) -> torch.nn.Module:
@@ -221,6 +223,7 @@ class PlannedTeacher:
         """Where its answers come from, in a few words."""
         if self.cached is None or not self.cached.answers:
             how = "works at each step" if self.live.compiled is None else "works at each step, compiled"
+            how += f", 1/{self.shards} of it on each rank" if self.shards else ""
             return f"{how}: {self.why}" if self.why else how
         return f"answers are kept ({self.cached.kept}, {size_text(self.bytes)})"
 

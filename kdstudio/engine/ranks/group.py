@@ -174,16 +174,19 @@ class Ranks:
         """Whether rank 0 has left a work of `least`, so that the others need not finish it."""
         return self._store is not None and self._store.check([_ENDING])
 
-    def meet(self, control: Control, on_hold: Callable[[bool], None], step: int) -> int:
+    def meet(
+        self, control: Control, on_hold: Callable[[bool], None], step: int, due: tuple[bool, bool] = (False, False)
+    ) -> tuple[int, tuple[bool, bool]]:
         """All ranks look at the requests to the run at the same step; while it is on hold they wait here.
 
         Args:
             control: Rank 0's reads the requests; the others' only hear signals.
             on_hold: See `Control.poll`.
             step: Where the training stands.
+            due: What rank 0 finds due: a checkpoint, and a snapshot.
 
         Returns:
-            The number of steps to the next meeting.
+            The number of steps to the next meeting, and what rank 0 finds due.
 
         Raises:
             Parked, StoppedNow, Interrupted: On all ranks. `stop` sets `control.stop_requested` on all.
@@ -196,15 +199,15 @@ class Ranks:
             code = _ENDS.index(type(request))
         if not code and control.stop_requested:
             code = _STOP
-        agreed = torch.tensor([code, pace if self.main else 0])
+        agreed = torch.tensor([code, *((pace, *due) if self.main else (0, 0, 0))])
         distributed.all_reduce(agreed, distributed.ReduceOp.MAX)
-        code, steps = agreed.tolist()
+        code, steps, save, show = agreed.tolist()
         self._met_at, self._met_step = time.monotonic(), step
         if code == _STOP:
             control.stop_requested = True
         elif code:
             raise _ENDS[code]()  # type: ignore[misc]
-        return max(1, steps)
+        return max(1, steps), (bool(save), bool(show))
 
     def _pace(self, step: int) -> int:
         """So many steps take the time between two meetings."""

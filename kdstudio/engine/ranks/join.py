@@ -21,8 +21,8 @@ from kdstudio.engine.ranks.group import PATIENCE, Ranks, lost
 from kdstudio.engine.ranks.workers import Workers
 from kdstudio.project.errors import InputError, KDStudioError
 from kdstudio.project.runs.folder import RunFolder
-from kdstudio.project.runs.place import LAUNCHED_BY, Place
-from kdstudio.project.spec import TrainSpec
+from kdstudio.project.runs.place import LAUNCHED_BY, SHARDED_BY, Place
+from kdstudio.project.spec import Experiment, TrainSpec
 
 logger = logging.getLogger("kdstudio")
 
@@ -68,6 +68,35 @@ def device_for(spec: TrainSpec, place: Place, size: int) -> torch.device:
     return torch.device("cuda", place.local_rank)
 
 
+def shares_weights(experiment: Experiment, ranks: Ranks) -> bool:
+    """Whether the ranks share out the weights of what is trained.
+
+    Args:
+        experiment: Asks for it, with `train.sharing`.
+        ranks: A launcher may have asked for it, too.
+
+    Raises:
+        InputError: The student is to write text as it learns.
+    """
+    asked = experiment.train.sharing == "fsdp"
+    if ranks.alone:
+        if asked:
+            logger.info("train.sharing: there is one device, and it has the weights whole")
+        return False
+    if ranks.place.sharded and not asked:
+        logger.info("accelerate launch asks for FSDP: the devices share out the weights, as with train.sharing: fsdp")
+    if not (asked or ranks.place.sharded):
+        return False
+    if experiment.on_policy is not None:
+        raise InputError(
+            "train.sharing: the weights cannot be shared out where the student writes text as it learns (on_policy)",
+            why="each device would need the whole network to write with",
+            fix="set train.sharing to ddp and start without --use_fsdp, set train.devices to 1, or leave on_policy out",
+            kind="device",
+        )
+    return True
+
+
 @contextmanager
 def ranks_of(
     run: RunFolder, spec: TrainSpec, size: int, arguments: list[str], on_hang: Callable[[KDStudioError], None]
@@ -92,14 +121,14 @@ def ranks_of(
     device = device_for(spec, place, size)
     if size == 1:
         # what a launcher says of a single process would have accelerate make a group of it
-        with _environment(dict.fromkeys(LAUNCHED_BY, None)):
+        with _environment(dict.fromkeys((*LAUNCHED_BY, *_of_fsdp()), None)):
             yield Ranks()
         return
     _available()
     if place.launched:
         store = _launched_store()
         store.set(_FOLDER, str(run.path))
-        with _grouped(Ranks(place, store), store, device) as ranks:
+        with _environment(dict.fromkeys(_of_fsdp(), None)), _grouped(Ranks(place, store), store, device) as ranks:
             yield ranks
         return
     place = replace(place, size=size)
@@ -116,7 +145,7 @@ def ranks_of(
     if sys.platform == "linux":  # whatever the machine's name resolves to
         around["GLOO_SOCKET_IFNAME"] = os.environ.get("GLOO_SOCKET_IFNAME", "lo")
     with (
-        _environment({**around, "RANK": "0", "LOCAL_RANK": "0"}),
+        _environment({**dict.fromkeys(_of_fsdp(), None), **around, "RANK": "0", "LOCAL_RANK": "0"}),
         Workers(run, size, around, arguments, hangs) as workers,
         _grouped(Ranks(place, store, workers.ended), store, device) as ranks,
     ):
@@ -147,7 +176,7 @@ def joined(place: Place) -> Iterator[tuple[Ranks, RunFolder]]:
     except KDStudioError as error:
         ranks.report(error)
         raise
-    with _grouped(ranks, store, device):
+    with _environment(dict.fromkeys(_of_fsdp(), None)), _grouped(ranks, store, device):
         yield ranks, run
 
 
@@ -191,6 +220,11 @@ def _available() -> None:
             fix="set train.devices to 1, or install another build",
             kind="device",
         )
+
+
+def _of_fsdp() -> list[str]:
+    """What a launcher has said of FSDP: accelerate and transformers would go by it at each network they make."""
+    return [name for name in os.environ if name == SHARDED_BY or name.startswith("FSDP_")]
 
 
 @contextmanager

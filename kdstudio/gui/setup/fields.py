@@ -22,9 +22,10 @@ from kdstudio.gui.icons import icon
 from kdstudio.gui.language import tr, trn
 from kdstudio.gui.setup.context import Context
 from kdstudio.gui.setup.editors import BoolEditor, Editor, editor_for
+from kdstudio.gui.setup.labels import UNITS
 from kdstudio.gui.setup.pickers import special_editor
 from kdstudio.gui.setup.schema import FieldSchema
-from kdstudio.gui.setup.words import SPANS, UNITS, hint_of
+from kdstudio.gui.setup.words import SPANS, hint_of
 from kdstudio.gui.sweeps.suggestions import sweepable
 
 #: Width of a column of fields, in digits at the size of text in force.

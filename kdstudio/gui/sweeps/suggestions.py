@@ -12,8 +12,9 @@ from kdstudio.project.spec.sweep import FIXED
 from kdstudio.project.sweeps.folder import leaf_paths, value_at
 
 #: What says nothing about how the student learns.
-OUT = re.compile(r"(data\.(source|download|path|folder|unreadable|workers)|train\.(device|devices|checkpoint_seconds)|"
-                 r"(monitor|evaluate)\..*|.*\.(term|source|version|weights)|notes|name|version|baseline)$")  # fmt: skip
+OUT = re.compile(r"(data\.(source|download|path|folder|unreadable|workers)|"
+                 r"train\.(device|devices|sharing|checkpoint_seconds)|(monitor|evaluate)\..*|"
+                 r".*\.(term|source|version|weights)|notes|name|version|baseline)$")  # fmt: skip
 #: By the last word of the path: what is usually tried, and whether logarithmically.
 USUAL = {
     "temperature": ("1, 2, 4, 8, 16", False),

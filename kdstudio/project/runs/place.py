@@ -10,6 +10,8 @@ from dataclasses import dataclass
 SPAWNED = "KDSTUDIO_RANK_OF"
 #: The variables in which launchers say which rank a process is.
 LAUNCHED_BY = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+#: Set by `accelerate launch --use_fsdp`.
+SHARDED_BY = "ACCELERATE_USE_FSDP"
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,14 @@ class Place:
         rank, size: Its number, and how many there are on all machines.
         local_rank: Its number on this machine, which is that of its CUDA device.
         launched: Whether a launcher has started all of them: torchrun, accelerate launch, or a run's first process.
+        sharded: Whether the launcher asks for weights that are shared out over them, as `train.sharing: fsdp` does.
     """
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
     launched: bool = False
+    sharded: bool = False
 
     @classmethod
     def here(cls, environment: Mapping[str, str] | None = None) -> Place:
@@ -37,7 +41,8 @@ class Place:
         rank, size = int(numbers[0]), int(numbers[1])
         if not rank < size:
             return cls()
-        return cls(rank, size, int(numbers[2]) if numbers[2].isdigit() else rank, True)
+        sharded = found.get(SHARDED_BY, "").lower() == "true"
+        return cls(rank, size, int(numbers[2]) if numbers[2].isdigit() else rank, True, sharded)
 
 
 #: The place of a process that works alone.

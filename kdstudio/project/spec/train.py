@@ -45,6 +45,9 @@ class TrainSpec(Strict):
     devices: int = Field(1, ge=1, le=1024)
     """Devices of this machine that share each batch, one process each; those of the experiment count for all its
     networks. Under torchrun the processes that it has started count."""
+    sharing: Literal["ddp", "fsdp"] = "ddp"
+    """What several devices share: ddp, each batch; fsdp, also weights, gradients and the optimizer's state, of which
+    each device then holds a part. That of the experiment counts for all its networks."""
     seed: int = Field(0, ge=0, le=2**31 - 1)
     """Seed of the initial weights, the order of samples, augmentation and dropout."""
     deterministic: bool = True
