@@ -79,7 +79,7 @@ class Bench:
 
     def figures(self) -> list[Figure]:
         """The figures of the pair."""
-        with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
+        with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
             root = Path(scratch)
             spec = self.pair.experiment(SOFT, [], "fp32").train
             floor = BareLoop(self.pair.networks(self.bundle, root)[1], self.bundle, spec, self.pair.batch, self.device)

@@ -98,7 +98,7 @@ def most_memory(pair: Pair, variant: str) -> float:
     device = pick_device("auto")
     torch.set_num_threads(1)
     before = psutil.Process().memory_info().rss
-    with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         root, bundle = Path(scratch), pair.bundle()
         if term is None:
             spec = pair.experiment(SOFT, [], "fp32").train
@@ -158,7 +158,7 @@ def _busy(device: torch.device) -> Iterable[Figure]:
     from torch.profiler import ProfilerActivity, profile
 
     pair = PAIRS[0]
-    with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         root, bundle = Path(scratch), pair.bundle()
         experiment = pair.experiment(SOFT, [], "auto")
         experiment.data.batch_size = BUSY_BATCH

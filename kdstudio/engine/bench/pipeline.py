@@ -64,7 +64,7 @@ def measure(quick: bool) -> BenchResult:
 
 def _end_to_end(pair: Pair, seconds: float, rounds: int) -> Iterator[Figure]:
     kind = pair.name.split()[0].rstrip("0123456789")
-    with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         root, bundle = Path(scratch), pair.bundle()
         experiment = pair.experiment(SOFT, ["crop", "flip"], "auto")
         ours = engine_loop(pair, bundle, experiment, "on", root, root / "run", stack, CPU)
@@ -81,7 +81,7 @@ def _end_to_end(pair: Pair, seconds: float, rounds: int) -> Iterator[Figure]:
 
 def _from_disk(pair: Pair, seconds: float, rounds: int) -> Figure:
     """A step with images that are read ahead from the disk, to one with images in memory."""
-    with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         root, bundle = Path(scratch), pair.bundle()
         experiment = pair.experiment(SOFT, ["crop", "flip"], "fp32")
         file = root / "train.bin"

@@ -116,7 +116,7 @@ def _added(name: str, seconds: dict[str, list[float]], target: float | None) -> 
 
 def _take_turns(networks: dict[str, Any], seconds: float, pairs: int) -> Turns:
     order = random.Random(0)
-    with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         loops = {kind: _loop(networks, Path(scratch) / kind, kind == "with", stack) for kind in ("with", "without")}
         with_probes = loops["with"]
         ends = [_timed(with_probes.snapshot)]
