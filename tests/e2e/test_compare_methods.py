@@ -43,6 +43,7 @@ def test_it_runs_and_keeps_what_is_finished(project: Project, command: Command) 
     assert "No method has enough seeds" in command(*words, "--table")[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_ctrl_c_parks_and_the_next_call_goes_on(project: Project, command: Command) -> None:
     words = ["bench", "methods", str(project.root / "quick"), "--methods", "soft", "--seeds", "1"]

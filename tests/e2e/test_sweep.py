@@ -86,6 +86,7 @@ def test_killed_processes_lose_nothing_and_repeat_nothing(project: Project) -> N
     assert len(project.runs(sweep.name)) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_a_stop_parks_and_it_goes_on(project: Project) -> None:
     process = start(project.root / "quick", "--vary", f"{T}=1,2", "--set", "train.epochs=2000")

@@ -159,6 +159,7 @@ def test_two_ranks_have_the_losses_of_one(lab: Any, hints: list[dict[str, Any]])
     assert two.scorecard() is not None
 
 
+@pytest.mark.slow
 def test_the_memory_of_contrasts_takes_in_all_ranks(lab: Any) -> None:
     term = {
         "term": "contrastive",
@@ -183,7 +184,7 @@ def parked(lab: Any, devices: int, step: int = 6) -> RunFolder:
     return run
 
 
-@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+@pytest.mark.parametrize(("before", "after"), [pytest.param(2, 1, marks=pytest.mark.slow), (1, 2)])
 def test_a_parked_run_goes_on_with_another_number_of_ranks(lab: Any, before: int, after: int) -> None:
     whole = lab.run(train={"epochs": 8}, cache={"use": "off"})
     run = parked(lab, before)

@@ -226,7 +226,7 @@ def test_a_damaged_student(run: RunFolder, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-@pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize("how", [pytest.param("SIGTERM", marks=pytest.mark.slow), "SIGKILL"])
 def test_an_export_that_is_ended_leaves_no_process(run: RunFolder, how: str) -> None:
     """The checking process hangs, as one with a huge student would; then its parent is ended."""
     description = json.loads((run.student_dir / "student.json").read_text())

@@ -283,7 +283,10 @@ def test_pieces_of_a_batch_are_one_batch(texts: Any) -> None:
     assert run.state().phase == "finished"
 
 
-@pytest.mark.parametrize("kind", ["transformers", "onnx", pytest.param("onnx-int8", marks=pytest.mark.slow)])
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("transformers", "onnx-int8")]
+
+
+@pytest.mark.parametrize("kind", ["onnx", *SLOW])
 def test_it_is_exported(texts: Any, kind: str) -> None:
     run = texts.run(**fields(train=train(1)))
     folder = run.exports_dir() / kind
