@@ -89,7 +89,7 @@ def test_killed_processes_lose_nothing_and_repeat_nothing(project: Project) -> N
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_a_stop_parks_and_it_goes_on(project: Project) -> None:
-    process = start(project.root / "quick", "--vary", f"{T}=1,2", "--set", "train.epochs=2000")
+    process = start(project.root / "quick", "--vary", f"{T}=1,2", "--set", "train.epochs=20000")
     sweep = _when_going(project, process)
     sweep.ask_stop()
     out, _ = process.communicate(timeout=PATIENCE)
