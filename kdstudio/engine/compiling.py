@@ -119,8 +119,7 @@ class CompiledStudent:
         with autocast():
             found = self(inputs, layers)[0].detach().float()
             plain = self.student(inputs).detach().float()
-        error = float((found - plain).abs().max() / plain.abs().max().clamp(min=1e-6))
-        return f"its answers are off by {100 * error:.2g} %" if not error < _TOLERANCE else ""
+        return _difference(found, plain)
 
 
 class CompiledTeacher:
@@ -226,8 +225,7 @@ def compile_teacher(teacher: Teacher, inputs: Tensor, autocast: Callable[[], Abs
             plain, _ = teacher(inputs)
             teacher.compiled = CompiledTeacher(teacher.model, tuple(inputs.shape))
             found, _ = teacher(inputs)
-        error = float((found - plain).abs().max() / plain.abs().max().clamp(min=1e-6))
-        why = f"its answers are off by {100 * error:.2g} %" if not error < _TOLERANCE else ""
+        why = _difference(found.float(), plain.float())
     except Exception as error:  # as with the student
         why = _reason(error)
     if why:
@@ -236,6 +234,12 @@ def compile_teacher(teacher: Teacher, inputs: Tensor, autocast: Callable[[], Abs
     else:
         logger.info("compiled the teacher in %.1f s", time.monotonic() - begin)
     return why
+
+
+def _difference(found: Tensor, plain: Tensor) -> str:
+    """In words, by how much compiled answers are off; empty where that is what rounding does."""
+    error = float((found - plain).abs().max() / plain.abs().max().clamp(min=1e-6))
+    return "" if error < _TOLERANCE else f"its answers are off by {100 * error:.2g} %"
 
 
 def _is_chancy(model: nn.Module) -> bool:

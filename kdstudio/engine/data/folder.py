@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import unicodedata
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,9 +119,10 @@ def load_folder_data(spec: ImageFolder, root: Path, progress: Progress | None = 
     splits: dict[str, ArraySplit] = {}
     contents: dict[str, tuple[list[str], list[int]]] = {}
     damaged: list[str] = []
+    numbers = {name: number for number, name in enumerate(classes)}
     for split, listing in listings.items():
         whole = found.whole(split, len(listing.files))
-        labels = torch.tensor([classes.index(listing.files[at][1]) for at in whole], dtype=torch.int64)
+        labels = torch.tensor([numbers[listing.files[at][1]] for at in whole], dtype=torch.int64)
         splits[split] = ArraySplit(images[split], labels)
         if len(whole) < len(listing.files):
             splits[split] = ArraySplit(chosen(images[split], torch.from_numpy(whole)), labels)
@@ -252,7 +252,8 @@ def _decoded(
 ) -> tuple[_Found, dict[str, torch.Tensor]]:
     """The images of each split, with what decoding them has found; from the disk where they are kept there."""
     total = sum(len(listing.files) for listing in listings.values())
-    if not belongs_on_disk(spec, root, total):
+    store = ImageStore(root, spec, base, {split: [p for p, _ in each.files] for split, each in listings.items()})
+    if not belongs_on_disk(spec, root, total, lambda: store.found() is not None):
         found = _Found()
         side, channels = spec.image_size, 1 if spec.grayscale else 3
         arrays = {
@@ -260,22 +261,21 @@ def _decoded(
         }
         _read_all(spec, base, listings, arrays, found, progress)
         return found, {split: torch.from_numpy(array) for split, array in arrays.items()}
-    store = ImageStore(root, spec, base, {split: [p for p, _ in each.files] for split, each in listings.items()})
 
     def waiting() -> None:
         if progress is not None:
             progress("Waiting for another run that reads the images", 0, 0)
 
     known = store.found()
-    with store.filling(waiting) if known is None else nullcontext():
-        known = store.found()  # the other one may have finished
-        if known is None:
-            found = _Found()
-            arrays = {split: store.new(split) for split in listings}
-            _read_all(spec, base, listings, arrays, found, progress)
-            store.finish(arrays, found.to_dict())
-        else:
-            found = _Found.from_dict(known)
+    if known is None:
+        with store.filling(waiting):
+            known = store.found()  # another one may have been here
+            if known is None:
+                fresh, new = _Found(), {split: store.new(split) for split in listings}
+                _read_all(spec, base, listings, new, fresh, progress)
+                known = fresh.to_dict()
+                store.finish(new, known)
+    found = _Found.from_dict(known)
     mapped = {split: as_tensor(DiskImages([store.images(split)], None, store.folder, split)) for split in listings}
     return found, mapped
 
@@ -284,7 +284,7 @@ def _read_all(
     spec: ImageFolder,
     base: Path,
     listings: dict[str, _Listing],
-    arrays: dict[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray],
     found: _Found,
     progress: Progress | None,
 ) -> None:

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ logger = logging.getLogger("kdstudio")
 
 #: Images are kept in memory where they take at most this share of what is free.
 MEMORY_SHARE = 0.7
-#: On the disk they leave at least this share of what is free.
+#: On the disk they take at most this share of what is free.
 _DISK_SHARE = 0.9
 #: Raised when decoding comes out otherwise.
 _FORMAT = 1
@@ -46,29 +47,25 @@ class ImageStore:
         spec: The folder, and how its images are read.
         base: Where the folder is.
         files: The images of each split, in their order.
-
-    Raises:
-        StorageError: The cache cannot be written to.
     """
 
     def __init__(self, root: Path, spec: ImageFolder, base: Path, files: Mapping[str, Sequence[Path]]) -> None:
-        digest = hashlib.blake2b(f"{_FORMAT} {spec.image_size} {spec.grayscale}".encode(), digest_size=8)
-        for split, paths in files.items():
-            for path in paths:
-                found = path.stat()
-                where = path.relative_to(base).as_posix()
-                digest.update(f"\0{split}\0{where}\0{found.st_size}\0{found.st_mtime_ns}".encode())
-        self.folder = root / CACHE_DIR / f"{IMAGES}{digest.hexdigest()}"
+        self._root, self._spec, self._base, self._files = root, spec, base, files
         side = spec.image_size
         self._shapes = {split: (len(paths), 1 if spec.grayscale else 3, side, side) for split, paths in files.items()}
-        self._root = root
         self._about = {"images": spec.path, "rows": sum(map(len, files.values())), "side": side}
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            mark_rebuildable(self.folder.parent)
-        except OSError as error:
-            raise storage_error(self.folder, error) from error
-        mark_used(self.folder)
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where they are kept: named by all files, which are looked at for that."""
+        spec = self._spec
+        digest = hashlib.blake2b(f"{_FORMAT} {spec.image_size} {spec.grayscale}".encode(), digest_size=8)
+        for split, paths in self._files.items():
+            for path in paths:
+                found = path.stat()
+                where = path.relative_to(self._base).as_posix()
+                digest.update(f"\0{split}\0{where}\0{found.st_size}\0{found.st_mtime_ns}".encode())
+        return self._root / CACHE_DIR / f"{IMAGES}{digest.hexdigest()}"
 
     def found(self) -> dict[str, Any] | None:
         """What was noted when all images were decoded; None where they are not, or no longer, all there."""
@@ -87,7 +84,15 @@ class ImageStore:
 
         Args:
             waiting: Called again and again while another one does.
+
+        Raises:
+            StorageError: The cache cannot be written to.
         """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            mark_rebuildable(self.folder.parent)
+        except OSError as error:
+            raise storage_error(self.folder, error) from error
         lock = FileLock(self.folder / ".lock")
         while True:
             try:
@@ -103,7 +108,7 @@ class ImageStore:
         finally:
             lock.release()
 
-    def new(self, split: str) -> np.ndarray:
+    def new(self, split: str) -> np.memmap[Any, np.dtype[np.uint8]]:
         """uint8 [N, C, S, S], to be written."""
         path, shape = self._path(split), self._shapes[split]
         try:
@@ -117,17 +122,17 @@ class ImageStore:
         except OSError as error:
             raise storage_error(path, error) from error
 
-    def finish(self, arrays: Mapping[str, np.ndarray], found: Mapping[str, Any]) -> None:
+    def finish(self, arrays: Mapping[str, np.memmap[Any, np.dtype[np.uint8]]], found: Mapping[str, Any]) -> None:
         """Says that all images are there: from now on they are not decoded again."""
         for array in arrays.values():
-            if isinstance(array, np.memmap):
-                array.flush()
+            array.flush()
         write_bytes(self.folder / _FOUND, json.dumps(found).encode())
         write_bytes(self.folder / DESCRIPTION, json.dumps({**self._about, "made": time.time()}).encode())
 
     def images(self, split: str) -> torch.Tensor:
         """uint8 [N, C, S, S], mapped from the file."""
         path = self._path(split)
+        mark_used(self.folder)
         try:
             # copy on write: PyTorch takes no array that is read-only
             return torch.from_numpy(np.memmap(path, np.uint8, "c", shape=self._shapes[split]))
@@ -138,8 +143,14 @@ class ImageStore:
         return self.folder / f"{split}.bin"
 
 
-def belongs_on_disk(spec: ImageFolder, root: Path, total: int) -> bool:
+def belongs_on_disk(spec: ImageFolder, root: Path, total: int, decoded: Callable[[], bool]) -> bool:
     """Whether the decoded images of a folder are kept on the disk and not in memory.
+
+    Args:
+        spec: The folder.
+        root: The project.
+        total: The number of images.
+        decoded: Says whether they are on the disk already, and need no more room there.
 
     Raises:
         DataError: They fit into neither, or not where they are asked for.
@@ -148,7 +159,7 @@ def belongs_on_disk(spec: ImageFolder, root: Path, total: int) -> bool:
     memory, disk = psutil.virtual_memory().available, shutil.disk_usage(root).free
     if spec.keep_in != "disk" and needed <= memory * MEMORY_SHARE:
         return False
-    if spec.keep_in != "memory" and needed <= disk * _DISK_SHARE:
+    if spec.keep_in != "memory" and (needed <= disk * _DISK_SHARE or decoded()):
         logger.info("%s: %s of images are read from the disk, batch by batch", spec.path, size_text(needed))
         return True
     there = {

@@ -161,6 +161,16 @@ def test_no_place_at_all(image_folder: Make, monkeypatch: pytest.MonkeyPatch) ->
     assert "data.image_size" in caught.value.fix
 
 
+def test_images_that_are_there_need_no_more_room(image_folder: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = image_folder({"cat": 6, "dog": 6})
+    fingerprint = load(base).fingerprint()
+    monkeypatch.setattr(image_store.shutil, "disk_usage", lambda path: type("Disk", (), {"free": 0}))
+    assert load(base).fingerprint() == fingerprint
+    Image.fromarray(np.full((9, 9, 3), 77, np.uint8)).save(base / "cat" / "00.png")
+    with pytest.raises(DataError, match="asks for the project's disk"):
+        load(base)
+
+
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot say beforehand")
 def test_a_disk_that_is_full_is_told_before_it_is_written_to(
     image_folder: Make, monkeypatch: pytest.MonkeyPatch
