@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -17,6 +18,16 @@ import pytest
 
 # Before torch is loaded, and for all child processes: several tests run at once, and threads that wait for a core spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def what_is_there_is_not_looked_through_again() -> None:
+    """Sets aside what earlier modules have left, libraries for the most part, for collections and searches of objects.
+
+    A process that has loaded torch and transformers holds a million objects, and tests of the window look for timers.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ from kdstudio.engine.control import Control, Interrupted, Parked
 from kdstudio.engine.data import Batches, Preprocess
 from kdstudio.engine.device import random_states, restore_random_states
 from kdstudio.engine.meter import NOT_FINITE_FIX, NOT_FINITE_WHY
+from kdstudio.engine.optim import SGD
 from kdstudio.engine.recorder import Recorder
 from kdstudio.engine.teacher import Numbers, Teacher
 from kdstudio.engine.terms import StepOutputs, TermModule
@@ -80,7 +81,7 @@ class FirstStage:
         """
         epochs = self.term.first_epochs
         parameters = list(self.parts.requires_grad_(True).parameters())
-        optimizer = torch.optim.SGD(parameters, lr=self.term.first_lr, momentum=MOMENTUM)
+        optimizer = SGD(parameters, lr=self.term.first_lr, momentum=MOMENTUM)
         resumed = self._resume(optimizer)
         if self.epoch < epochs:
             total = epochs * len(self.batches)

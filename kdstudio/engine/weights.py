@@ -47,6 +47,8 @@ class Weights:
     def _prepare(self, spec: TrainSpec, accelerator: Accelerator) -> None:
         self.optimizer = build_optimizer(self.raw, spec)
         self.ranks.share(self.raw)
+        if self.ranks.alone and accelerator.mixed_precision == "no":
+            return  # nothing to prepare, and looking for shards loads torch.distributed
         if not self.ranks.alone:
             self.module = Together(self.raw).to(next(self.raw.parameters()).device)
         self.module, prepared = accelerator.prepare(self.module, self.optimizer)

@@ -290,6 +290,18 @@ def test_help_and_the_window_need_no_torch() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_plain_run_loads_no_compiler_and_no_shards(project: Project) -> None:
+    """Either takes as long to load as a short run takes."""
+    script = f"""
+import sys
+from kdstudio.cli import main
+assert main(["run", {str(project.path_of("quick"))!r}, "--quiet"]) == 0
+print([name for name in ("torch._dynamo", "torch.distributed.tensor") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
 def test_a_closed_reader_is_no_error(project: Project) -> None:
     script = "import sys; from kdstudio.cli import main; sys.exit(main(['--help']))"
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -100,3 +100,33 @@ def test_momentum_and_its_nesterov_form() -> None:
 
 def test_a_network_without_biases_has_one_group() -> None:
     assert len(build_optimizer(nn.Linear(2, 2, bias=False), TrainSpec()).param_groups) == 1
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_steps_are_those_of_pytorchs_own(kind: str) -> None:
+    """Over a break in the middle, too, and with a hook before the step."""
+    ours, theirs = nn.Linear(3, 4), nn.Linear(3, 4)
+    theirs.load_state_dict(ours.state_dict())
+    spec = TrainSpec(optimizer=kind, lr=0.1, momentum=0.9, weight_decay=0.2)
+    first = build_optimizer(ours, spec)
+    groups = [{"params": [theirs.weight], "weight_decay": 0.2}, {"params": [theirs.bias], "weight_decay": 0.0}]
+    if kind == "sgd":
+        second: torch.optim.Optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9, fused=True)
+    else:
+        second = torch.optim.AdamW(groups, lr=0.1, fused=True)
+    seen: list[int] = []
+    for step in range(6):
+        if step == 3:
+            state = first.state_dict()
+            first = build_optimizer(ours, spec)
+            first.load_state_dict(state)
+            first.register_step_pre_hook(lambda *_: seen.append(1))
+        inputs = torch.randn(5, 3)
+        for network, optimizer in ((ours, first), (theirs, second)):
+            optimizer.zero_grad()
+            network(inputs).square().sum().backward()
+            optimizer.step()
+    assert torch.equal(ours.weight, theirs.weight)
+    assert torch.equal(ours.bias, theirs.bias)
+    assert len(seen) == 3
+    assert ours.weight.requires_grad

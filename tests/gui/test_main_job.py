@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QToolBar, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from kdstudio.gui.main_window import MainWindow
+from kdstudio.gui.monitor.curve import Curve
 from kdstudio.gui.worker import Outcome, OutcomeKind
 from kdstudio.project.folder import Project
 from kdstudio.project.runs.state import RunStatus
@@ -100,7 +101,15 @@ def test_hold_continue_and_stop_by_clicks(qtbot: QtBot, window: MainWindow, digi
 
 def switch_themes(qtbot: QtBot, window: MainWindow) -> None:
     """Both themes while the run goes on: curves grow, and take the colours over."""
-    (total,) = [c for c in window.monitor.losses.series.curves if (c.stage, c.key) == ("student", "loss") and c.smooth]
+
+
+    def totals() -> list[Curve]:
+        curves = window.monitor.losses.series.curves
+        return [c for c in curves if (c.stage, c.key) == ("student", "loss") and c.smooth]
+
+    # the state is written at each step, the records of losses a while after
+    qtbot.waitUntil(lambda: len(totals()) == 1, timeout=PATIENCE)
+    (total,) = totals()
     for name in ("dark", "light"):
         window.actions_by_name[f"theme-{name}"].trigger()
         seen = total.data.count

@@ -9,7 +9,8 @@ from pathlib import Path
 from torch import nn
 
 from kdstudio.engine.models.cifar import CifarResNet, WideResNet
-from kdstudio.engine.models.layers import LayerInfo, count_flops, count_parameters, describe, layer_names
+from kdstudio.engine.models.flops import count_flops
+from kdstudio.engine.models.layers import LayerInfo, count_parameters, describe, layer_names
 from kdstudio.engine.models.library import build_timm, build_torchvision
 from kdstudio.engine.models.simple import CNN, MLP
 from kdstudio.engine.models.user_file import build_from_file

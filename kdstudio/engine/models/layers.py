@@ -1,14 +1,10 @@
-"""What a model consists of: layer names for taps, output shapes, parameters and FLOPs."""
+"""What a model consists of: layer names for taps, output shapes and parameters."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from kdstudio.engine.models.probe import dummy, evaluating
 from kdstudio.engine.taps import first_tensor
@@ -80,47 +76,6 @@ def _holds_repeats(module: nn.Module) -> bool:
 def count_parameters(model: nn.Module) -> int:
     """Numbers in all parameters; shared ones count once."""
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-Size = tuple[int, ...]
-
-
-def _attention_flops(query: Size, key: Size, value: Size, *rest: Any, **named: Any) -> int:
-    """Both products of attention: (.., L, E) with (.., S, E), and its (.., L, S) with (.., S, V). Masks skip none."""
-    return 2 * math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
-
-
-def _recurrent_flops(inputs: Size, *rest: Any, **named: Any) -> int:
-    """Each matrix of the layer meets each step of each sequence once."""
-    weights = rest[0] if isinstance(rest[0], list) else rest[:4]
-    return 2 * math.prod(inputs[:-1]) * sum(math.prod(size) for size in weights if len(size) == 2)
-
-
-#: Fused kernels that PyTorch's counter lacks. Which of them runs depends on device and release, the work does not; so
-#: the ones it knows are counted by the same formula.
-_FUSED = {
-    getattr(torch.ops.aten, name): formula
-    for formula, names in {
-        _attention_flops: (
-            "_scaled_dot_product_flash_attention_for_cpu",
-            "_scaled_dot_product_flash_attention",
-            "_scaled_dot_product_efficient_attention",
-            "_scaled_dot_product_cudnn_attention",
-            "_scaled_dot_product_fused_attention_overrideable",
-            "_scaled_dot_product_attention_math_for_mps",
-        ),
-        _recurrent_flops: ("mkldnn_rnn_layer", "_cudnn_rnn", "miopen_rnn"),
-    }.items()
-    for name in names
-    if hasattr(torch.ops.aten, name)
-}
-
-
-def count_flops(model: nn.Module, input_shape: tuple[int, ...]) -> int:
-    """FLOPs of one sample's forward pass: two per multiply-add, in convolutions, matrix products and attention."""
-    with evaluating(model), FlopCounterMode(display=False, custom_mapping=_FUSED) as counter:
-        model(dummy(model, input_shape))
-    return int(counter.get_total_flops())
 
 
 def describe(model: nn.Module, input_shape: tuple[int, ...], every: bool = False) -> list[LayerInfo]:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from kdstudio.engine.models import build_model, count_flops, count_parameters, describe, layer_names
 from kdstudio.project.errors import ModelError
@@ -106,6 +107,14 @@ def test_flops() -> None:
     # Two for each multiply-add: 40.8 million multiply-adds are the usual figure for resnet20 (41 M with its shortcuts).
     assert count_flops(build("resnet20", args={"shortcut": "A"}), RGB) == pytest.approx(2 * 40.55e6, rel=1e-3)
     assert count_flops(build("mlp", (20,), widths=[30]), (20,)) == 2 * (20 * 30 + 30 * 10)
+
+
+@pytest.mark.parametrize("name", ["cnn", "wrn-10-1", "timm:mobilenetv3_small_050", "torchvision:shufflenet_v2_x0_5"])
+def test_flops_are_those_of_pytorchs_counter(name: str) -> None:
+    model = build(name).eval()
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, *RGB))
+    assert count_flops(model, RGB) == counter.get_total_flops()
 
 
 def test_describe() -> None:
