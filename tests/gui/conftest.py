@@ -78,6 +78,13 @@ def no_timer_or_thread_of_qt_is_left(request: pytest.FixtureRequest) -> Iterator
     assert not left, f"left running: {left}"
 
 
+@pytest.fixture(autouse=True)
+def engine_of_setup(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Setup asks nobody, and the test gives the answers, unless it is marked `engine`: that process loads torch."""
+    if not request.node.get_closest_marker("engine"):
+        monkeypatch.setattr("kdstudio.gui.setup.page.EngineClient", SilentEngine)
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings in a file of the test's own."""
@@ -149,9 +156,8 @@ def sample(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def setup(qtbot: QtBot, theme: Theme, sample: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[SetupKit]:
+def setup(qtbot: QtBot, theme: Theme, sample: Project) -> Iterator[SetupKit]:
     """The Setup page with the experiment soft-targets, without an engine: the test gives its answers."""
-    monkeypatch.setattr("kdstudio.gui.setup.page.EngineClient", SilentEngine)
     kit = SetupKit(qtbot, SetupPage(theme))
     kit.open(sample)
     yield kit

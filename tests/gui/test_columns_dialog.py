@@ -20,7 +20,6 @@ from kdstudio.gui.theme import Theme
 from kdstudio.project.folder import create_project
 from kdstudio.project.table_head import Columns
 from tests.engine.text_kit import write_tagged
-from tests.gui.setup_kit import SilentEngine
 
 LEFT = Qt.MouseButton.LeftButton
 REVIEWS = "id,Review,stars,Sentiment\n1,a fine day,5,pos\n2,a dull day,1,neg\n3,so kind,4,pos\n4,,3,pos\n"
@@ -152,7 +151,6 @@ def accept(monkeypatch: pytest.MonkeyPatch, where: str, change: Callable[[Column
 def test_the_setup_page_takes_the_columns_as_one_step(
     qtbot: QtBot, make_window: Callable[..., MainWindow], tmp_path: Path, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kdstudio.gui.setup.page.EngineClient", SilentEngine)
     project = create_project(tmp_path / "texts", "empty")
     (project.experiments_dir / "mine.yaml").write_text(
         f"data: {{source: table, path: {table}, tokenizer: 'bpe:300'}}\n"
@@ -185,7 +183,6 @@ def drop(window: MainWindow, path: Path) -> None:
 def test_a_dropped_file_of_texts_becomes_a_project(
     qtbot: QtBot, make_window: Callable[..., MainWindow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr("kdstudio.gui.setup.page.EngineClient", SilentEngine)
     monkeypatch.setattr("kdstudio.gui.project_actions.projects_home", lambda: tmp_path / "home")
     accept(monkeypatch, "kdstudio.gui.project_actions.ColumnsDialog")
     file = tmp_path / name
@@ -217,7 +214,6 @@ def test_a_dropped_file_of_texts_becomes_a_project(
 def test_a_dropped_file_of_tagged_words_becomes_a_project(
     qtbot: QtBot, make_window: Callable[..., MainWindow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr("kdstudio.gui.setup.page.EngineClient", SilentEngine)
     monkeypatch.setattr("kdstudio.gui.project_actions.projects_home", lambda: tmp_path / "home")
     window = make_window()
     drop(window, write_tagged(tmp_path / name))

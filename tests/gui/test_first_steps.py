@@ -27,7 +27,6 @@ from kdstudio.project.folder import Project, create_project
 from kdstudio.project.runs.folder import RunFolder, write_bytes
 from kdstudio.project.runs.state import RunState, RunStatus, encode_state, process_start
 from kdstudio.project.shipped import resource
-from tests.gui.setup_kit import SilentEngine
 from tests.gui.synthetic import finished_run, interrupted_run, scorecard
 from tests.gui.test_window import in_dialog
 
@@ -37,7 +36,6 @@ LEFT = Qt.MouseButton.LeftButton
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch, make_window: Callable[..., MainWindow], digits: Project) -> MainWindow:
     """The window with an engine that answers when the test says so, and runs that start no process."""
-    monkeypatch.setattr("kdstudio.gui.setup.page.EngineClient", SilentEngine)
     monkeypatch.setattr("kdstudio.gui.worker.TrainingWorker.start", lambda worker: None)
     return make_window(digits)
 

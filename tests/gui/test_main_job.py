@@ -42,6 +42,7 @@ def run_to_end(qtbot: QtBot, window: MainWindow) -> Outcome:
     return caught.args[0]
 
 
+@pytest.mark.engine
 def test_a_click_on_run_trains_a_student_that_is_watched_and_exported(qtbot: QtBot, window: MainWindow) -> None:
     outcome = run_to_end(qtbot, window)
     assert outcome.kind is OutcomeKind.FINISHED, outcome
@@ -101,7 +102,6 @@ def test_hold_continue_and_stop_by_clicks(qtbot: QtBot, window: MainWindow, digi
 
 def switch_themes(qtbot: QtBot, window: MainWindow) -> None:
     """Both themes while the run goes on: curves grow, and take the colours over."""
-
 
     def totals() -> list[Curve]:
         curves = window.monitor.losses.series.curves

@@ -36,10 +36,9 @@ SOFT = [0.90, 0.91, 0.92]
 
 @pytest.fixture
 def open_dialog(
-    qtbot: QtBot, make_window: Callable[..., MainWindow], digits: Project, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot, make_window: Callable[..., MainWindow], digits: Project
 ) -> Iterator[Callable[[], MethodsDialog]]:
     """Opens the dialog by the button of the Runs page, without an engine: the test gives its answers."""
-    monkeypatch.setattr("kdstudio.gui.setup.page.EngineClient", SilentEngine)
     window = make_window(digits)
     window.open_experiment(digits.path_of("soft-targets"))
 
@@ -199,7 +198,7 @@ def test_an_experiment_without_a_teacher_is_told(make_window: Callable[..., Main
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_start_outlives_the_dialog_and_stop_is_resumable(
-    qtbot: QtBot, open_dialog: Callable[[], MethodsDialog], digits: Project, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot, open_dialog: Callable[[], MethodsDialog], digits: Project
 ) -> None:
     """The real process: started by a click, found again by another dialog, and stopped there."""
     dialog = open_dialog()

@@ -14,7 +14,8 @@ from kdstudio.gui.main_window import MainWindow
 from kdstudio.gui.runs.queue_view import QueueView
 from kdstudio.project.folder import Project
 from kdstudio.project.queue import MOST_TRIES, Queue, is_worked_on
-from kdstudio.project.runs.state import RunStatus
+from kdstudio.project.runs.folder import write_bytes
+from kdstudio.project.runs.state import RunState, RunStatus, encode_state
 
 LEFT = Qt.MouseButton.LeftButton
 QUICK = """\
@@ -100,6 +101,26 @@ def test_a_damaged_queue_is_told(
     window = make_window(quick)
     paused.path.write_text("{")
     qtbot.waitUntil(lambda: "the queue cannot be read" in window.message.what.text(), timeout=10_000)
+
+
+def test_runs_that_begin_and_end_between_two_looks_are_shown_and_told(
+    qtbot: QtBot, make_window: Callable[..., MainWindow], quick: Project
+) -> None:
+    """One that is shown, and one that is not."""
+    control = make_window(quick).control
+    runs = [quick.create_run(quick.load("quick")) for _ in range(2)]
+    control.show(runs[0])
+    qtbot.waitUntil(lambda: control.worker is not None and control.worker.isFinished(), timeout=10_000)
+    control.look()
+    ended: list[str] = []
+    control.ended.connect(lambda run, outcome: ended.append(f"{run.path.name} {outcome.kind.value}"))
+    for run in runs:
+        write_bytes(run.state_path, encode_state(RunState(phase="finished", stage="student")))
+    control.look()
+    qtbot.waitUntil(lambda: control.status is RunStatus.FINISHED, timeout=10_000)
+    qtbot.waitUntil(lambda: control.worker is not None and control.worker.isFinished(), timeout=10_000)
+    control.look()
+    assert sorted(ended) == ["001 finished", "002 finished"]
 
 
 def test_a_queue_runs_to_its_end(qtbot: QtBot, make_window: Callable[..., MainWindow], quick: Project) -> None:

@@ -328,6 +328,7 @@ def wait_for(kit: SetupKit, *parts: str) -> None:
     kit.qtbot.waitUntil(lambda: all(kit.page.facts.parts[part].state in done for part in parts), timeout=PATIENCE)
 
 
+@pytest.mark.engine
 def test_the_engine_answers(live: Callable[..., SetupKit], sample: Project) -> None:
     kit = live(sample, "soft-targets")
     card = kit.go("objective").temperature
@@ -343,6 +344,7 @@ def test_the_engine_answers(live: Callable[..., SetupKit], sample: Project) -> N
     assert kit.page.client.process_id == 0
 
 
+@pytest.mark.engine
 def test_a_trained_teacher_is_found(live: Callable[..., SetupKit], sample: Project) -> None:
     _keep_a_teacher(sample)
     kit = live(sample, "soft-targets")
@@ -365,6 +367,7 @@ def _keep_a_teacher(project: Project) -> None:
     save_student(folder, model, spec, bundle.input_shape, bundle.classes, preprocess, {}, root=project.root)
 
 
+@pytest.mark.engine
 def test_features_and_a_file_of_the_users(live: Callable[..., SetupKit], sample: Project) -> None:
     random = np.random.default_rng(0)
     np.savez(sample.root / "a.npz", features=random.normal(size=(90, 6)), labels=np.arange(90) % 3)

@@ -18,7 +18,7 @@ from kdstudio.gui.theme import Theme
 from kdstudio.project.folder import Project, create_project
 from kdstudio.project.runs.folder import RunFolder, write_bytes
 from kdstudio.project.runs.state import RunState, encode_state
-from tests.gui.setup_kit import SetupKit, SilentEngine
+from tests.gui.setup_kit import SetupKit
 
 TASK = """\
 data: {source: table, path: mails.csv, max_tokens: 16}
@@ -43,9 +43,8 @@ def texts(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def page(qtbot: QtBot, theme: Theme, texts: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[SetupKit]:
+def page(qtbot: QtBot, theme: Theme, texts: Project) -> Iterator[SetupKit]:
     """The open experiment `task`; the engine has read the data."""
-    monkeypatch.setattr("kdstudio.gui.setup.page.EngineClient", SilentEngine)
     kit = SetupKit(qtbot, SetupPage(theme), (1150, 700))
     kit.open(texts, "task")
     yield kit

@@ -24,7 +24,6 @@ from kdstudio.project.spec import validate
 from kdstudio.project.spec.sweep import SweepSpec
 from kdstudio.project.sweeps.folder import Sweep, sweep_names
 from kdstudio.project.sweeps.trials import Outcome, make_run, read_trials
-from tests.gui.setup_kit import SilentEngine
 
 LEFT = Qt.MouseButton.LeftButton
 PATIENCE = 180_000
@@ -35,7 +34,6 @@ T, W, H = "objective.1.temperature", "objective.1.weight", "objective.0.weight"
 def window(
     make_window: Callable[..., MainWindow], digits: Project, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[MainWindow]:
-    monkeypatch.setattr("kdstudio.gui.setup.page.EngineClient", SilentEngine)
     monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")
     made = make_window(digits)
     made.open_experiment(digits.path_of("soft-targets"))

@@ -17,7 +17,7 @@ from kdstudio.gui.setup.presets import PRESETS, apply_preset
 from kdstudio.gui.setup.text_presets import TEXT_PRESETS
 from kdstudio.gui.theme import Theme
 from kdstudio.project.folder import Project, create_project
-from tests.gui.setup_kit import SetupKit, SilentEngine
+from tests.gui.setup_kit import SetupKit
 
 DATA = {
     "classification": "{source: table, path: t.csv, max_tokens: 64}",
@@ -40,8 +40,7 @@ def texts(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def page(qtbot: QtBot, theme: Theme, texts: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[SetupKit]:
-    monkeypatch.setattr("kdstudio.gui.setup.page.EngineClient", SilentEngine)
+def page(qtbot: QtBot, theme: Theme, texts: Project) -> Iterator[SetupKit]:
     kit = SetupKit(qtbot, SetupPage(theme), (1150, 700))
     yield kit
     kit.close()

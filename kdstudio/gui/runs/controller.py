@@ -42,7 +42,7 @@ class RunController(QObject):
         self.catalogue = Catalogue()
         self.summaries: list[RunSummary] = []
         self.spare = True  # runs that are started leave one core to the window
-        self._going: set[RunFolder] = set()
+        self._unfinished: set[RunFolder] = set()  # that wait or go
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MILLISECONDS)
         self._timer.timeout.connect(self.look)
@@ -54,7 +54,7 @@ class RunController(QObject):
         self.show(None)
         self.project = project
         self.summaries = []
-        self._going = set()
+        self._unfinished = set()
         self.look()
         if project is not None:
             self._timer.start()
@@ -65,14 +65,19 @@ class RunController(QObject):
         """Reads the list of runs anew; tells of changes and of runs that have ended out of sight."""
         before = [summary.mark for summary in self.summaries]
         self.summaries = self.catalogue.read(self.project)
-        going = {summary.run for summary in self.summaries if summary.status.active}
+        unfinished = {
+            summary.run for summary in self.summaries if summary.status.active or summary.status is RunStatus.CREATED
+        }
         for summary in self.summaries:
-            shown = self.worker is not None and self.worker.run_folder == summary.run
-            if summary.run in self._going - going and not shown:
+            followed = self.worker is not None and self.worker.run_folder == summary.run
+            if followed and self.worker is not None and self.worker.isFinished():
+                waited = self.status is RunStatus.CREATED and summary.status is not RunStatus.CREATED
+                if waited or summary.status.active:
+                    self.show(summary.run)  # it waited in the queue when it was shown
+                    followed = summary.status.active
+            if summary.run in self._unfinished - unfinished and not followed:
                 self.ended.emit(summary.run, outcome_of(summary.state, summary.status, None, ""))
-        self._going = going
-        if self.worker is not None and self.worker.isFinished() and self.worker.run_folder in going:
-            self.show(self.worker.run_folder)  # it waited in the queue when it was shown, and is going now
+        self._unfinished = unfinished
         if before != [summary.mark for summary in self.summaries]:
             self.runs_changed.emit()
 
