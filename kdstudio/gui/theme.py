@@ -65,6 +65,8 @@ class Theme(QObject):
         self._application = application
         self.choice = choice
         self.tokens = DARK
+        application.setStyleSheet("")  # a new style below one costs a look at all widgets for each of the two
+        application.setStyle("Fusion")
         application.styleHints().colorSchemeChanged.connect(self._scheme_changed)
         self.apply(choice)
 
@@ -80,7 +82,6 @@ class Theme(QObject):
         else:
             dark = self.choice == "dark"
         self.tokens = DARK if dark else LIGHT
-        self._application.setStyle("Fusion")
         self._application.setPalette(palette(self.tokens))
         icons = resource("icons").as_posix()
         template = string.Template(resource("themes/window.qss").read_text(encoding="utf-8"))

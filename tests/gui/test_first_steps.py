@@ -245,8 +245,7 @@ def test_the_runs_line_comes_back_after_a_message(
     qtbot.waitUntil(lambda: strip.phase.text() == "Finished · step 200 of 200")
     qtbot.waitUntil(lambda: not strip.run.toolTip())
     assert QLabel.text(strip.run) == "soft-targets/001"  # whole where there is room
-    for _ in range(5):
-        window.actions_by_name["text-larger"].trigger()
+    window.theme.scale(5)
     strip.say("A long message that is said for a while. " * 8, 300)
     assert strip.note.isVisible()
     assert not strip.phase.isVisible()

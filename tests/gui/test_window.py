@@ -302,7 +302,7 @@ def test_many_windows_leave_nothing(qtbot: QtBot, settings: Settings, theme: The
     for _ in range(2):  # what is loaded once
         cycle()
     handles, threads, children = process.num_fds(), process.num_threads(), set(process.children())
-    for _ in range(8):
+    for _ in range(5):
         cycle()
     assert process.num_fds() <= handles + 2
     assert process.num_threads() <= threads + 1

@@ -127,7 +127,7 @@ def test_features(tmp_path: Path, kind: str, processes: list[list[str]]) -> None
     assert use_as_readme_says(tmp_path / "out") in NAMES
 
 
-@pytest.mark.parametrize("kind", ["onnx", "torch-export"])
+@pytest.mark.parametrize("kind", ["onnx", pytest.param("torch-export", marks=pytest.mark.slow)])
 def test_graphs_need_none_of_our_code(tmp_path: Path, kind: str) -> None:
     """They run where the project and its Python file are gone."""
     source, _, _ = exported(tmp_path, "own", kind)

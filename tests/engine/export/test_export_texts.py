@@ -55,7 +55,7 @@ def slow(task: str, kind: str) -> Any:
 @pytest.mark.parametrize(
     ("task", "kind"),
     [
-        ("classification", "transformers"),
+        slow("classification", "transformers"),
         ("classification", "onnx"),
         ("causal-lm", "transformers"),
         slow("classification", "onnx-int8"),
