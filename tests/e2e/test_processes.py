@@ -124,6 +124,7 @@ def test_a_life_of_a_run(project: Project, start: Start, command: Any) -> None:
     assert numbers == list(range(1, len(numbers) + 1))
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_here_it_is_the_undisturbed_run(project: Project, start: Start, command: Any) -> None:
     """SIGKILL in mid-training; the checkpoints of another process go on in this one, bit for bit."""
     changes = ["--set", "train.epochs=200", "--set", "train.checkpoint_seconds=0.05"]

@@ -102,7 +102,7 @@ def test_a_run_that_failed_at_once_is_not_resumed(
 ) -> None:
     run = failed_run(digits, step)
     window = make_window(digits)
-    window.control._going = {run}
+    window.control._unfinished = {run}
     window.control.look()  # it ends out of sight
     qtbot.mouseClick(window.message.button, LEFT)  # Show
     qtbot.waitUntil(lambda: window.control.status is RunStatus.FAILED)

@@ -21,9 +21,6 @@ from kdstudio.project.spec import ImageFolder
 from tests.engine.export.conftest import make_student
 from tests.engine.export.test_export_formats import use_as_readme_says
 
-#: Formats of students of any kind whose outputs are the student's but for rounding.
-EXACT = ("safetensors", "torch-export", "onnx")
-
 
 def draw(folder: Path) -> list[Path]:
     """Pictures of many forms in two classes: upright or not, grey, 16 bits, palettes, transparent."""
@@ -58,7 +55,7 @@ def test_the_lines_of_readme_read_every_picture_as_the_engine_does(tmp_path: Pat
         np.testing.assert_array_equal(found["read"](path), read_image(path, 9, grey), err_msg=path.name)
 
 
-@pytest.mark.parametrize("kind", EXACT)
+@pytest.mark.parametrize("kind", ["safetensors", pytest.param("torch-export", marks=pytest.mark.slow), "onnx"])
 def test_readme_answers_as_the_engine_does(tmp_path: Path, kind: str, in_this_process: None) -> None:
     draw(tmp_path / "private" / "photos")
     root = tmp_path / "private"

@@ -79,6 +79,7 @@ def test_readme_runs_without_us(runs: dict[str, Any], task: str, kind: str, tmp_
         assert done.stdout.strip() in ("good", "bad")
 
 
+@pytest.mark.slow
 def test_int8_is_smaller_and_says_what_it_costs(runs: dict[str, Any], tmp_path: Path) -> None:
     result = export(runs["classification"], "onnx-int8", tmp_path / "out")
     said = json.loads((tmp_path / "out" / "metadata.json").read_text(encoding="utf-8"))
