@@ -65,7 +65,8 @@ def measure(quick: bool) -> BenchResult:
     result.notes.append(
         f"Memory: the most that a process has had, in {STEPS} steps, beyond what it has with all imported: data, "
         "both networks, optimizer, activations, and pages of the cache's files that were read. On a CUDA device it is "
-        "that of the device. The floor is a loop by hand without a teacher. Kept: filling the cache is in it, for "
+        "that of the device. Each is measured once; from one time to the next a processor's figures differ by up to a "
+        "sixth. The floor is a loop by hand without a teacher. Kept: filling the cache is in it, for "
         "which the teacher answers in batches of its own. Start: elapsed from the start of the process to the first "
         "step of the student in its records (digits, an MLP; the teacher is trained and its answers are kept); by "
         "hand: a script that imports PyTorch and scikit-learn and takes one step."
@@ -74,7 +75,7 @@ def measure(quick: bool) -> BenchResult:
 
 
 def _memory(number: int, pair: Pair) -> Iterable[Figure]:
-    found = {variant: float(_in_a_process(str(number), variant)) for variant in VARIANTS}  # the same each time
+    found = {variant: float(_in_a_process(str(number), variant)) for variant in VARIANTS}
     for variant, value in found.items():
         yield Figure(f"{pair.name}: {variant}, memory at its worst", value, "MB")
         if variant != "floor":

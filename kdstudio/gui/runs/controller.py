@@ -65,21 +65,26 @@ class RunController(QObject):
         """Reads the list of runs anew; tells of changes and of runs that have ended out of sight."""
         before = [summary.mark for summary in self.summaries]
         self.summaries = self.catalogue.read(self.project)
-        unfinished = {
+        unfinished = self._unfinished
+        self._unfinished = {
             summary.run for summary in self.summaries if summary.status.active or summary.status is RunStatus.CREATED
         }
+        over = unfinished - self._unfinished
         for summary in self.summaries:
-            followed = self.worker is not None and self.worker.run_folder == summary.run
-            if followed and self.worker is not None and self.worker.isFinished():
-                waited = self.status is RunStatus.CREATED and summary.status is not RunStatus.CREATED
-                if waited or summary.status.active:
-                    self.show(summary.run)  # it waited in the queue when it was shown
-                    followed = summary.status.active
-            if summary.run in self._unfinished - unfinished and not followed:
+            if not self._is_followed(summary) and summary.run in over:
                 self.ended.emit(summary.run, outcome_of(summary.state, summary.status, None, ""))
-        self._unfinished = unfinished
         if before != [summary.mark for summary in self.summaries]:
             self.runs_changed.emit()
+
+    def _is_followed(self, summary: RunSummary) -> bool:
+        """Whether a worker tells of the run's end. One that waited in the queue when it was shown is shown anew."""
+        if self.worker is None or self.worker.run_folder != summary.run:
+            return False
+        began = self.status is RunStatus.CREATED and summary.status is not RunStatus.CREATED
+        if not self.worker.isFinished() or not (began or summary.status.active):
+            return True
+        self.show(summary.run)
+        return summary.status.active
 
     def active(self) -> list[RunFolder]:
         """The runs that are going, the newest last."""
